@@ -1,0 +1,209 @@
+"""OpenAI chat form: messages to plain dicts and back. The common tongue of rows and templates.
+
+In: `Message` values or chat dicts. Out: the other. Argument text stays the string it is, valid or
+not. What chat form cannot say (order of interleaved parts, origins, finish reason) is lost here
+and only here; lossless storage is `store.encode`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from misstep.types import Message, Part, Role, ToolCall, ToolResult, ToolSpec
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Chat dicts; a message with several tool results becomes one `tool` dict per result."""
+    rows: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "tool":
+            rows.extend(_result_row(result) for result in message.results)
+        else:
+            rows.append(_row(message))
+    return rows
+
+
+def _row(message: Message) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.reasoning:
+        row["reasoning_content"] = message.reasoning
+    if message.calls:
+        row["tool_calls"] = [
+            {
+                "id": call.id or f"call_{call.index}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.calls
+        ]
+    return row
+
+
+def _result_row(result: ToolResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": "tool", "content": result.text}
+    if result.call_id is not None:
+        row["tool_call_id"] = result.call_id
+    if result.name is not None:
+        row["name"] = result.name
+    return row
+
+
+def from_chat(row: Mapping[str, Any]) -> Message:
+    """One chat dict as a message.
+
+    Raises:
+        ValueError: the role is missing or unknown, or a field has a shape that chat form lacks.
+    """
+    raw = row.get("role")
+    role = _ROLES.get(raw) if isinstance(raw, str) else None
+    if role is None:
+        raise ValueError(f"unknown role {raw!r}; expected one of {', '.join(_ROLES)}")
+    if role == "tool":
+        result = ToolResult(
+            text=content_text(row.get("content")),
+            call_id=_text_or_none(row.get("tool_call_id")),
+            name=_text_or_none(row.get("name")),
+            is_error=row["is_error"] if isinstance(row.get("is_error"), bool) else None,
+        )
+        return Message(role="tool", parts=(Part(kind="result", result=result),))
+    return Message(role=role, parts=tuple(_parts(row)))
+
+
+def _parts(row: Mapping[str, Any]) -> Iterable[Part]:
+    reasoning = row.get("reasoning_content") or row.get("reasoning")
+    if isinstance(reasoning, str) and reasoning:
+        yield Part(kind="reasoning", text=reasoning)
+    yield from content_parts(row.get("content"))
+    calls = row.get("tool_calls") or []
+    if not isinstance(calls, Sequence) or isinstance(calls, str):
+        raise ValueError(f"tool_calls: expected a list, got {type(calls).__name__}")
+    for index, call in enumerate(calls):
+        yield Part(kind="call", call=call_from_chat(call, index))
+    legacy = row.get("function_call")
+    if isinstance(legacy, Mapping):
+        yield Part(kind="call", call=call_from_chat({"function": legacy}, len(calls)))
+
+
+def content_parts(content: Any) -> Iterable[Part]:
+    """Text and image parts of a chat `content`: a string, a list of parts, or nothing."""
+    if isinstance(content, str):
+        if content:
+            yield Part(kind="text", text=content)
+        return
+    for item in content if isinstance(content, Sequence) else ():
+        if isinstance(item, str):
+            yield Part(kind="text", text=item)
+        elif isinstance(item, Mapping):
+            if isinstance(item.get("text"), str):
+                yield Part(kind="text", text=item["text"])
+            elif "image_url" in item:
+                url = item["image_url"]
+                got = url.get("url") if isinstance(url, Mapping) else url
+                yield Part(kind="image", text=str(got))
+
+
+def content_text(content: Any) -> str:
+    """The text of a chat `content`; anything that is no text is written as JSON."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    texts = [p.text or "" for p in content_parts(content) if p.kind == "text"]
+    return "".join(texts) if texts else orjson.dumps(content).decode()
+
+
+def call_from_chat(call: Any, index: int) -> ToolCall:
+    """One element of `tool_calls`; `arguments` as text stays verbatim, as an object is rendered.
+
+    Raises:
+        ValueError: the element is not an object.
+    """
+    if not isinstance(call, Mapping):
+        raise ValueError(f"tool_calls[{index}]: expected an object, got {type(call).__name__}")
+    custom = call.get("custom")
+    if isinstance(custom, Mapping):
+        return ToolCall(
+            name=str(custom.get("name") or ""),
+            arguments=str(custom.get("input") or ""),
+            index=index,
+            id=_text_or_none(call.get("id")),
+            kind="custom",
+            syntax="text",
+        )
+    function = call.get("function")
+    body: Mapping[str, Any] = function if isinstance(function, Mapping) else call
+    arguments = body.get("arguments")
+    verbatim = isinstance(arguments, str)
+    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments or {}).decode()
+    return ToolCall(
+        name=str(body.get("name") or ""),
+        arguments=text,
+        index=index,
+        id=_text_or_none(call.get("id")),
+        verbatim=verbatim,
+    )
+
+
+def tool_from_chat(tool: Any, source: str = "logged") -> ToolSpec:
+    """One element of `tools` (OpenAI, flat, or Anthropic spelling).
+
+    Raises:
+        ValueError: the element is not an object or has no name.
+    """
+    if not isinstance(tool, Mapping):
+        raise ValueError(f"tool: expected an object, got {type(tool).__name__}")
+    inner = tool.get("function")
+    body: Mapping[str, Any] = inner if isinstance(inner, Mapping) else tool
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError("tool: no name")
+    schema = next(
+        (body[k] for k in ("parameters", "input_schema", "inputSchema") if k in body), None
+    )
+    if isinstance(schema, Mapping) and set(schema) == {"json"}:
+        schema = schema["json"]
+    strict = body.get("strict")
+    return ToolSpec(
+        name=name,
+        description=_text_or_none(body.get("description")),
+        parameters=_schema_text(schema),
+        source="given" if source == "given" else "logged",
+        strict=strict if isinstance(strict, bool) else None,
+    )
+
+
+def tool_to_chat(tool: ToolSpec) -> dict[str, Any]:
+    """A tool in OpenAI spelling; a schema that is not JSON is left out."""
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            function["parameters"] = orjson.loads(tool.parameters)
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _schema_text(schema: Any) -> str | None:
+    if schema is None:
+        return None
+    return schema if isinstance(schema, str) else orjson.dumps(schema).decode()
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

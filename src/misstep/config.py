@@ -1,0 +1,280 @@
+"""Settings: one frozen dataclass per room, one YAML file for all, flags override the file.
+
+In: a YAML file whose top-level keys are the field names of `RunConfig` and `section.key` overrides.
+Out: a `RunConfig`. Unknown keys and wrong types are a `ConfigError` that names the nearest key;
+all faults of a file are reported together. Training options keep TRL's spelling.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from misstep.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestConfig:
+    """How logs are read."""
+
+    format: str | None = None
+    """Name of a format; None recognises it from the content."""
+    tools: str | None = None
+    """Path of a tools file, for logs that keep no schemas."""
+    max_record_bytes: int = 32_000_000
+    """A longer line is set aside unread (`too-long`)."""
+    max_depth: int = 200
+    """A more deeply nested record is set aside (`too-deep`)."""
+    max_file_bytes: int = 4_000_000_000
+    """Stop decompressing a file at this size (`too-large`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateConfig:
+    """How steps are judged."""
+
+    schema: str | None = None
+    """Path of a JSON Schema that every text answer must meet."""
+    json: bool = False
+    """Expect JSON in every text answer that makes no call."""
+    expect_call: Literal["auto", "always"] = "auto"
+    """`always`: every step that offers tools must call one (NO_CALL otherwise)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MineConfig:
+    """How pairs are made."""
+
+    sources: tuple[str, ...] = ("retry", "sibling", "reference", "resample")
+    references: str | None = None
+    """Path of a JSONL file with gold answers."""
+    split: Literal["family", "time"] = "family"
+    heldout: float = 0.35
+    """Share of the families that is held out."""
+    dev: float = 0.05
+    """Share of the families on which choices are made."""
+    max_pairs_per_prompt: int = 2
+    max_pairs_per_family: int = 8
+    trim_periods: int = 3
+    """Periods of a loop that stay in a trimmed rejected side."""
+    off_policy: bool = False
+    """Train on logged pairs even where another model wrote them."""
+    on_policy_share: float = 0.5
+    """Below this share of steps written by the trained model, `resample` supplies the pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleConfig:
+    """How the model under training answers, for `resample` and for the evaluation alike."""
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    max_new_tokens: int = 128
+    batch_size: int = 32
+    """Answers generated together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResampleConfig:
+    """How often failed prompts are answered again while mining."""
+
+    num_generations: int = 6
+    """Answers per prompt."""
+    temperature: float = 1.0
+    """Above the evaluation's temperature, to see more distinct failures."""
+    max_prompts: int = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraConfig:
+    """The adapter; the defaults cover every linear layer, as the TRL and PEFT guides advise."""
+
+    lora_r: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    lora_target_modules: str = "all-linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftConfig:
+    """Supervised fine-tuning on the accepted steps of the log (TRL's SFTTrainer)."""
+
+    enabled: bool = True
+    learning_rate: float = 3e-4
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    max_length: int = 1024
+    max_steps: int = -1
+    max_rows: int = 400
+    """Accepted steps trained on at most, drawn evenly over the families."""
+    warmup_ratio: float = 0.1
+    save_steps: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpoConfig:
+    """Direct preference optimisation (TRL's DPOTrainer)."""
+
+    enabled: bool = True
+    loss_type: tuple[str, ...] = ("sigmoid", "sft")
+    loss_weights: tuple[float, ...] = (1.0, 1.0)
+    beta: float = 0.5
+    learning_rate: float = 1e-4
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    max_length: int = 1024
+    max_steps: int = -1
+    max_pairs: int = 200
+    warmup_ratio: float = 0.1
+    save_steps: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """How the before/after number is made."""
+
+    num_generations: int = 3
+    """Sampled answers per held-out prompt, beside the greedy one."""
+    prompts_per_family: int = 1
+    max_prompts: int = 400
+    confidence: float = 0.95
+    resamples: int = 10_000
+    """Draws of the bootstrap and of the permutation test."""
+    control: bool = False
+    """Also train and evaluate SFT continued on the same chosen sides for the same steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything `misstep run` needs beside the paths."""
+
+    model: str = "smollm2"
+    seed: int = 42
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    validate: ValidateConfig = field(default_factory=ValidateConfig)
+    mine: MineConfig = field(default_factory=MineConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    resample: ResampleConfig = field(default_factory=ResampleConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
+    dpo: DpoConfig = field(default_factory=DpoConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+
+def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """The settings of a YAML file with `section.key` overrides on top."""
+    data: dict[str, Any] = {}
+    if path is not None:
+        data = _read_yaml(path)
+    for dotted, value in (overrides or {}).items():
+        *sections, key = dotted.split(".")
+        at = data
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[key] = value
+    faults: list[str] = []
+    config = _build(RunConfig, data, "", faults)
+    if faults:
+        where = "the options" if path is None else str(path)
+        raise ConfigError(f"{where}: " + "; ".join(faults))
+    return typing.cast(RunConfig, config)
+
+
+def dump_config(config: RunConfig) -> str:
+    """The settings as YAML text that `load_config` reads back."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top, got {type(data).__name__}")
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _build(cls: type, data: Mapping[str, Any], at: str, faults: list[str]) -> Any:
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        where = f"{at}{key}"
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.4)
+            hint = f"did you mean {at}{near[0]}?" if near else f"known: {', '.join(hints)}"
+            faults.append(f"unknown key {where!r}, {hint}")
+        elif dataclasses.is_dataclass(hints[key]):
+            if isinstance(value, Mapping):
+                values[key] = _build(typing.cast(type, hints[key]), value, f"{where}.", faults)
+            else:
+                faults.append(f"{where}: expected keys and values, got {value!r}")
+        else:
+            values[key] = _fit(hints[key], value, where, faults)
+    return cls(**values)
+
+
+def _fit(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
+    for option in _options(hint):
+        fitted = _fit_one(option, value)
+        if fitted is not _MISFIT:
+            return fitted
+    faults.append(f"{where}: expected {_spell(hint)}, got {value!r}")
+    return None
+
+
+def _options(hint: Any) -> Iterator[Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        yield from typing.get_args(hint)
+    else:
+        yield hint
+
+
+_MISFIT = object()
+
+
+def _fit_one(option: Any, value: Any) -> Any:
+    origin, args = typing.get_origin(option), typing.get_args(option)
+    if origin is Literal:
+        return value if value in args else _MISFIT
+    if origin is tuple:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            return _MISFIT
+        fitted = tuple(_fit_one(args[0], item) for item in items)
+        return _MISFIT if _MISFIT in fitted else fitted
+    if option is type(None):
+        return None if value is None else _MISFIT
+    if option is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:  # YAML 1.1 reads 1e-4 as a string
+            return float(value)
+        except ValueError:
+            return _MISFIT
+    if option is int and isinstance(value, bool):
+        return _MISFIT
+    return value if isinstance(value, option) else _MISFIT
+
+
+def _spell(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint)).replace("NoneType", "null")

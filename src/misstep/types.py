@@ -1,0 +1,353 @@
+"""The nouns: frozen values that walk from room to room.
+
+Nothing here reads a file, calls a model or imports another module of misstep.
+Every value is a keyword-only frozen dataclass, holds tuples rather than lists, and survives
+``store.encode`` and ``store.decode`` unchanged. Text that a model wrote is kept byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+Actor = Literal["agent", "sub-agent", "simulated-user", "human", "harness"]
+Level = Literal["defect", "suspect", "info"]
+Channel = Literal["content", "reasoning", "arguments", "transcript"]
+Cause = Literal["model", "tool", "infrastructure", "human", "knock-on", "unknown"]
+State = Literal["pass", "fail", "unjudged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The place in the logs that something was read from."""
+
+    file: str
+    """Path as the user gave it, or below the folder that the user gave."""
+    format: str
+    """Name of the log format that read it."""
+    line: int | None = None
+    """1-based line number."""
+    offset: int | None = None
+    """Byte offset of the record in the decompressed file."""
+    member: str | None = None
+    """Name inside an archive."""
+    row: str | None = None
+    """Row, span or message id that the format itself gives."""
+    pointer: str | None = None
+    """JSON pointer inside the record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """One tool that a request offered."""
+
+    name: str
+    description: str | None = None
+    parameters: str | None = None
+    """JSON Schema of the arguments as JSON text; None where the log keeps no schema."""
+    source: Literal["logged", "given", "inferred"] = "logged"
+    strict: bool | None = None
+    """The provider's strict flag, where logged."""
+    contract: str | None = None
+    """JSON Schema of the tool's results as JSON text, where known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One call that an assistant message makes."""
+
+    name: str
+    arguments: str
+    """The argument text exactly as the model wrote it, valid JSON or not."""
+    index: int = 0
+    """0-based position among the calls of its message."""
+    id: str | None = None
+    kind: Literal["function", "custom", "hosted"] = "function"
+    syntax: Literal["json", "code", "text"] = "json"
+    verbatim: bool = True
+    """False where the log kept only a parsed object, so the argument text is our rendering."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What came back from one call."""
+
+    text: str
+    call_id: str | None = None
+    name: str | None = None
+    is_error: bool | None = None
+    """The log's own flag; None where the format has no flag."""
+    hint: str | None = None
+    """What the format says about the cause of an error (for example a denial), verbatim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One piece of a message; exactly one of the fields that `kind` names is set."""
+
+    kind: Literal["text", "reasoning", "image", "call", "result"]
+    text: str | None = None
+    """For text and reasoning: the text. For an image: its path, URL or content hash."""
+    call: ToolCall | None = None
+    result: ToolResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts as logged."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message; its parts keep the order in which text, calls and results interleave."""
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    actor: Actor | None = None
+    context: int | None = None
+    """For an assistant message: index into `Session.contexts` of what its request offered."""
+    finish_reason: str | None = None
+    """The provider's word, verbatim."""
+    end: Literal["complete", "cut"] = "complete"
+    """`cut` where a stream broke off before its end."""
+    error: str | None = None
+    """Text of an error body that stands in place of, or beside, the answer."""
+    model: str | None = None
+    usage: Usage | None = None
+    time: float | None = None
+    """Unix seconds."""
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All text parts joined without a separator."""
+        return "".join(p.text or "" for p in self.parts if p.kind == "text")
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning parts joined without a separator."""
+        return "".join(p.text or "" for p in self.parts if p.kind == "reasoning")
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls in their order."""
+        return tuple(p.call for p in self.parts if p.call is not None)
+
+    @property
+    def results(self) -> tuple[ToolResult, ...]:
+        """The tool results in their order."""
+        return tuple(p.result for p in self.parts if p.result is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What one request offered beside its messages."""
+
+    tools: tuple[ToolSpec, ...] = ()
+    response_schema: str | None = None
+    """JSON Schema that the answer's text must meet, as JSON text."""
+    json_mode: bool = False
+    """True where the request asked for JSON without a schema."""
+    tool_choice: str | None = None
+    """`auto`, `none`, `required`, or the name of the one tool that must be called."""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the whole session ended, where the log says so."""
+
+    reward: float | None = None
+    resolved: bool | None = None
+    thumbs: Literal["up", "down"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One linear conversation. Each assistant message is a step; its prompt is all before it."""
+
+    id: str
+    """Content hash (`session_id`)."""
+    format: str
+    messages: tuple[Message, ...]
+    contexts: tuple[Context, ...] = ()
+    parent: str | None = None
+    """Id of the session that this one forks from, or that started it as a sub-agent."""
+    prefix: int = 0
+    """Number of leading messages shared with the parent; their steps are counted there."""
+    outcome: Outcome | None = None
+    copies: int = 1
+    """How often the same conversation stood in the logs."""
+    family: str = ""
+    """What must not be split between training and held-out; empty until known."""
+
+    @property
+    def steps(self) -> Iterator[int]:
+        """Message indices of this session's own steps (those of the parent left out)."""
+        return (
+            i
+            for i, message in enumerate(self.messages)
+            if i >= self.prefix and message.role == "assistant"
+        )
+
+    def context_of(self, step: int) -> Context:
+        """What the request of `step` offered; an empty context where nothing is known."""
+        at = self.messages[step].context
+        return Context() if at is None else self.contexts[at]
+
+    def replayed(self, step: int, answer: Message) -> Session:
+        """The session up to `step` with `answer` in its place, under the same request."""
+        at = self.messages[step].context
+        taken = replace(answer, role="assistant", context=at)
+        return replace(self, messages=(*self.messages[:step], taken))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """The repeated stretch behind a loop finding; character offsets into the channel's text."""
+
+    onset: int
+    """Offset at which the first period starts."""
+    period: int
+    """Length of one period in characters (agent loops: in steps; element loops: in elements)."""
+    count: float
+    """Number of periods, fractions included."""
+    share: float
+    """Repeated part of the whole text, in [0, 1]."""
+    unit: str
+    """The first 200 characters of one period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that one validator says about one step. An error is a value."""
+
+    session: str
+    step: int
+    """Index of the assistant message in `Session.messages`."""
+    code: str
+    """A name from `codes.CODES`."""
+    level: Level
+    channel: Channel
+    call: int | None = None
+    """Index of the tool call in its message."""
+    where: str = ""
+    """JSON pointer into the parsed text of the channel."""
+    span: tuple[int, int] | None = None
+    """Start and end character offset in the text of the channel."""
+    evidence: str = ""
+    """A short sentence with what was expected and what was got; at most 300 characters."""
+    tags: tuple[str, ...] = ()
+    """Subclasses such as `coercible`, `double_encoded`, `case_variant`."""
+    cause: Cause = "model"
+    """Who is to blame; only `model` ever trains."""
+    loop: Loop | None = None
+    version: int = 1
+    """Version of the detector."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What all validators together say about one step."""
+
+    session: str
+    step: int
+    state: State
+    why: str = ""
+    """For an unjudged step: the reason."""
+    score: float | None = None
+    """In [0, 1]; None where unjudged."""
+    judges: tuple[str, ...] = ()
+    """Validators that could have failed the step and looked at it."""
+    codes: tuple[str, ...] = ()
+    """Codes of the defects that the model caused, sorted, each once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt by reference: the messages of `session` before `step`."""
+
+    session: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One preference: two answers to one prompt. One prompt field, so both sides share it."""
+
+    id: str
+    prompt: Prompt
+    chosen: Message
+    rejected: Message
+    source: str
+    """Name of the chosen-source."""
+    margin: float
+    """Score of chosen minus score of rejected."""
+    codes: tuple[str, ...]
+    """What the rejected side failed by."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Where in the rejected text the findings lie."""
+    edits: tuple[str, ...] = ()
+    """What was changed on a side before pairing (for example `trim`)."""
+    cut: bool = False
+    """True where the rejected side carries no end-of-turn, because it never emitted one."""
+    family: str = ""
+    origin_chosen: tuple[Origin, ...] = ()
+    origin_rejected: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """Something that could not be used, with the reason. It counts; it is never lost."""
+
+    origin: Origin
+    reason: str
+    """A code such as `not-json`, `too-long`, `unknown-format`."""
+    said: str
+    """One sentence: what was found, what was expected."""
+    room: str = "ingest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A candidate pair that the gate turned away."""
+
+    prompt: Prompt
+    source: str
+    reason: str
+    said: str
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One measured number. None without n and an interval."""
+
+    metric: str
+    model: str
+    value: float
+    n: int
+    k: int
+    low: float
+    high: float
+    code: str | None = None
+    """A failure code; None for the total."""
+    unjudged: int = 0
+    seed: int = 0
+
+
+def content_id(*texts: str) -> str:
+    """A 16-hex-digit id of the texts (BLAKE2b, 64 bit); the same content gives the same id."""
+    digest = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        digest.update(b"\x00")
+    return digest.hexdigest()
