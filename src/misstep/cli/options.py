@@ -1,0 +1,78 @@
+"""Options that several commands share, and how they become a `RunConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from misstep.config import RunConfig, load_config
+from misstep.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LOGS = click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
+MODEL = click.option(
+    "--model", help="Hub id, folder, .gguf file, or smollm2 (embedded; the default)."
+)
+SEED = click.option("--seed", type=int, help="Seed of every draw.")
+QUIET = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file with settings (see docs/config.md).",
+)
+SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting, e.g. --set dpo.beta=0.1; may be given again.",
+)
+
+
+def reading(command: F) -> F:
+    """The options of every command that reads logs."""
+    for option in (
+        click.option("--format", "format_", help="Name of the log format (default: recognised)."),
+        click.option("--tools", help="Tools file, for logs that keep no schemas."),
+        click.option("--schema", help="JSON Schema that every text answer must meet."),
+        click.option("--expect-json", is_flag=True, help="Every text answer should be JSON."),
+        CONFIG,
+        SET,
+        QUIET,
+    ):
+        command = option(command)
+    return command
+
+
+def build_config(path: Path | None, settings: Sequence[str] = (), **overrides: Any) -> RunConfig:
+    """The settings of the file, then `--set`, then the flags that were given (not None)."""
+    merged: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: expected KEY=VALUE, for example dpo.beta=0.1")
+        merged[key.strip()] = yaml.safe_load(value)
+    for dotted, value in overrides.items():
+        if value is not None:
+            merged[dotted.replace("__", ".")] = value
+    return load_config(path, merged)
+
+
+def reading_config(values: dict[str, Any], **overrides: Any) -> RunConfig:
+    """The settings of a command that reads logs, from its click parameters."""
+    return build_config(
+        values["config_path"],
+        values["settings"],
+        ingest__format=values["format_"],
+        ingest__tools=values["tools"],
+        validate__schema=values["schema"],
+        validate__json=values["expect_json"] or None,
+        **overrides,
+    )

@@ -1,0 +1,209 @@
+"""The held-out prompts: which they are, what the log accepted there, and the guard against leaks.
+
+In: a corpus (sessions and their verdicts) and a split, as `mine` makes them. Out: a tuple of
+`Held`, at most `prompts_per_family` per held-out family. A prompt is chosen by the hash of its
+content, never by its outcome, so failed and clean logged steps come as they lie in the logs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from misstep.config import EvalConfig
+from misstep.errors import LeakError
+from misstep.types import Message, Prompt, Session, Verdict
+
+_RETRY_REACH = 3
+"""Later steps of the session in which a retry of a failed step is looked for."""
+_Key = tuple[str, int]
+
+
+class CorpusLike(Protocol):
+    """What is read of a corpus; steps are keyed by (session id, message index)."""
+
+    @property
+    def sessions(self) -> Mapping[str, Session]: ...
+    @property
+    def verdicts(self) -> Mapping[_Key, Verdict]: ...
+
+
+class SplitLike(Protocol):
+    """What is read of a split, both keyed by session id."""
+
+    @property
+    def part(self) -> Mapping[str, str]: ...
+    @property
+    def family(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One held-out prompt."""
+
+    prompt: Prompt
+    family: str
+    demand_call: bool
+    """The accepted step makes a call, so an answer without one fails (NO_CALL)."""
+    accepted: Message | None
+    """A clean answer from the log to this prompt: the step itself, a sibling or a retry."""
+    logged: Verdict
+    hash: str = ""
+    """Content hash of the prompt, see `prompt_hash`."""
+
+
+def prompt_hash(messages: Iterable[Message]) -> str:
+    """32 hex digits over roles, texts, calls and results of a prompt; ids and times left out."""
+    digest = hashlib.blake2b(digest_size=16)
+    for message in messages:
+        _feed(digest, message)
+    return digest.hexdigest()
+
+
+def prompt_hashes(session: Session) -> dict[int, str]:
+    """`prompt_hash` of every own step of the session, in one pass over its messages."""
+    digest = hashlib.blake2b(digest_size=16)
+    hashes = {}
+    own = set(session.steps)
+    for i, message in enumerate(session.messages):
+        if i in own:
+            hashes[i] = digest.hexdigest()
+        _feed(digest, message)
+    return hashes
+
+
+def _feed(digest: hashlib.blake2b, message: Message) -> None:
+    for text in (message.role, *_texts(message)):
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    digest.update(b"\n")
+
+
+def _texts(message: Message) -> Iterator[str]:
+    for part in message.parts:
+        yield part.kind
+        yield part.text or ""
+        if part.call is not None:
+            yield part.call.name
+            yield part.call.arguments
+        if part.result is not None:
+            yield part.result.text
+
+
+def check_leak(held: Collection[str], trained: Collection[str]) -> None:
+    """Compare content hashes of held-out and trained prompts (`prompt_hash` of both).
+
+    Raises:
+        LeakError: a prompt is in both.
+    """
+    leaked = sorted(set(held) & set(trained))
+    if leaked:
+        raise LeakError(
+            f"{len(leaked)} of {len(set(held))} held-out prompts were trained on (first content "
+            f"hash {leaked[0]}); a figure from them would be worthless. Evaluate on the held-out "
+            f"families of the run that trained the adapter, or mine and train again"
+        )
+
+
+def held_out(corpus: CorpusLike, split: SplitLike, config: EvalConfig) -> tuple[Held, ...]:
+    """The prompts to evaluate on, ordered by family.
+
+    Left out: steps that no validator could judge in the log, prompts without any message, and
+    prompts whose very text also stands in a session outside the held-out part.
+    Of more than `max_prompts` families those with the smallest content hash stay.
+    """
+    steps = _heldout_steps(corpus, split)
+    elsewhere = _hashes_elsewhere(corpus, split, set(steps))
+    families: dict[str, list[tuple[str, _Key]]] = defaultdict(list)
+    for at, keys in steps.items():
+        if at not in elsewhere:
+            judged = [key for key in keys if _state(corpus, key) != "unjudged" and key[1] > 0]
+            for family, key in _first_per_family(judged, split):
+                families[family].append((at, key))
+    picked = [
+        (at, key, family)
+        for family, found in families.items()
+        for at, key in sorted(found)[: config.prompts_per_family]
+    ]
+    kept = sorted(picked)[: config.max_prompts]
+    held = (_held(corpus, split, (key, steps[at]), at) for at, key, _ in kept)
+    return tuple(sorted(held, key=lambda each: (each.family, each.hash)))
+
+
+def _heldout_steps(corpus: CorpusLike, split: SplitLike) -> dict[str, list[_Key]]:
+    """Held-out steps by the content hash of their prompt, in a fixed order."""
+    steps: dict[str, list[_Key]] = defaultdict(list)
+    for name in sorted(corpus.sessions):
+        if split.part.get(name) == "heldout":
+            for step, at in prompt_hashes(corpus.sessions[name]).items():
+                steps[at].append((name, step))
+    return steps
+
+
+def _hashes_elsewhere(corpus: CorpusLike, split: SplitLike, wanted: set[str]) -> set[str]:
+    return {
+        at
+        for name, session in corpus.sessions.items()
+        if split.part.get(name) != "heldout"
+        for at in prompt_hashes(session).values()
+        if at in wanted
+    }
+
+
+def _first_per_family(keys: Sequence[_Key], split: SplitLike) -> Iterator[tuple[str, _Key]]:
+    seen: set[str] = set()
+    for key in keys:
+        family = split.family.get(key[0], key[0])
+        if family not in seen:
+            seen.add(family)
+            yield family, key
+
+
+def _held(corpus: CorpusLike, split: SplitLike, at: tuple[_Key, Sequence[_Key]], text: str) -> Held:
+    key, same_prompt = at
+    family = split.family.get(key[0], key[0])
+    siblings = [other for other in same_prompt if split.family.get(other[0], other[0]) == family]
+    accepted = _accepted(corpus, key, siblings)
+    return Held(
+        prompt=Prompt(session=key[0], step=key[1]),
+        family=family,
+        demand_call=accepted is not None and bool(accepted.calls),
+        accepted=accepted,
+        logged=corpus.verdicts[key],
+        hash=text,
+    )
+
+
+def _accepted(corpus: CorpusLike, key: _Key, siblings: Sequence[_Key]) -> Message | None:
+    """A clean step at this prompt: its own, else a sibling's, else the retry that followed."""
+    retries = [retry for other in (key, *siblings) for retry in _retries(corpus, other)]
+    for candidate in (key, *siblings, *retries):
+        if _state(corpus, candidate) == "pass":
+            return corpus.sessions[candidate[0]].messages[candidate[1]]
+    return None
+
+
+def _retries(corpus: CorpusLike, key: _Key) -> Iterator[_Key]:
+    """Steps soon after a failed one, before a user speaks, that call the same tool again."""
+    messages = corpus.sessions[key[0]].messages
+    names = {call.name for call in messages[key[1]].calls}
+    reach = 0
+    for i in range(key[1] + 1, len(messages)):
+        message = messages[i]
+        if message.role == "user" and message.actor != "harness":
+            return
+        if message.role == "assistant":
+            reach += 1
+            if reach > _RETRY_REACH:
+                return
+            if message.calls and (not names or names & {call.name for call in message.calls}):
+                yield key[0], i
+
+
+def _state(corpus: CorpusLike, key: _Key) -> str:
+    verdict = corpus.verdicts.get(key)
+    return "unjudged" if verdict is None else verdict.state

@@ -1,0 +1,243 @@
+"""Files in and out: lossless JSON of the nouns, JSON lines, Parquet, and the state of a run folder.
+
+In: values of `types` or plain rows. Out: files that are complete or absent: everything is written
+under a temporary name in the same folder and renamed. Written rows are checked against the JSON
+Schema of their kind at the door. Nothing here knows what a stage does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jsonschema_rs
+import msgspec
+import orjson
+
+from misstep.errors import InputError, StageError
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> bytes:
+    """JSON of a value of `types`; `decode` gives the equal value back."""
+    return msgspec.json.encode(value)
+
+
+def decode(data: bytes | str, kind: type[T]) -> T:
+    """The value that `encode` wrote.
+
+    Raises:
+        StageError: the text is not a `kind`.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise StageError(f"stored {kind.__name__} cannot be read: {error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    Raises:
+        StageError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+            raise
+        raise StageError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another "
+            f"folder, then run the same command again: finished stages are kept"
+        ) from None
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, all or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, all or nothing."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    with replacing(path) as temporary:
+        temporary.write_bytes(orjson.dumps(value, option=options))
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file that misstep wrote.
+
+    Raises:
+        InputError: the file is absent or is not JSON.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; is the folder a finished misstep run?") from None
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error}); remove it and run the stage again") from None
+
+
+def write_jsonl(path: Path, values: Iterable[Any], *, schema: str | None = None) -> int:
+    """Write one value of `types` a line, all or nothing; gives the number of lines."""
+    count = 0
+    with replacing(path) as temporary, temporary.open("wb") as out:
+        for value in values:
+            line = encode(value)
+            if schema is not None:
+                check_row(orjson.loads(line), schema)
+            out.write(line + b"\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path, kind: type[T]) -> list[T]:
+    """The values of a file that `write_jsonl` wrote; an absent file holds none."""
+    if not path.exists():
+        return []
+    with path.open("rb") as lines:
+        return [decode(line, kind) for line in lines]
+
+
+def write_rows(
+    path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = ()
+) -> None:
+    """Write rows to Parquet, all or nothing; `columns` names the text columns of an empty table."""
+    import polars
+
+    frame = (
+        polars.DataFrame([dict(row) for row in rows], infer_schema_length=None)
+        if rows
+        else polars.DataFrame({name: [] for name in columns}, dict.fromkeys(columns, polars.String))
+    )
+    with replacing(path) as temporary:
+        frame.write_parquet(temporary)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file.
+
+    Raises:
+        InputError: the file is absent.
+    """
+    import polars
+
+    if not path.exists():
+        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
+    return polars.read_parquet(path, memory_map=False).to_dicts()
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema `schemas/<name>.json`, from the wheel or from the checkout."""
+    here = Path(__file__).resolve()
+    for folder in (here.parent / "schemas", here.parents[2] / "schemas"):
+        path = folder / f"{name}.json"
+        if path.exists():
+            loaded: dict[str, Any] = orjson.loads(path.read_bytes())
+            return loaded
+    raise StageError(f"schemas/{name}.json is not installed; install misstep again")
+
+
+@cache
+def _checker(name: str) -> Any:
+    return jsonschema_rs.validator_for(schema(name), offline=True)
+
+
+def check_row(row: Any, name: str) -> None:
+    """Hold one row against its schema.
+
+    Raises:
+        StageError: the row breaks the schema; a fault of misstep, not of the logs.
+    """
+    error = next(iter(_checker(name).iter_errors(row)), None)
+    if error is not None:
+        where = "/".join(str(step) for step in error.instance_path)
+        raise StageError(f"a {name} row breaks schemas/{name}.json at /{where}: {error.message}")
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b of the bytes of a file, or of the names and bytes of the files of a folder."""
+    digest = hashlib.blake2b(digest_size=16)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        digest.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
+        with file.open("rb") as data:
+            while block := data.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def key_of(*values: Any) -> str:
+    """A content key of plain values, dataclasses and texts: equal values give equal keys."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        digest.update(msgspec.json.encode(value, order="deterministic"))
+        digest.update(b"\x00")
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run folder and what is finished in it (`state.json`)."""
+
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def facts(self, stage: str, key: str) -> dict[str, Any] | None:
+        """What the stage noted when it finished with this key and its outputs still stand."""
+        entry = self._state().get(stage)
+        if entry is None or entry["key"] != key:
+            return None
+        if not all((self.path / name).exists() for name in entry["outputs"]):
+            return None
+        facts: dict[str, Any] = entry["facts"]
+        return facts
+
+    def finish(
+        self, stage: str, key: str, *, outputs: Sequence[str], facts: Mapping[str, Any]
+    ) -> None:
+        """Note that a stage is finished."""
+        state = self._state()
+        state[stage] = {"key": key, "outputs": list(outputs), "facts": dict(facts)}
+        write_json(self.path / "state.json", state)
+
+    def noted(self, stage: str) -> dict[str, Any]:
+        """The facts of a finished stage whatever its key; empty where it never finished."""
+        entry = self._state().get(stage)
+        return dict(entry["facts"]) if entry else {}
+
+    def _state(self) -> dict[str, Any]:
+        path = self.path / "state.json"
+        if not path.exists():
+            return {}
+        state: dict[str, Any] = read_json(path)
+        return state
