@@ -16,9 +16,12 @@ Args = dict[str, Any]
 Schema = dict[str, Any]
 
 DATE: Schema = {"type": "string", "format": "date"}
-CLOCK: Schema = {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}
+CLOCK: Schema = {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"}
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
+NUMBER: Schema = {"type": "number"}
+CODE: Schema = {"type": "string", "pattern": "^[A-Z]{3}$"}
+ORDER: Schema = {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{5}$"}
 MAIL: Schema = {"type": "string", "format": "email"}
 
 
@@ -69,6 +72,10 @@ def _number(low: float, high: float) -> Schema:
     return {"type": "number", "minimum": low, "maximum": high}
 
 
+def _list(item: Schema, most: int) -> Schema:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": most}
+
+
 def _say(text: str) -> Callable[[Args], str]:
     """A tool that answers one JSON line with `text` filled from the arguments."""
     return lambda args: json.dumps({"ok": True, "info": text.format_map(_Blank(args))})
@@ -95,133 +102,74 @@ def _weather(args: Args) -> str:
 TOOLBOX: tuple[Tool, ...] = (
     Tool(
         name="add_event",
-        description="Put an event into a calendar.",
-        parameters=_object(
-            "title date start calendar",
-            title=TEXT,
-            date=DATE,
-            start=CLOCK,
-            minutes=_whole(5, 480),
-            calendar=_one_of("CAL_HOME CAL_WORK CAL_TEAM"),
-        ),
+        description="New calendar entry",
+        parameters=_object("title date start", title=TEXT, date=DATE, start=CLOCK),
         run=_say("{title} on {date} at {start}"),
     ),
     Tool(
         name="set_reminder",
-        description="Remind the user of something.",
-        parameters=_object(
-            "text due priority", text=TEXT, due=DATE, priority=_one_of("P1 P2 P3"), repeat=FLAG
-        ),
+        description="Remind the user",
+        parameters=_object("text due", text=TEXT, due=DATE, priority=_one_of("low high")),
         run=_say("will remind on {due}"),
     ),
     Tool(
-        name="convert_currency",
-        description="Convert money at today's rate.",
-        parameters=_object(
-            "amount source target",
-            amount=_number(0.01, 1_000_000),
-            source={"type": "string", "pattern": "^[A-Z]{3}$"},
-            target={"type": "string", "pattern": "^[A-Z]{3}$"},
-        ),
+        name="convert_money",
+        description="Exchange rate",
+        parameters=_object("amount source target", amount=NUMBER, source=CODE, target=CODE),
         run=_say("{amount} {source} converted to {target}"),
     ),
     Tool(
-        name="convert_unit",
-        description="Convert a quantity.",
-        parameters=_object(
-            "value from_unit to_unit",
-            value={"type": "number"},
-            from_unit=_one_of("km mi kg lb l gal"),
-            to_unit=_one_of("km mi kg lb l gal"),
-        ),
-        run=_say("{value} {from_unit} given in {to_unit}"),
-    ),
-    Tool(
         name="get_weather",
-        description="Forecast for a city.",
+        description="City forecast",
         parameters=_object(
-            "city days units",
-            city=TEXT,
-            days=_whole(1, 7),
-            units=_one_of("metric imperial"),
+            "city days", city=TEXT, days=_whole(1, 7), units=_one_of("metric imperial")
         ),
         run=_weather,
     ),
     Tool(
         name="order_status",
-        description="Look up an order.",
-        parameters=_object(
-            "order_id with_items",
-            order_id={"type": "string", "pattern": "^[A-Z]{2}-[0-9]{5}$"},
-            with_items=FLAG,
-        ),
+        description="Look up an order",
+        parameters=_object("order_id", order_id=ORDER, items=FLAG),
         run=_order,
     ),
     Tool(
         name="draft_email",
-        description="Write a draft; nothing is sent.",
-        parameters=_object(
-            "to subject body",
-            to={"type": "array", "items": MAIL, "minItems": 1},
-            subject={"type": "string", "maxLength": 40},
-            body=TEXT,
-            urgent=FLAG,
-        ),
+        description="Prepare a mail",
+        parameters=_object("to subject", to=_list(MAIL, 3), subject=TEXT, urgent=FLAG),
         run=_say("draft saved: {subject}"),
     ),
     Tool(
-        name="set_thermostat",
-        description="Set the heating of a room.",
+        name="set_heating",
+        description="Room temperature",
         parameters=_object(
-            "room celsius mode",
-            room=_one_of("living_room bed_room office bath_room"),
-            celsius=_number(5, 30),
-            mode=_one_of("heat cool eco"),
+            "room celsius", room=_one_of("living bed office bath"), celsius=_number(5, 30)
         ),
         run=_say("{room} set to {celsius}"),
     ),
     Tool(
         name="book_table",
-        description="Reserve a table.",
-        parameters=_object(
-            "place date time guests",
-            place=TEXT,
-            date=DATE,
-            time=CLOCK,
-            guests=_whole(1, 12),
-            area=_one_of("inside terrace bar"),
-        ),
+        description="Reserve in a restaurant",
+        parameters=_object("place date guests", place=TEXT, date=DATE, guests=_whole(1, 12)),
         run=_say("table for {guests} at {place}"),
     ),
     Tool(
         name="find_files",
-        description="Search the user's files.",
+        description="Search files",
         parameters=_object(
-            "words kind limit",
-            words={"type": "array", "items": TEXT, "minItems": 1, "maxItems": 3},
-            kind=_one_of("pdf image sheet slides"),
-            limit=_whole(1, 50),
-            after=DATE,
+            "words kind", words=_list(TEXT, 3), kind=_one_of("pdf image sheet"), limit=_whole(1, 50)
         ),
         run=_say("2 files of kind {kind}"),
     ),
     Tool(
         name="start_timer",
-        description="Count down.",
-        parameters=_object(
-            "label seconds", label=TEXT, seconds=_whole(1, 86_400), sound=_one_of("bell chime off")
-        ),
-        run=_say("{label}: {seconds} s"),
+        description="Count down",
+        parameters=_object("label minutes", label=TEXT, minutes=_whole(1, 240)),
+        run=_say("{label}: {minutes} min"),
     ),
     Tool(
         name="translate",
-        description="Translate a text.",
-        parameters=_object(
-            "text target tone",
-            text=TEXT,
-            target={"type": "string", "pattern": "^[a-z]{2}$"},
-            tone=_one_of("plain polite"),
-        ),
+        description="Translate a text",
+        parameters=_object("text target", text=TEXT, target=_one_of("fr de es it nl pl")),
         run=_say("translated to {target}"),
     ),
 )

@@ -8,12 +8,13 @@ and only here; lossless storage is `store.encode`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from misstep.types import Message, Part, Role, ToolCall, ToolResult, ToolSpec
+from misstep.types import Context, Message, Part, Role, Session, ToolCall, ToolResult, ToolSpec
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -207,3 +208,45 @@ def _schema_text(schema: Any) -> str | None:
 
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def prompt_keys(session: Session) -> dict[int, str]:
+    """A content key of the prompt of each own step, so that equal prompts have equal keys.
+
+    What counts: roles and texts of the messages before the step, the calls with their argument
+    text, the offered tools and the demanded output. What does not: ids of calls, times, origins,
+    reasoning, sampling settings. One pass over the session.
+    """
+    steps = set(session.steps)
+    requests = [_request_key(context) for context in session.contexts]
+    unknown = _request_key(Context())
+    digest, keys = hashlib.blake2b(digest_size=8), {}
+    for at, message in enumerate(session.messages):
+        if at in steps:
+            here = digest.copy()
+            here.update(unknown if message.context is None else requests[message.context])
+            keys[at] = here.hexdigest()
+        _feed(digest, message)
+    return keys
+
+
+def _request_key(context: Context) -> bytes:
+    tools = sorted((t.name, t.description or "", t.parameters or "") for t in context.tools)
+    rest = (context.response_schema, context.json_mode, context.tool_choice)
+    return repr((tools, rest)).encode("utf-8", "surrogatepass")
+
+
+def _feed(digest: hashlib.blake2b, message: Message) -> None:
+    fields: list[str] = [message.role]
+    for part in message.parts:
+        if part.call is not None:
+            fields += ["call", part.call.name, part.call.arguments]
+        elif part.result is not None:
+            fields += ["result", part.result.text]
+        elif part.kind != "reasoning":
+            fields += [part.kind, part.text or ""]
+    for field in fields:
+        data = field.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    digest.update(b"\xff" * 8)

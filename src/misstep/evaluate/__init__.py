@@ -1,1 +1,20 @@
-"""See the modules."""
+"""Before and after on held-out prompts, judged by the validators that judged the log.
+
+In: a corpus, a split, and the answers of each model. Out: an `Evaluation`. Loads no model.
+"""
+
+from misstep.evaluate.compare import Evaluation, evaluate, nothing_to_train
+from misstep.evaluate.held import Held, check_leak, held_out, prompt_hash, prompt_hashes
+from misstep.evaluate.marks import ArmAnswers
+
+__all__ = [
+    "ArmAnswers",
+    "Evaluation",
+    "Held",
+    "check_leak",
+    "evaluate",
+    "held_out",
+    "nothing_to_train",
+    "prompt_hash",
+    "prompt_hashes",
+]

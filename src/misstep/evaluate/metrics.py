@@ -91,7 +91,7 @@ def _sign_flip_exact(sizes: Sequence[int], seen: int) -> float:
     polynomial = 1
     for size in sizes:
         polynomial += polynomial << (size * width)
-    # sum(+-size) = 2 * subset - total, so |.| >= seen is subset >= (total + seen) / 2, or its mirror
+    # sum(+-size) = 2 * subset - total: |.| >= seen is subset >= (total + seen) / 2, or its mirror
     tail = polynomial >> ((sum(sizes) + seen) // 2 * width)
     count = tail % ((1 << width) - 1)  # the sum of the digits in base 2^width
     return min(1.0, float(Fraction(2 * count, 2 ** len(sizes))))

@@ -1,0 +1,88 @@
+"""Writes docs/cli.md and docs/config.md from the code: `python docs/generate.py`.
+
+In: the click commands and the settings dataclasses. Out: the two pages. A test compares.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from misstep import config
+from misstep.cli import COMMANDS, main
+
+HERE = Path(__file__).parent
+
+
+def cli_page() -> str:
+    """The help of every command."""
+    parts = ["# Command line", "", "Made by `python docs/generate.py`."]
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        context = click.Context(command, info_name=f"misstep {name}", max_content_width=90)
+        parts += ["", f"## misstep {name}", "", "```text", command.get_help(context), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def config_page() -> str:
+    """Every setting with its default."""
+    parts = [
+        "# Settings",
+        "",
+        "Made by `python docs/generate.py`. `--config x.yaml` holds these keys, `--set KEY=VALUE` and",
+        "flags override it, unknown keys are an error. The resolved settings of a run are in its",
+        "`config.yaml`. Training options keep TRL's spelling.",
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
+    parts += [f"| `{key}` | `{default}` | {meaning} |" for key, default, meaning in settings()]
+    return "\n".join(parts) + "\n"
+
+
+def settings() -> Iterator[tuple[str, str, str]]:
+    """(dotted key, default, meaning) of every setting."""
+    yield from _section(config.RunConfig, "")
+
+
+def _section(kind: type, prefix: str) -> Iterator[tuple[str, str, str]]:
+    meanings = _meanings(kind)
+    value = kind()
+    for field in dataclasses.fields(kind):
+        got = getattr(value, field.name)
+        if dataclasses.is_dataclass(got):
+            yield from _section(type(got), f"{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", _spell(got), meanings.get(field.name, "as in TRL")
+
+
+def _spell(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value)
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """The docstring behind each field."""
+    body = ast.parse(inspect.getsource(kind)).body[0].body
+    return {
+        first.target.id: " ".join(second.value.value.split())
+        for first, second in zip(body, body[1:], strict=False)
+        if isinstance(first, ast.AnnAssign)
+        and isinstance(second, ast.Expr)
+        and isinstance(second.value, ast.Constant)
+    }
+
+
+if __name__ == "__main__":
+    (HERE / "cli.md").write_text(cli_page(), encoding="utf-8")
+    (HERE / "config.md").write_text(config_page(), encoding="utf-8")

@@ -1,0 +1,68 @@
+"""`misstep run`: the whole loop, from logs to a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from misstep.cli.options import LOGS, MODEL, SEED, reading, reading_config
+from misstep.cli.progress import reporter
+
+
+@click.command("run")
+@LOGS
+@click.option(
+    "-o",
+    "--output_dir",
+    "--output-dir",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The run folder; an unfinished run in it is resumed.",
+)
+@MODEL
+@SEED
+@click.option("--temperature", type=float, help="Of the evaluation's sampled answers.")
+@click.option("--references", help="JSONL file with gold answers.")
+@click.option("--control", is_flag=True, help="Also train the control: SFT on the chosen sides.")
+@click.option("--off-policy", is_flag=True, help="Train on logged pairs of another model.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, the counts and two decoded pairs.")
+@reading
+def command(
+    logs: tuple[Path, ...],
+    folder: Path,
+    model: str | None,
+    seed: int | None,
+    temperature: float | None,
+    references: str | None,
+    control: bool,
+    off_policy: bool,
+    dry_run: bool,
+    **values: Any,
+) -> None:
+    """Train on the failures in LOGS and measure, on held-out families, how much rarer they are.
+
+    Killed or stopped, the same command resumes. Exit code 3 means: do not ship.
+    """
+    from misstep import api
+
+    config = reading_config(
+        values,
+        model=model,
+        seed=seed,
+        sample__temperature=temperature,
+        mine__references=references,
+        eval__control=control or None,
+        mine__off_policy=off_policy or None,
+    )
+    with reporter(quiet=values["quiet"]) as show:
+        if dry_run:
+            text, verdict = api.plan(logs, folder, config, progress=show.progress), "planned"
+        else:
+            verdict = api.run(logs, folder, config, progress=show.progress, say=show.say)
+            text = api.run_text(folder)
+    click.echo(text)
+    if verdict == "do-not-ship":
+        raise click.exceptions.Exit(3)

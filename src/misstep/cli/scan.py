@@ -1,0 +1,60 @@
+"""`misstep scan`: what fails, where, how often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from misstep.cli.options import JSON, LOGS, reading, reading_config
+from misstep.cli.progress import reporter
+
+
+@click.command("scan")
+@LOGS
+@click.option(
+    "--findings",
+    "findings_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every finding to this JSONL file.",
+)
+@click.option(
+    "--set-aside",
+    "set_aside_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every record that could not be used, with its reason, to this JSONL file.",
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if any step failed (for CI).")
+@JSON
+@reading
+def command(
+    logs: tuple[Path, ...],
+    findings_path: Path | None,
+    set_aside_path: Path | None,
+    html: Path | None,
+    strict: bool,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Say what fails in LOGS, where and how often. Needs no model and no torch."""
+    import orjson
+
+    from misstep import api
+
+    config = reading_config(values)
+    with reporter(quiet=values["quiet"] or as_json) as show:
+        scanned = api.scan(logs, config, progress=show.progress)
+    if findings_path is not None:
+        api.write_findings(scanned, findings_path)
+    if set_aside_path is not None:
+        api.write_set_aside(scanned, set_aside_path)
+    if html is not None:
+        api.write_scan_html(scanned, html)
+    if as_json:
+        click.echo(orjson.dumps(scanned.summary, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(api.scan_text(scanned))
+    if strict and scanned.summary["failed_steps"]:
+        raise click.exceptions.Exit(3)

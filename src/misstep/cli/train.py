@@ -1,0 +1,54 @@
+"""`misstep train`: the training stages on mined pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from misstep.cli.options import CONFIG, MODEL, QUIET, SEED, SET, build_config
+from misstep.cli.progress import reporter
+
+
+@click.command("train")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@MODEL
+@SEED
+@click.option("--learning_rate", type=float, help="Of the DPO stage.")
+@click.option("--beta", type=float, help="Of the DPO loss.")
+@click.option("--num_train_epochs", type=float, help="Of the DPO stage.")
+@click.option("--max_steps", type=int, help="Of the DPO stage.")
+@click.option("--no-sft", is_flag=True, help="Start DPO from the model as it is.")
+@CONFIG
+@SET
+@QUIET
+def command(
+    folder: Path,
+    model: str | None,
+    seed: int | None,
+    learning_rate: float | None,
+    beta: float | None,
+    num_train_epochs: float | None,
+    max_steps: int | None,
+    no_sft: bool,
+    config_path: Path | None,
+    settings: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Train a LoRA adapter on the pairs in DIR (made by `misstep mine`): SFT, then DPO."""
+    from misstep import api
+
+    config = build_config(
+        config_path,
+        settings,
+        model=model,
+        seed=seed,
+        dpo__learning_rate=learning_rate,
+        dpo__beta=beta,
+        dpo__num_train_epochs=num_train_epochs,
+        dpo__max_steps=max_steps,
+        sft__enabled=False if no_sft else None,
+    )
+    with reporter(quiet=quiet) as show:
+        facts = api.train(folder, config, progress=show.progress, say=show.say)
+    click.echo(facts["said"])

@@ -1,0 +1,282 @@
+"""Counts by family, and the figures made from them: scores, paired changes, guards, collateral.
+
+In: the marks of each arm, laid out by family. Out: frozen rows for `scores.json`.
+A `Question` asks one thing of a mark; every figure is the share of the answers that say yes among
+those for which the question arises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from misstep.evaluate.marks import Mark
+from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, wilson
+from misstep.types import Score
+
+Flags = Sequence[Sequence[bool]]
+"""Family → prompt → in or out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One thing to count."""
+
+    metric: str
+    ask: Callable[[Mark], bool | None]
+    """True or False, or None where this answer does not count."""
+    code: str | None = None
+    better: Literal["lower", "higher"] = "lower"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The change of one failure rate from one arm to another, on identical prompts."""
+
+    before: str
+    after: str
+    code: str | None
+    fixed: int
+    """Families that fail less often after."""
+    broken: int
+    """Families that fail more often after."""
+    p: float
+    """Two-sided, sign-flip permutation over families; of sampled answers."""
+    difference: float
+    """Sampled rate after minus before, in [-1, 1]."""
+    low: float
+    high: float
+    greedy_fixed: int
+    """Families whose one greedy answer fails before and not after."""
+    greedy_broken: int
+    greedy_p: float
+    """Exact two-sided McNemar of the greedy answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A rate that must not get worse while failures fall."""
+
+    metric: str
+    before: str
+    after: str
+    n: int
+    """Answers of the arm after for which the question arises."""
+    value_before: float
+    value_after: float
+    difference: float
+    low: float
+    high: float
+    down: bool
+    """The whole interval of the difference lies on the worse side of zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral:
+    """What was clean and fails now."""
+
+    kind: Literal["logged-clean", "clean-before"]
+    """Prompts whose logged step was clean, or all of whose answers before were clean."""
+    before: str
+    after: str
+    prompts: int
+    n: int
+    """Judged sampled answers after, to these prompts."""
+    k: int
+    """Of these, failing."""
+    value: float
+    low: float
+    high: float
+    n_before: int
+    k_before: int
+
+
+FAILED = Question(metric="failure_rate", ask=lambda m: m.failed if m.judged else None)
+GUARDS = (
+    Question(metric="no_call_rate", ask=lambda m: "NO_CALL" in m.codes if m.demanded else None),
+    Question(metric="call_rate", ask=lambda m: m.called, better="higher"),
+    Question(metric="tool_agreement", ask=lambda m: m.same_tool, better="higher"),
+    Question(metric="argument_agreement", ask=lambda m: m.same_arguments, better="higher"),
+    Question(metric="json_agreement", ask=lambda m: m.same_json, better="higher"),
+    Question(metric="judged_rate", ask=lambda m: m.judged, better="higher"),
+)
+LOOPED = Question(metric="loop_call_repeated", ask=lambda m: m.same_loop)
+
+
+def of_code(code: str) -> Question:
+    """The failure rate of one code, among all judged answers."""
+    return Question(
+        metric="failure_rate", code=code, ask=lambda m: code in m.codes if m.judged else None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Yes-answers and answers that count, one entry per family."""
+
+    k: tuple[int, ...]
+    n: tuple[int, ...]
+
+    @property
+    def rate(self) -> float:
+        return sum(self.k) / sum(self.n) if sum(self.n) else 0.0
+
+    def rate_of(self, family: int) -> Fraction | None:
+        return Fraction(self.k[family], self.n[family]) if self.n[family] else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One model's marks by family; families and prompts are in the same order in every arm."""
+
+    name: str
+    greedy: tuple[Mark | None, ...]
+    """The greedy answer to the family's first prompt."""
+    sampled: tuple[tuple[tuple[Mark, ...], ...], ...]
+    """Family → prompt → sampled answers; the greedy one where none was sampled."""
+    seed: int = 0
+
+    @property
+    def answers(self) -> int:
+        """Sampled answers, judged or not."""
+        return sum(len(marks) for prompts in self.sampled for marks in prompts)
+
+    def tally(self, question: Question, only: Flags | None = None) -> Tally:
+        """Counts by family; `only` picks prompts, family → prompt → in or out."""
+        counts = []
+        for i, prompts in enumerate(self.sampled):
+            flags = only[i] if only is not None else (True,) * len(prompts)
+            kept = (m for marks, flag in zip(prompts, flags, strict=True) if flag for m in marks)
+            counts.append(count(question, kept))
+        return Tally(tuple(k for k, _ in counts), tuple(n for _, n in counts))
+
+
+def count(question: Question, marks: Iterable[Mark]) -> tuple[int, int]:
+    """(yes, counted) over some marks."""
+    said = [answer for answer in map(question.ask, marks) if answer is not None]
+    return sum(said), len(said)
+
+
+def score(arm: Arm, question: Question, draws: Bootstrap) -> Score | None:
+    """The sampled figure with its bootstrap interval; None where nothing counts."""
+    tally = arm.tally(question)
+    counts = (sum(tally.k), sum(tally.n))
+    return _score(arm, question, counts, arm.answers, draws.ratio(tally.k, tally.n))
+
+
+def greedy_score(arm: Arm, question: Question, confidence: float) -> Score | None:
+    """The figure of one greedy answer per family with Wilson's interval."""
+    marks = [mark for mark in arm.greedy if mark is not None]
+    k, n = count(question, marks)
+    greedy = Question(metric=f"{question.metric}_greedy", ask=question.ask, code=question.code)
+    return _score(arm, greedy, (k, n), len(marks), wilson(k, n, confidence))
+
+
+def _score(
+    arm: Arm, question: Question, counts: tuple[int, int], answers: int, interval: Interval
+) -> Score | None:
+    k, n = counts
+    if n == 0:
+        return None
+    return Score(
+        metric=question.metric,
+        model=arm.name,
+        code=question.code,
+        value=k / n,
+        n=n,
+        k=k,
+        low=interval.low,
+        high=interval.high,
+        unjudged=answers - n if question.metric.startswith("failure_rate") else 0,
+        seed=arm.seed,
+    )
+
+
+def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamples: int) -> Paired:
+    """The change between two arms, family by family."""
+    old, new = before.tally(question), after.tally(question)
+    interval = draws.difference((old.k, old.n), (new.k, new.n))
+    steps = _differences(old, new)
+    greedy = [
+        (question.ask(a), question.ask(b))
+        for a, b in zip(before.greedy, after.greedy, strict=True)
+        if a is not None and b is not None
+    ]
+    fixed, broken = greedy.count((True, False)), greedy.count((False, True))
+    return Paired(
+        before=before.name,
+        after=after.name,
+        code=question.code,
+        fixed=sum(step < 0 for step in steps),
+        broken=sum(step > 0 for step in steps),
+        p=sign_flip(steps, resamples=resamples, seed=after.seed),
+        difference=new.rate - old.rate,
+        low=interval.low,
+        high=interval.high,
+        greedy_fixed=fixed,
+        greedy_broken=broken,
+        greedy_p=mcnemar(fixed, broken),
+    )
+
+
+def _differences(old: Tally, new: Tally) -> list[Fraction]:
+    rates = ((old.rate_of(i), new.rate_of(i)) for i in range(len(old.n)))
+    return [b - a for a, b in rates if a is not None and b is not None]
+
+
+def guard(before: Arm, after: Arm, question: Question, draws: Bootstrap) -> Guard | None:
+    """One guard; None where the question arises for no answer of one of the arms."""
+    old, new = before.tally(question), after.tally(question)
+    if not sum(old.n) or not sum(new.n):
+        return None
+    interval = draws.difference((old.k, old.n), (new.k, new.n))
+    return Guard(
+        metric=question.metric,
+        before=before.name,
+        after=after.name,
+        n=sum(new.n),
+        value_before=old.rate,
+        value_after=new.rate,
+        difference=new.rate - old.rate,
+        low=interval.low,
+        high=interval.high,
+        down=interval.high < 0 if question.better == "higher" else interval.low > 0,
+    )
+
+
+def collateral(
+    kind: Literal["logged-clean", "clean-before"],
+    before: Arm,
+    after: Arm,
+    *,
+    clean: Flags,
+    draws: Bootstrap,
+) -> Collateral | None:
+    """Failures among the prompts that were clean; None where there are none."""
+    old, new = before.tally(FAILED, clean), after.tally(FAILED, clean)
+    if not sum(new.n):
+        return None
+    interval = draws.ratio(new.k, new.n)
+    return Collateral(
+        kind=kind,
+        before=before.name,
+        after=after.name,
+        prompts=sum(map(sum, clean)),
+        n=sum(new.n),
+        k=sum(new.k),
+        value=new.rate,
+        low=interval.low,
+        high=interval.high,
+        n_before=sum(old.n),
+        k_before=sum(old.k),
+    )
+
+
+def clean_before(arm: Arm) -> Flags:
+    """Prompts at which every sampled answer of the arm was judged and none failed."""
+    return tuple(
+        tuple(bool(marks) and all(m.judged and not m.failed for m in marks) for marks in prompts)
+        for prompts in arm.sampled
+    )

@@ -1,0 +1,134 @@
+"""Anthropic Messages: request/response pairs, as two fields, merged, or line by line.
+
+Kept: system, messages, tools, every block, stop reason, model, usage, error flags of tool results;
+streams joined. Tool input is a parsed object in these logs, so broken JSON cannot be seen, except
+in streams. There is no time in the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from misstep.ingest.blocks import assistant_parts, user_messages
+from misstep.ingest.exchange import Body, Exchange, ExchangeReader, Provider, error_text, split
+from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
+from misstep.ingest.openai_chat import looks_anthropic
+from misstep.ingest.stream import CUT, join_message
+from misstep.types import Message
+
+
+def is_answer(body: Body) -> bool:
+    """A message or an error body."""
+    if body.get("type") == "error":
+        return isinstance(body.get("error"), Mapping)
+    return isinstance(body.get("content"), list) and (
+        body.get("type") == "message" or "stop_reason" in body
+    )
+
+
+def _history(request: Body, record: Record, at: str) -> list[Message]:
+    rows = request.get("messages")
+    if not isinstance(rows, list):
+        raise Misfit(f"{at}/messages", f"expected a list of messages, got {kind_of(rows)}")
+    if not rows:
+        raise Misfit(f"{at}/messages", "the list of messages is empty")
+    messages: list[Message] = []
+    if request.get("system"):
+        pointer = f"{at}/system"
+        messages.extend(_placed(_system(request["system"], pointer), record, pointer))
+    for index, row in enumerate(rows):
+        pointer = f"{at}/messages/{index}"
+        messages.extend(_placed(_messages(row, pointer), record, pointer))
+    return messages
+
+
+def _system(content: Any, pointer: str) -> list[Message]:
+    return [replace(message, role="system") for message in user_messages(content, pointer)]
+
+
+def _messages(row: Any, pointer: str) -> list[Message]:
+    if not isinstance(row, Mapping):
+        raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
+    role, content, at = row.get("role"), row.get("content"), f"{pointer}/content"
+    if role == "assistant":
+        return [Message(role="assistant", parts=assistant_parts(content, at))]
+    if role == "user":
+        return list(user_messages(content, at))
+    if role == "system":
+        return _system(content, at)
+    said = f"unknown role {role!r}; expected user, assistant or system"
+    raise Misfit(f"{pointer}/role", said)
+
+
+def _placed(messages: list[Message], record: Record, pointer: str) -> list[Message]:
+    origins = (record.at(place(record, pointer)),)
+    return [replace(message, origins=origins) for message in messages]
+
+
+def _answers(exchange: Exchange, record: Record) -> list[Message]:
+    body, at = exchange.response, exchange.response_at
+    request = exchange.request or {}
+    origins = (record.at(place(record, at)),)
+    asked = text_or_none(request.get("model"))
+    if isinstance(body, str) or (isinstance(body, Mapping) and body.get("type") == "error"):
+        said = body if isinstance(body, str) else body.get("error")
+        text = error_text(said, exchange.status)
+        return [Message(role="assistant", actor="agent", error=text, model=asked, origins=origins)]
+    if not isinstance(body, Mapping):
+        raise Misfit(at, f"expected a response object, got {kind_of(body)}")
+    return [
+        Message(
+            role="assistant",
+            parts=assistant_parts(body.get("content"), f"{at}/content"),
+            actor="agent",
+            finish_reason=text_or_none(body.get("stop_reason")),
+            end="cut" if body.get(CUT) else "complete",
+            model=text_or_none(body.get("model")) or asked,
+            usage=usage_of(body.get("usage")),
+            origins=(record.at(place(record, at), text_or_none(body.get("id"))),),
+        )
+    ]
+
+
+def _weigh(value: dict[str, Any]) -> float:
+    halves = split(value, PROVIDER)
+    if halves is None:
+        return 0.0
+    if isinstance(halves.response, Mapping):
+        full = halves.response.get("content") or halves.response.get("stop_reason")
+        sure = 1.0 if full or halves.response.get("type") == "error" else 0.2
+        return sure if is_answer(halves.response) else 0.0
+    if halves.request is None:
+        return 0.0
+    sure = 0.9 if looks_anthropic(halves.request) else 0.3
+    return sure if "response" in value else sure / 2
+
+
+def sniff(values: Sequence[Any]) -> float:
+    """Pairs with a typed message or error; a request alone only counts half."""
+    return share(values, _weigh)
+
+
+def _reader(tally: Tally) -> ExchangeReader:
+    return ExchangeReader(PROVIDER, tally)
+
+
+PROVIDER = Provider(
+    name="anthropic-messages",
+    is_answer=is_answer,
+    history=_history,
+    answers=_answers,
+    join=join_message,
+)
+
+FORMAT = Format(
+    name="anthropic-messages",
+    about="Anthropic Messages, requests with their responses; tool input only as a parsed object",
+    unit="line",
+    sniff=sniff,
+    reader=_reader,
+    keeps_tools=True,
+)

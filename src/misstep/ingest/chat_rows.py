@@ -1,0 +1,265 @@
+"""Rows that hold one conversation each: misstep's own session rows, and `messages` + `tools` rows
+as Hugging Face datasets and fine-tuning files keep them.
+
+In: `{"messages": […], "tools": […] or JSON text, …}`, one a line or in a list. All other fields of
+a `Session` and of a `Message` may stand beside; messages with `parts` are the lossless form that
+`store.encode` writes. A row that is the beginning of another row is counted there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from misstep.ingest.context import Contexts
+from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.identity import message_key, session_id
+from misstep.ingest.messages import (
+    chat_message,
+    kind_of,
+    number_or_none,
+    place,
+    text_or_none,
+    unix_time,
+    usage_of,
+)
+from misstep.types import Actor, Context, Message, Outcome, Session
+
+NAME = "chat-rows"
+_OFFERS = (
+    "tools",
+    "functions",
+    "response_schema",
+    "response_format",
+    "tool_choice",
+    "max_tokens",
+    "temperature",
+    "top_p",
+)
+_ACTORS: dict[str, Actor] = {
+    "agent": "agent",
+    "sub-agent": "sub-agent",
+    "simulated-user": "simulated-user",
+    "human": "human",
+    "harness": "harness",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    session: Session
+    given: str | None
+    """The row's own id."""
+    parent: str | None
+    """The id, in the row's own words, of the row that it branches from."""
+
+
+class RowReader:
+    """Reads rows; each is one session unless it is the beginning of another."""
+
+    def __init__(self, tally: Tally, name: str = NAME) -> None:
+        self._tally = tally
+        self._name = name
+        self._contexts = Contexts()
+        self._rows: list[_Row] = []
+
+    def read(self, record: Record) -> None:
+        """Take one row."""
+        try:
+            self._rows.append(self._row(record))
+        except Misfit as misfit:
+            origin = record.at(place(record, misfit.pointer))
+            self._tally.aside(origin, misfit.reason, misfit.said)
+        else:
+            self._tally.use()
+
+    def _row(self, record: Record) -> _Row:
+        row = record.value
+        if not isinstance(row, Mapping):
+            raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
+        messages = row.get("messages")
+        if not isinstance(messages, list):
+            raise Misfit("/messages", f"expected a list of messages, got {kind_of(messages)}")
+        if not messages:
+            raise Misfit("/messages", "the list of messages is empty")
+        if any(isinstance(message, Mapping) and "parts" in message for message in messages):
+            session = stored_session(row, record)
+        else:
+            session = self.session(row, messages, record)
+        given, parent = text_or_none(row.get("id")), text_or_none(row.get("parent"))
+        return _Row(session=session, given=given, parent=parent)
+
+    def session(
+        self, row: Mapping[str, Any], rows: Sequence[Any], record: Record, at: str = "/messages"
+    ) -> Session:
+        """A row in chat form as a session.
+
+        Raises:
+            Misfit: a message or an offer has no known shape.
+        """
+        contexts = self._offers(row)
+        messages = tuple(
+            _message(message, row, record, f"{at}/{index}", len(contexts))
+            for index, message in enumerate(rows)
+        )
+        copies, prefix = row.get("copies"), row.get("prefix")
+        return Session(
+            id=session_id(messages, contexts),
+            format=self._name,
+            messages=messages,
+            contexts=contexts,
+            prefix=prefix if isinstance(prefix, int) and 0 <= prefix <= len(messages) else 0,
+            outcome=outcome_of(row),
+            copies=copies if isinstance(copies, int) and copies > 0 else 1,
+            family=text_or_none(row.get("family")) or "",
+        )
+
+    def _offers(self, row: Mapping[str, Any]) -> tuple[Context, ...]:
+        listed = row.get("contexts")
+        if isinstance(listed, list) and all(isinstance(offer, Mapping) for offer in listed):
+            return tuple(self._contexts.of(offer) for offer in listed)
+        if any(row.get(name) is not None for name in _OFFERS):
+            return (self._contexts.of(row),)
+        return ()
+
+    def close_file(self) -> None:
+        """Rows do not depend on their file."""
+
+    def finish(self) -> tuple[Session, ...]:
+        """The sessions, without rows that another row continues."""
+        ids = {row.given: row.session.id for row in self._rows if row.given is not None}
+        begun: set[bytes] = set()
+        tails: list[bytes] = []
+        for row in self._rows:
+            chain = list(_chain(row.session))
+            tails.append(chain[-1])
+            begun.update(chain[:-1])
+        return tuple(
+            replace(row.session, parent=ids.get(row.parent, row.parent))
+            for row, tail in zip(self._rows, tails, strict=True)
+            if tail not in begun or row.session.outcome is not None
+        )
+
+
+def _chain(session: Session) -> Iterator[bytes]:
+    """A hash of the conversation up to each of its messages; what was offered counts too."""
+    offered = session.contexts[0] if session.contexts else None
+    at = hash((offered, session.family)).to_bytes(8, "big", signed=True)
+    for message in session.messages:
+        at = hashlib.blake2b(at + message_key(message), digest_size=16).digest()
+        yield at
+
+
+def _message(
+    value: Any, row: Mapping[str, Any], record: Record, pointer: str, contexts: int
+) -> Message:
+    message = chat_message(value, pointer)
+    origins = (record.at(place(record, pointer), text_or_none(row.get("id"))),)
+    if message.role != "assistant":
+        return replace(message, actor=_actor(value), origins=origins)
+    context = value.get("context")
+    if not isinstance(context, int) or isinstance(context, bool):
+        context = 0 if contexts else None
+    elif not 0 <= context < contexts:
+        raise Misfit(f"{pointer}/context", f"no context {context}; the row holds {contexts}")
+    return replace(
+        message,
+        actor=_actor(value),
+        context=context,
+        finish_reason=text_or_none(value.get("finish_reason")),
+        end="cut" if value.get("end") == "cut" else "complete",
+        error=text_or_none(value.get("error")),
+        model=text_or_none(value.get("model")) or text_or_none(row.get("model")),
+        usage=usage_of(value.get("usage")),
+        time=unix_time(value.get("time", value.get("timestamp"))),
+        origins=origins,
+    )
+
+
+def _actor(value: Mapping[str, Any]) -> Actor | None:
+    actor = value.get("actor")
+    return _ACTORS.get(actor) if isinstance(actor, str) else None
+
+
+def outcome_of(row: Mapping[str, Any]) -> Outcome | None:
+    """Reward, success and thumbs, in an `outcome` object or beside the messages."""
+    nested = row.get("outcome")
+    said = nested if isinstance(nested, Mapping) else row
+    reward, resolved, thumbs = said.get("reward"), said.get("resolved"), said.get("thumbs")
+    outcome = Outcome(
+        reward=number_or_none(reward),
+        resolved=resolved if isinstance(resolved, bool) else None,
+        thumbs="up" if thumbs == "up" else "down" if thumbs == "down" else None,
+    )
+    return None if outcome == Outcome() else outcome
+
+
+def stored_session(row: Mapping[str, Any], record: Record) -> Session:
+    """A row in the lossless form of `store.encode`; its id is computed anew.
+
+    Raises:
+        Misfit: it is not that form.
+    """
+    try:
+        session = msgspec.convert({"id": "", "format": NAME, **row}, Session)
+    except msgspec.ValidationError as error:
+        raise Misfit("", f"not a stored session: {error}") from None
+    for index, message in enumerate(session.messages):
+        _check_stored(message, len(session.contexts), f"/messages/{index}")
+    if not 0 <= session.prefix <= len(session.messages):
+        raise Misfit("/prefix", f"a prefix of {session.prefix} in {len(session.messages)} messages")
+    origin = (record.at(record.origin.pointer or "", text_or_none(row.get("id"))),)
+    messages = tuple(m if m.origins else replace(m, origins=origin) for m in session.messages)
+    return replace(
+        session,
+        id=session_id(messages, session.contexts),
+        format=NAME,
+        messages=messages,
+        copies=max(1, session.copies),
+    )
+
+
+_FIELD = {"text": "text", "reasoning": "text", "image": "text", "call": "call", "result": "result"}
+
+
+def _check_stored(message: Message, contexts: int, pointer: str) -> None:
+    if message.context is not None and not 0 <= message.context < contexts:
+        said = f"no context {message.context}; the row holds {contexts}"
+        raise Misfit(f"{pointer}/context", said)
+    for index, part in enumerate(message.parts):
+        held = {"text": part.text, "call": part.call, "result": part.result}
+        filled = {name for name, value in held.items() if value is not None}
+        if filled != {_FIELD[part.kind]}:
+            said = f"a part of kind {part.kind} must hold {_FIELD[part.kind]} and nothing else"
+            raise Misfit(f"{pointer}/parts/{index}", said)
+
+
+def _weigh(value: dict[str, Any]) -> float:
+    messages = value.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return 0.0
+    told = sum(isinstance(m, Mapping) and isinstance(m.get("role"), str) for m in messages)
+    return 0.8 * told / len(messages)
+
+
+def sniff(values: Sequence[Any]) -> float:
+    """Objects with a `messages` list of messages that have a role."""
+    return share(values, _weigh)
+
+
+def _reader(tally: Tally) -> RowReader:
+    return RowReader(tally)
+
+
+FORMAT = Format(
+    name=NAME,
+    about="misstep's own session rows and messages + tools rows; one conversation a row",
+    unit="row",
+    sniff=sniff,
+    reader=_reader,
+    keeps_tools=False,
+)

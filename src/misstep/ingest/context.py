@@ -1,0 +1,152 @@
+"""What a request offered: tools, schema, choice and limits, from any of the spellings in use.
+
+In: the plain fields of a request or a row. Out: `Context` values; equal tool lists are parsed once.
+A field of an impossible shape is a `Misfit` with its JSON pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from misstep.chat import tool_from_chat
+from misstep.ingest.format import Misfit
+from misstep.ingest.messages import number_or_none
+from misstep.types import Context, ToolSpec
+
+
+def spec_of(tool: Any) -> ToolSpec:
+    """One tool in any spelling; a hosted tool without a name goes by its type.
+
+    Raises:
+        Misfit: it is no object, or has neither a name nor a type.
+    """
+    body = tool
+    if isinstance(tool, Mapping):
+        if isinstance(tool.get("custom"), Mapping):
+            body = tool["custom"]
+        elif isinstance(tool.get("toolSpec"), Mapping):
+            body = tool["toolSpec"]
+        elif not isinstance(tool.get("function"), Mapping) and "name" not in tool:
+            body = {"name": tool.get("type")}
+    try:
+        return tool_from_chat(body)
+    except ValueError as error:
+        raise Misfit("", str(error), "bad-tool") from None
+
+
+class Contexts:
+    """Builds contexts; keeps each distinct tool list once."""
+
+    def __init__(self) -> None:
+        self._tools: dict[bytes, tuple[ToolSpec, ...]] = {}
+        self._known: dict[Context, Context] = {}
+
+    def of(self, request: Mapping[str, Any]) -> Context:
+        """The context of one request.
+
+        Raises:
+            Misfit: tools or schema have a shape that no provider uses.
+        """
+        schema, json_mode = _schema(request)
+        context = Context(
+            tools=self.tools(request.get("tools"), request.get("functions")),
+            response_schema=schema,
+            json_mode=json_mode,
+            tool_choice=_choice(request),
+            max_tokens=_int(request, "max_tokens", "max_completion_tokens"),
+            temperature=number_or_none(request.get("temperature")),
+            top_p=number_or_none(request.get("top_p")),
+        )
+        return self._known.setdefault(context, context)
+
+    def tools(self, tools: Any, functions: Any = None) -> tuple[ToolSpec, ...]:
+        """A tool list as a list or as JSON text."""
+        listed, pointer = (functions, "/functions") if tools is None else (tools, "/tools")
+        if listed is None or listed == "":
+            return ()
+        key = listed.encode() if isinstance(listed, str) else orjson.dumps(listed)
+        if key not in self._tools:
+            self._tools[key] = _specs(_parsed(listed, pointer), pointer)
+        return self._tools[key]
+
+
+def _parsed(listed: Any, pointer: str) -> Any:
+    if not isinstance(listed, str):
+        return listed
+    try:
+        return orjson.loads(listed)
+    except orjson.JSONDecodeError as error:
+        raise Misfit(pointer, f"tools as text, but not JSON: {error}", "bad-tool") from None
+
+
+def _specs(listed: Any, pointer: str) -> tuple[ToolSpec, ...]:
+    if listed is None:
+        return ()
+    if not isinstance(listed, list):
+        said = f"expected a list of tools, got {type(listed).__name__}"
+        raise Misfit(pointer, said, "bad-tool")
+    specs = []
+    for index, tool in enumerate(listed):
+        try:
+            specs.append(spec_of(tool))
+        except Misfit as misfit:
+            raise Misfit(f"{pointer}/{index}", misfit.said, misfit.reason) from None
+    return tuple(specs)
+
+
+def _schema(request: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """The JSON Schema of the answer as text, and whether JSON without a schema was asked for."""
+    direct = request.get("response_schema")
+    if isinstance(direct, str) and direct:
+        return direct, False
+    if isinstance(direct, Mapping):
+        return orjson.dumps(direct).decode(), False
+    output = request.get("output_config")
+    wanted = next(
+        (
+            w
+            for w in (
+                request.get("response_format"),
+                request.get("output_format"),
+                output.get("format") if isinstance(output, Mapping) else None,
+            )
+            if isinstance(w, Mapping)
+        ),
+        None,
+    )
+    if wanted is None:
+        return None, False
+    named = wanted.get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else wanted.get("schema")
+    if isinstance(schema, Mapping):
+        return orjson.dumps(schema).decode(), False
+    return None, wanted.get("type") in ("json_object", "json_schema")
+
+
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+
+
+def _choice(request: Mapping[str, Any]) -> str | None:
+    choice = request.get("tool_choice", request.get("function_call"))
+    if isinstance(choice, str):
+        return _CHOICES.get(choice, choice)
+    if not isinstance(choice, Mapping):
+        return None
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
+    if isinstance(name, str):
+        return name
+    kind = choice.get("type")
+    return _CHOICES.get(kind) if isinstance(kind, str) else None
+
+
+def _int(request: Mapping[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = request.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+

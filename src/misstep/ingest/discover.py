@@ -1,0 +1,111 @@
+"""Walking folders: which files there are, in a fixed order, and which are no logs at all.
+
+In: the paths that the user gave. Out: `Found` values, sorted by path within each folder; those
+that are not to be read carry a `Fault`. Links that lead out of the folder are not followed,
+pipes and devices are not opened, a file that two paths reach is read once. `.git` is not entered.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from misstep.errors import InputError
+from misstep.ingest.decode import Fault
+from misstep.ingest.lines import head
+
+_TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
+_CONTROLS = bytes(c for c in range(32) if c not in _TEXT_CONTROLS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One file."""
+
+    path: Path
+    name: str
+    """How origins name it: as the user gave it, or its path below the folder that the user gave."""
+    size: int
+    """Bytes on disk."""
+    fault: Fault | None = None
+
+
+def discover(paths: Sequence[Path]) -> Iterator[Found]:
+    """The files behind the given paths.
+
+    Raises:
+        InputError: a path does not exist.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; give a log file or a folder of logs")
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        root = f"{path.name}/" if len(paths) > 1 else ""
+        named = (
+            ((file, root + file.relative_to(path).as_posix()) for file in _walk(path))
+            if path.is_dir()
+            else [(path, str(path))]
+        )
+        for file, name in named:
+            found, key = _look(file, name, path)
+            if key not in seen:
+                seen.add(key)
+                yield found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    closed: list[Path] = []
+
+    def refused(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for at, folders, files in os.walk(folder, onerror=refused, followlinks=False):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        links = [name for name in folders if (Path(at) / name).is_symlink()]
+        for name in sorted(files + links):
+            yield Path(at) / name
+    yield from closed
+
+
+def _look(file: Path, name: str, root: Path) -> tuple[Found, tuple[int, int]]:
+    """What one directory entry is, and the identity of the file behind it."""
+    if file != root and file.is_symlink():
+        entry = file.lstat()
+        said = "a symbolic link; its target is not followed, give its path to read it"
+        return _fault(file, name, "symlink", said), (entry.st_dev, entry.st_ino)
+    try:
+        entry = file.stat()
+    except OSError as error:
+        key = (-1, hash(file))
+        return _fault(file, name, "unreadable", f"cannot be read ({error.strerror})"), key
+    key = (entry.st_dev, entry.st_ino)
+    if stat.S_ISDIR(entry.st_mode):
+        return _fault(file, name, "unreadable", "a folder that may not be listed"), key
+    if not stat.S_ISREG(entry.st_mode):
+        return _fault(file, name, "not-a-file", "neither a file nor a folder; not opened"), key
+    fault = _content_fault(file)
+    return Found(path=file, name=name, size=entry.st_size, fault=fault), key
+
+
+def _fault(file: Path, name: str, reason: str, said: str) -> Found:
+    return Found(path=file, name=name, size=0, fault=Fault(reason, said))
+
+
+def _content_fault(file: Path) -> Fault | None:
+    try:
+        start = head(file)
+    except OSError as error:
+        return Fault("unreadable", f"cannot be read ({error.strerror})")
+    if is_binary(start):
+        return Fault("binary", "binary data; expected text of JSON or JSON lines")
+    return None
+
+
+def is_binary(start: bytes) -> bool:
+    """A NUL byte, or more than a tenth of control characters that text does not use."""
+    strange = len(start) - len(start.translate(None, _CONTROLS))
+    return b"\x00" in start or strange * 10 > len(start)

@@ -1,0 +1,88 @@
+"""What makes two messages or two sessions the same: hashes of content, never of place or time.
+
+`message_key` joins the history in a request to the answers that were logged before: it leaves out
+reasoning, outer white space and the spelling of argument objects, since clients change those when
+they send an answer back. `session_id` is exact: every part, the request of each step, the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from misstep.types import Context, Message, Part, ToolSpec, content_id
+
+_SORTED = orjson.OPT_SORT_KEYS
+
+
+def message_key(message: Message) -> bytes:
+    """A 16-byte key; equal for an answer and for the same answer in a later request's history."""
+    content = (
+        message.role,
+        message.text.strip(),
+        [part.text for part in message.parts if part.kind == "image"],
+        [(call.id, call.name, _canonical(call.arguments)) for call in message.calls],
+        [(result.call_id, result.text) for result in message.results],
+        message.error,
+    )
+    return hashlib.blake2b(orjson.dumps(content), digest_size=16).digest()
+
+
+def _canonical(arguments: str) -> str:
+    try:
+        return orjson.dumps(orjson.loads(arguments), option=_SORTED).decode()
+    except (orjson.JSONDecodeError, TypeError):  # TypeError: nested too deep to be written
+        return arguments
+
+
+def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
+    """The content hash of one conversation."""
+    offered = [_context_id(context) for context in contexts]
+    return content_id(
+        *(
+            orjson.dumps(
+                (
+                    message.role,
+                    [_plain(part) for part in message.parts],
+                    None if message.context is None else offered[message.context],
+                    message.finish_reason,
+                    message.end,
+                    message.error,
+                    message.model,
+                )
+            ).decode()
+            for message in messages
+        )
+    )
+
+
+def _plain(part: Part) -> Any:
+    call, result = part.call, part.result
+    if call is not None:
+        return ("call", call.id, call.name, call.arguments, call.kind, call.syntax, call.verbatim)
+    if result is not None:
+        texts = (result.call_id, result.name, result.text)
+        return ("result", *texts, result.is_error, result.hint)
+    return (part.kind, part.text)
+
+
+@lru_cache(maxsize=256)
+def _context_id(context: Context) -> str:
+    plain = (
+        [_tool(tool) for tool in context.tools],
+        context.response_schema,
+        context.json_mode,
+        context.tool_choice,
+        context.max_tokens,
+        context.temperature,
+        context.top_p,
+    )
+    return content_id(orjson.dumps(plain).decode())
+
+
+def _tool(tool: ToolSpec) -> tuple[str | bool | None, ...]:
+    return (tool.name, tool.description, tool.parameters, tool.strict, tool.contract)

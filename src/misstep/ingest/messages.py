@@ -1,0 +1,121 @@
+"""Chat dicts to messages with a strict eye on their shape, and small readers of plain values.
+
+In: what a log holds where a message should stand. Out: `Message` values with their origin, or a
+`Misfit` that names the JSON pointer of what does not fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from misstep.chat import from_chat
+from misstep.ingest.format import Misfit, Record
+from misstep.types import Message, Usage
+
+
+def chat_message(row: Any, pointer: str) -> Message:
+    """One chat dict as a message.
+
+    Raises:
+        Misfit: it has no chat form.
+    """
+    if not isinstance(row, Mapping):
+        raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
+    content = row.get("content")
+    if content is not None and not isinstance(content, (str, list)):
+        said = f"content: expected text or a list of parts, got {kind_of(content)}"
+        raise Misfit(f"{pointer}/content", said)
+    try:
+        return from_chat(row)
+    except ValueError as error:
+        raise Misfit(pointer, str(error)) from None
+
+
+def chat_messages(rows: Any, record: Record, pointer: str) -> list[Message]:
+    """A list of chat dicts as messages with their origins.
+
+    Raises:
+        Misfit: it is no list, holds nothing, or one of them has no chat form.
+    """
+    if not isinstance(rows, list):
+        raise Misfit(pointer, f"expected a list of messages, got {kind_of(rows)}")
+    if not rows:
+        raise Misfit(pointer, "the list of messages is empty")
+    messages = []
+    for index, row in enumerate(rows):
+        at = f"{pointer}/{index}"
+        message = chat_message(row, at)
+        messages.append(replace(message, origins=(record.at(place(record, at)),)))
+    return messages
+
+
+def place(record: Record, pointer: str) -> str:
+    """A pointer inside a record as a pointer inside its document."""
+    return f"{record.origin.pointer or ''}{pointer}"
+
+
+def kind_of(value: Any) -> str:
+    """The JSON name of a value's type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an object" if isinstance(value, Mapping) else "a list"
+
+
+def text_or_none(value: Any) -> str | None:
+    """The value if it is a string that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def number_or_none(value: Any) -> float | None:
+    """The value if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Token counts in OpenAI or Anthropic spelling."""
+    if not isinstance(usage, Mapping):
+        return None
+    return Usage(
+        input_tokens=_count(usage, ("prompt_tokens", "input_tokens")),
+        output_tokens=_count(usage, ("completion_tokens", "output_tokens")),
+    )
+
+
+def _count(usage: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def unix_time(value: Any) -> float | None:
+    """Seconds since 1970 from a number of seconds or milliseconds, or from an ISO text."""
+    number = number_or_none(value)
+    if number is not None:
+        return number / 1000 if number > 1e11 else number
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def content_hash(text: str) -> str:
+    """How an attachment is kept: by the hash of its data."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    return f"blake2b:{digest.hexdigest()}"

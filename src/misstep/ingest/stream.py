@@ -1,0 +1,133 @@
+"""Streamed answers put together again: server-sent events, as text or as a list of chunks.
+
+In: the body of a streamed response. Out: the response object that the same request without
+streaming would have given, plus `CUT` where the stream broke off before its end. Argument text is
+joined piece by piece and never parsed, so it stays exactly as the model wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from misstep.ingest.blocks import RAW_INPUT
+
+CUT = "misstep_cut"
+"""Key that marks a choice or a message whose stream broke off."""
+
+
+def events(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the `data:` lines; a broken last one is left out."""
+    for line in text.splitlines():
+        if not line.startswith("data:"):
+            continue
+        try:
+            value = orjson.loads(line[5:].strip())
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def join_chat(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """OpenAI chunks to one `chat.completion`."""
+    whole: dict[str, Any] = {"object": "chat.completion"}
+    choices: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        for key in ("id", "model", "created", "usage", "error"):
+            if chunk.get(key) is not None:
+                whole[key] = chunk[key]
+        listed = chunk.get("choices")
+        for piece in listed if isinstance(listed, list) else ():
+            if isinstance(piece, Mapping):
+                _add_choice(choices, piece)
+    whole["choices"] = [_closed(choices[index]) for index in sorted(choices)]
+    return whole
+
+
+def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    index = piece.get("index")
+    at = index if isinstance(index, int) else 0
+    choice = choices.setdefault(at, {"index": at, "message": {"role": "assistant"}, "calls": {}})
+    if piece.get("finish_reason") is not None:
+        choice["finish_reason"] = piece["finish_reason"]
+    delta = piece.get("delta")
+    if not isinstance(delta, Mapping):
+        return
+    for key in ("content", "reasoning_content", "reasoning", "refusal"):
+        if isinstance(delta.get(key), str):
+            choice["message"][key] = choice["message"].get(key, "") + delta[key]
+    listed = delta.get("tool_calls")
+    for call in listed if isinstance(listed, list) else ():
+        if isinstance(call, Mapping):
+            _add_call(choice["calls"], call)
+
+
+def _add_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    index = piece.get("index")
+    at = index if isinstance(index, int) else len(calls)
+    call = calls.setdefault(at, {"type": "function", "function": {"name": "", "arguments": ""}})
+    if isinstance(piece.get("id"), str) and piece["id"]:
+        call["id"] = piece["id"]
+    function = piece.get("function")
+    for key in ("name", "arguments"):
+        if isinstance(function, Mapping) and isinstance(function.get(key), str):
+            call["function"][key] += function[key]
+
+
+def _closed(choice: dict[str, Any]) -> dict[str, Any]:
+    calls = choice.pop("calls")
+    if calls:
+        choice["message"]["tool_calls"] = [calls[index] for index in sorted(calls)]
+    if "finish_reason" not in choice:
+        choice[CUT] = True
+    return choice
+
+
+def join_message(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Anthropic events to one message."""
+    whole: dict[str, Any] = {"type": "message", "role": "assistant", CUT: True}
+    blocks: dict[Any, dict[str, Any]] = {}
+    for event in stream:
+        kind = event.get("type")
+        if kind == "message_start" and isinstance(event.get("message"), Mapping):
+            whole |= event["message"]
+        elif kind == "content_block_start" and isinstance(event.get("content_block"), Mapping):
+            blocks[event.get("index")] = dict(event["content_block"])
+        elif kind == "content_block_delta" and isinstance(event.get("delta"), Mapping):
+            _add_delta(blocks.setdefault(event.get("index"), {"type": "text"}), event["delta"])
+        elif kind == "message_delta":
+            _add_end(whole, event)
+        elif kind == "message_stop":
+            whole.pop(CUT, None)
+        elif kind == "error":
+            return dict(event)
+    whole["content"] = [block for block in blocks.values() if block.get("type")]
+    return whole
+
+
+_DELTAS = {"text_delta": ("text", "text"), "thinking_delta": ("thinking", "thinking")}
+
+
+def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    if delta.get("type") == "input_json_delta":
+        piece = delta.get("partial_json")
+        if isinstance(piece, str) and (piece or block.get("input")):
+            block[RAW_INPUT] = block.get(RAW_INPUT, "") + piece
+        return
+    kind = delta.get("type")
+    names = _DELTAS.get(kind) if isinstance(kind, str) else None
+    if names is not None and isinstance(delta.get(names[1]), str):
+        known = block.get(names[0])
+        block[names[0]] = (known if isinstance(known, str) else "") + delta[names[1]]
+
+
+def _add_end(whole: dict[str, Any], event: Mapping[str, Any]) -> None:
+    delta = event.get("delta")
+    if isinstance(delta, Mapping) and delta.get("stop_reason") is not None:
+        whole["stop_reason"] = delta["stop_reason"]
+    usage, known = event.get("usage"), whole.get("usage")
+    if isinstance(usage, Mapping):
+        whole["usage"] = {**(known if isinstance(known, Mapping) else {}), **usage}

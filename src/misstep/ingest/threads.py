@@ -1,0 +1,79 @@
+"""Requests that repeat the history of earlier ones, joined to conversations.
+
+In: exchanges, each the messages of one request and its answers, in any order and over any number
+of files. Out: sessions. A message that a request repeats is found by the hash of all messages up
+to it, so it is held once; a message that only a request's history holds stays without a context.
+Other answers to the same prompt branch off; exactly the same answer raises `copies`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from misstep.ingest.identity import message_key
+from misstep.ingest.tree import Node, Sessions, plant, prune
+from misstep.types import Context, Message, Session
+
+
+class Threads:
+    """Grows the conversations of one format."""
+
+    def __init__(self, format_name: str) -> None:
+        self._format = format_name
+        self._roots: list[Node] = []
+        self._below: dict[tuple[int, bytes], Node] = {}
+        self._tails: dict[bytes, Node] = {}
+        """Answers by the hash of all messages up to them, system messages left out."""
+
+    def add(self, history: Sequence[Message], answers: Sequence[Message], context: Context) -> None:
+        """Take one exchange; no answers where the log kept none."""
+        at: Node | None = None
+        tail = b""
+        for message in history:
+            key = message_key(message)
+            known = self._below.get((id(at), key))
+            at = known or self._plant(message, at, key)
+            if message.role != "system":
+                tail = _roll(tail, key)
+                if known is None and message.role == "assistant":
+                    at.echo = self._tails.get(tail)
+        if at is not None:
+            at.asked = True
+        for answer in answers:
+            self._answer(answer, at, context, tail)
+
+    def _plant(self, message: Message, up: Node | None, key: bytes) -> Node:
+        node = plant(message, up)
+        self._below[(id(up), key)] = node
+        if up is None:
+            self._roots.append(node)
+        return node
+
+    def _answer(self, answer: Message, up: Node | None, context: Context, tail: bytes) -> None:
+        key = message_key(answer)
+        node = self._below.get((id(up), key))
+        if node is None:
+            node = self._plant(answer, up, key)
+        elif node.answered:
+            node.copies += 1
+            return
+        else:
+            node.message = replace(answer, context=node.message.context)
+        node.answered = True
+        node.context = context
+        node.echo = None
+        self._tails.setdefault(_roll(tail, key), node)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """The conversations grown so far."""
+        prune(self._roots)
+        grown = Sessions(self._format)
+        for root in self._roots:
+            grown.add(root)
+        return grown.made()
+
+
+def _roll(tail: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(tail + key, digest_size=16).digest()

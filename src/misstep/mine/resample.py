@@ -1,0 +1,195 @@
+"""Chosen-source `resample`: what the model under training itself answers to the logged prompts.
+
+In: answers per prompt, sampled by somebody else. Out: candidates in which both sides are the
+model's own (`resample`): a clean answer is chosen, a failed one rejected, and of all such
+couples those come first whose clean side agrees with what the log accepted, and then those that
+differ least, so that a pair teaches what went wrong and nothing else. Where the model has no clean
+answer that calls the right tools, its failure is set against the log's accepted answer
+(`resample+log`). At most `max_pairs_per_prompt` candidates a prompt, each with another failure.
+
+`resample_prompts` says which prompts are worth asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import orjson
+
+from misstep.chat import prompt_keys
+from misstep.mine.source import Candidate, Corpus, Source, canonical, distance, tools_of
+from misstep.mine.split import Split
+from misstep.types import Message, Prompt, content_id
+
+if TYPE_CHECKING:
+    from misstep.mine.desk import Accepted, Desk
+
+OWN = ("resample", "resample+log")
+"""Names of pairs whose rejected side the model under training wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Couple:
+    """A clean and a failed answer, ordered by `rank`: lower is better."""
+
+    rank: tuple[float, float, str]
+    clean: Message
+    failed: Message
+
+
+def find(desk: Desk) -> Iterator[Candidate]:
+    """Candidates for every prompt that was answered again."""
+    for prompt in answered(desk):
+        yield from _of_prompt(desk, prompt)
+
+
+RESAMPLE = Source(
+    name="resample",
+    about="clean and failed answers of the model under training to a logged prompt",
+    find=find,
+)
+
+
+def answered(desk: Desk) -> tuple[Prompt, ...]:
+    """Prompts of this corpus outside the held-out part that the model was asked."""
+    known = (p for p in desk.answers if p.session in desk.corpus.sessions)
+    mine = (p for p in known if desk.part(p) != "heldout")
+    return tuple(sorted(mine, key=lambda p: (p.session, p.step)))
+
+
+def resample_prompts(
+    corpus: Corpus, split: Split, max_prompts: int, seed: int
+) -> tuple[Prompt, ...]:
+    """At most `max_prompts` prompts to ask the model under training, each content once.
+
+    Outside the held-out part, failed steps first, then clean ones (there the model may fail);
+    unjudged steps are left out, since no validator could tell an answer's worth. In either group
+    the families take turns, in an order that depends on the seed and not on the logs' order.
+    """
+    picked: list[Prompt] = []
+    seen: set[str] = set()
+    keys = {name: prompt_keys(session) for name, session in corpus.sessions.items()}
+    for state in ("fail", "pass"):
+        queues: dict[str, list[tuple[str, Prompt]]] = {}
+        for (name, step), verdict in corpus.verdicts.items():
+            if verdict.state == state and split.part[name] != "heldout" and step > 0:
+                order = content_id(keys[name][step], name, str(seed))
+                found = queues.setdefault(split.family[name], [])
+                found.append((order, Prompt(session=name, step=step)))
+        for prompt in in_turn(queues, seed):
+            key = keys[prompt.session][prompt.step]
+            if key not in seen:
+                seen.add(key)
+                picked.append(prompt)
+    return tuple(picked[:max_prompts])
+
+
+def in_turn(queues: dict[str, list[tuple[str, Prompt]]], seed: int) -> Iterator[Prompt]:
+    """One prompt of each family, then a second of each, and so on; families in seeded order."""
+    names = sorted(queues, key=lambda name: content_id(name, str(seed)))
+    for row in zip_longest(*(sorted(queues[name], key=lambda q: q[0]) for name in names)):
+        yield from (entry[1] for entry in row if entry is not None)
+
+
+def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
+    clean, failed = _sorted_out(desk, prompt)
+    if not failed:
+        return
+    accepted = desk.accepted(prompt)
+    tools = {tools_of(each.answer) for each in accepted}
+    right = [answer for answer in clean if not tools or tools_of(answer) in tools]
+    limit = desk.config.max_pairs_per_prompt
+    if clean:
+        couples = _couples(right or clean, failed, accepted)
+        yield from (
+            Candidate(prompt=prompt, chosen=c.clean, rejected=c.failed, source=OWN[0])
+            for c in couples[:limit]
+        )
+    if accepted and not right:
+        yield from _against_log(prompt, failed, accepted, limit)
+
+
+def _sorted_out(desk: Desk, prompt: Prompt) -> tuple[list[Message], list[Message]]:
+    """Distinct answers that passed, and distinct answers that failed."""
+    distinct = {canonical(answer): answer for answer in desk.answers[prompt]}
+    demand = desk.demands_call(prompt)
+    clean: list[Message] = []
+    failed: list[Message] = []
+    for _, answer in sorted(distinct.items()):
+        state = desk.judge(prompt, answer, demand_call=demand)[1].state
+        if state != "unjudged":
+            (clean if state == "pass" else failed).append(answer)
+    return clean, failed
+
+
+def _couples(
+    clean: Sequence[Message], failed: Sequence[Message], accepted: Sequence[Accepted]
+) -> list[_Couple]:
+    """The best couple of each failed answer, best first."""
+    agreement = {canonical(a): _agreement(a, accepted) for a in clean}
+    couples = (
+        min(
+            (
+                _Couple(
+                    rank=(-agreement[canonical(c)], distance(c, f), canonical(c)),
+                    clean=c,
+                    failed=f,
+                )
+                for c in clean
+            ),
+            key=lambda couple: couple.rank,
+        )
+        for f in failed
+    )
+    return sorted(couples, key=lambda couple: (couple.rank, canonical(couple.failed)))
+
+
+def _against_log(
+    prompt: Prompt, failed: Sequence[Message], accepted: Sequence[Accepted], limit: int
+) -> Iterator[Candidate]:
+    """The model's failures against the nearest accepted answer."""
+    best = [(min(accepted, key=lambda a: _near(a, f)), f) for f in failed]
+    for near, answer in sorted(best, key=lambda b: (*_near(*b), canonical(b[1])))[:limit]:
+        yield Candidate(
+            prompt=prompt,
+            chosen=near.answer,
+            rejected=answer,
+            source=OWN[1],
+            edits=near.edits,
+            logged=near.verdict,
+            retried=near.retried,
+        )
+
+
+def _near(accepted: Accepted, failed: Message) -> tuple[float, str]:
+    return distance(accepted.answer, failed), canonical(accepted.answer)
+
+
+def _agreement(answer: Message, accepted: Sequence[Accepted]) -> float:
+    """Largest share of an accepted answer's arguments that this answer gives alike, in [0, 1]."""
+    mine = _leaves(answer)
+    shares = []
+    for each in accepted:
+        wanted = _leaves(each.answer)
+        if wanted:
+            shares.append(len(mine & wanted) / len(mine | wanted))
+    return max(shares, default=0.0)
+
+
+def _leaves(answer: Message) -> frozenset[tuple[str, str, bytes]]:
+    """(tool, argument, value) of every call with an object as arguments."""
+    leaves: set[tuple[str, str, bytes]] = set()
+    for call in answer.calls:
+        try:
+            given = orjson.loads(call.arguments)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(given, dict):
+            leaves |= {
+                (call.name, k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS))
+                for k, v in given.items()
+            }
+    return frozenset(leaves)

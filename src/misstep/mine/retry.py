@@ -1,0 +1,168 @@
+"""Chosen-source `retry`: the call that the same agent got right after failing.
+
+In: a failed step. Out: at most one `Retry`: the next steps are walked as long as each is another
+failed try at the same thing, and the first that did not fail is taken. The walk ends when a user
+speaks (the wish may have changed), when the agent turns to another tool, or after `REACH` steps.
+
+What is taken is put back on the original prompt, where nothing has gone wrong yet. So only what
+was wrong is exchanged: failed calls are replaced one for one by their corrected calls and the
+message around them stays (`splice`); where the message itself was at fault, the corrected calls
+stand alone (`calls-only`), without the apology that goes with them. A text answer that failed
+(structured output) is replaced by the next text answer if both say much the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rapidfuzz import fuzz
+
+from misstep.mine.source import Candidate, Corpus, Source, canonical, offline, tools_of
+from misstep.types import Finding, Message, Part, Prompt, Session, ToolCall, Verdict
+
+if TYPE_CHECKING:
+    from misstep.mine.desk import Desk
+
+REACH = 4
+"""Later steps that are looked at; the fourth try at one call is rarely the same wish."""
+_ALIKE = 60.0
+"""Least `fuzz.ratio`, of 100, between a failed text and the text taken as its correction."""
+_COMPARED = 8_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A later answer, put in the place of the failed one."""
+
+    chosen: Message
+    edits: tuple[str, ...]
+    step: int
+    """Index of the step that it comes from."""
+    verdict: Verdict
+    """The log's verdict on that step."""
+
+
+def find(desk: Desk) -> Iterator[Candidate]:
+    """One candidate per failed step that has a retry."""
+    for prompt in desk.failed():
+        retry = desk.retry(prompt)
+        if retry is not None:
+            yield Candidate(
+                prompt=prompt,
+                chosen=retry.chosen,
+                rejected=desk.corpus.answer(prompt),
+                source="retry",
+                edits=retry.edits,
+                logged=retry.verdict,
+                retried=(prompt, retry.step),
+            )
+
+
+RETRY = Source(
+    name="retry", about="the call that the same session got right after failing", find=find
+)
+
+
+def retry_of(corpus: Corpus, prompt: Prompt) -> Retry | None:
+    """The retry of a failed step, None where there is none."""
+    failed = corpus.answer(prompt)
+    defects = [f for f in corpus.defects(prompt) if offline([f.code])]
+    if not defects:
+        return None
+    session = corpus.sessions[prompt.session]
+    for step in _next_steps(session, prompt.step, calls=bool(failed.calls)):
+        later = session.messages[step]
+        verdict = corpus.verdict(Prompt(session=session.id, step=step))
+        fixed = _corrected(failed, later, defects)
+        if fixed is None:
+            return None
+        if verdict.state != "fail" and canonical(fixed[0]) != canonical(failed):
+            return Retry(chosen=fixed[0], edits=fixed[1], step=step, verdict=verdict)
+    return None
+
+
+def _next_steps(session: Session, step: int, *, calls: bool) -> Iterator[int]:
+    """Steps after `step`; after a failed call only up to where a user speaks.
+
+    A failed text is answered by a user message or not at all, so it may be crossed once.
+    """
+    left, spoken = REACH, 0
+    for at in range(step + 1, len(session.messages)):
+        message = session.messages[at]
+        if message.role == "user" and message.actor != "harness":
+            spoken += 1
+            if calls or spoken > 1:
+                return
+        elif message.role == "assistant":
+            yield at
+            left -= 1
+            if left == 0:
+                return
+
+
+def _corrected(
+    failed: Message, later: Message, defects: Sequence[Finding]
+) -> tuple[Message, tuple[str, ...]] | None:
+    """`later` as a correction of `failed`, with the edits that made it one; None if it is not."""
+    if failed.calls and later.calls:
+        wrong = {f.call for f in defects}
+        if None not in wrong:
+            return _splice(failed, later, {i for i in wrong if i is not None})
+        same = Counter(c.name for c in later.calls) == Counter(c.name for c in failed.calls)
+        return _calls_only(later) if same else None
+    if later.calls:
+        named = all(name in failed.text for name in tools_of(later))
+        return _calls_only(later) if failed.text and named else None
+    if failed.calls or not failed.text.strip() or not later.text.strip():
+        return None
+    alike = fuzz.ratio(failed.text[:_COMPARED], later.text[:_COMPARED])
+    return (later, ()) if alike >= _ALIKE else None
+
+
+def _calls_only(later: Message) -> tuple[Message, tuple[str, ...]]:
+    parts = tuple(part for part in later.parts if part.kind == "call")
+    edits = () if parts == later.parts else ("calls-only",)
+    return replace(later, parts=parts), edits
+
+
+def _splice(
+    failed: Message, later: Message, wrong: set[int]
+) -> tuple[Message, tuple[str, ...]] | None:
+    """The failed message with each wrong call replaced by its correction."""
+    left = list(later.calls)
+    parts: list[Part] = []
+    for part in failed.parts:
+        if part.call is None or part.call.index not in wrong:
+            parts.append(part)
+            continue
+        fixed = _match(part.call, left, alone=len(wrong) == 1 and len(left) == 1)
+        if fixed is None:
+            return None
+        left.remove(fixed)
+        placed = replace(fixed, id=part.call.id, index=part.call.index)
+        parts.append(replace(part, call=placed))
+    if len(later.parts) == len(later.calls) == len(parts):
+        return replace(later, parts=tuple(parts)), ()
+    taken = replace(
+        failed,
+        parts=tuple(parts),
+        finish_reason=later.finish_reason,
+        end=later.end,
+        error=None,
+        usage=None,
+        origins=(*failed.origins, *later.origins),
+    )
+    return taken, ("splice",)
+
+
+def _match(call: ToolCall, left: Sequence[ToolCall], *, alone: bool) -> ToolCall | None:
+    """The call that corrects `call`: the first of the same name, or a lone one much like it."""
+    same = next((other for other in left if other.name == call.name), None)
+    if same is not None or not alone:
+        return same
+    only = left[0]
+    alike = max(fuzz.ratio(call.name, only.name), fuzz.ratio(call.arguments, only.arguments))
+    return only if alike >= _ALIKE else None

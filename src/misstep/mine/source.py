@@ -1,0 +1,174 @@
+"""What every chosen-source is given and gives: the corpus, the desk, and candidates.
+
+In: sessions with their verdicts and findings. Out of a source: `Candidate`s, which the gate then
+judges. A source proposes; it never decides, and it never sees a held-out session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rapidfuzz.distance import Levenshtein
+
+from misstep.codes import CODES
+from misstep.types import (
+    Context,
+    Finding,
+    Message,
+    Origin,
+    Prompt,
+    Session,
+    Verdict,
+    content_id,
+)
+
+if TYPE_CHECKING:
+    from misstep.mine.desk import Desk
+    from misstep.validate import Judged
+
+_COMPARED = 8_000
+"""Characters of an answer that `distance` looks at."""
+
+
+class Template(Protocol):
+    """The part of a model's chat template that the gate needs."""
+
+    def answer_ids(self, answer: Message, end: bool = True) -> list[int]:
+        """Token ids of an answer, with or without the end of turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Judged sessions; steps are keyed by (session id, message index)."""
+
+    sessions: Mapping[str, Session]
+    verdicts: Mapping[tuple[str, int], Verdict]
+    findings: Mapping[tuple[str, int], tuple[Finding, ...]]
+
+    def answer(self, prompt: Prompt) -> Message:
+        """The logged answer to the prompt."""
+        return self.sessions[prompt.session].messages[prompt.step]
+
+    def messages(self, prompt: Prompt) -> tuple[Message, ...]:
+        """The messages of the prompt."""
+        return self.sessions[prompt.session].messages[: prompt.step]
+
+    def context(self, prompt: Prompt) -> Context:
+        """What the request offered."""
+        return self.sessions[prompt.session].context_of(prompt.step)
+
+    def verdict(self, prompt: Prompt) -> Verdict:
+        """The logged answer's verdict; unjudged where nobody looked."""
+        key = (prompt.session, prompt.step)
+        unseen = Verdict(session=key[0], step=key[1], state="unjudged", why="no verdict")
+        return self.verdicts.get(key, unseen)
+
+    def defects(self, prompt: Prompt) -> tuple[Finding, ...]:
+        """Defects of the logged answer that the model caused."""
+        found = self.findings.get((prompt.session, prompt.step), ())
+        return tuple(f for f in found if f.level == "defect" and f.cause == "model")
+
+    def failed(self) -> tuple[Prompt, ...]:
+        """All failed steps, in an order that does not depend on that of the logs."""
+        keys = sorted(key for key, verdict in self.verdicts.items() if verdict.state == "fail")
+        return tuple(Prompt(session=name, step=step) for name, step in keys)
+
+
+def gather(sessions: Iterable[Session], judged: Iterable[Judged]) -> Corpus:
+    """The corpus of sessions and what `validate` said about each."""
+    findings: dict[tuple[str, int], list[Finding]] = {}
+    verdicts: dict[tuple[str, int], Verdict] = {}
+    for each in judged:
+        for finding in each.findings:
+            findings.setdefault((finding.session, finding.step), []).append(finding)
+        verdicts.update({(v.session, v.step): v for v in each.verdicts})
+    return Corpus(
+        sessions={session.id: session for session in sessions},
+        verdicts=verdicts,
+        findings={key: tuple(found) for key, found in findings.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Two answers to one prompt, before the gate."""
+
+    prompt: Prompt
+    chosen: Message
+    rejected: Message
+    source: str
+    edits: tuple[str, ...] = ()
+    """What was changed on the chosen side."""
+    logged: Verdict | None = None
+    """The log's verdict on the chosen answer, where the chosen comes from the log."""
+    retried: tuple[Prompt, int] | None = None
+    """For a retry: the failed step, and the index of the step that the chosen comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One way to find something better."""
+
+    name: str
+    about: str
+    find: Callable[[Desk], Iterator[Candidate]]
+
+
+def canonical(answer: Message) -> str:
+    """The content of an answer: texts and calls; outer white space, ids and reasoning left out."""
+    calls = [f"{call.name}\x1f{call.arguments.strip()}" for call in answer.calls]
+    return "\x1e".join([answer.text.strip(), *calls])
+
+
+def distance(left: Message, right: Message) -> float:
+    """Levenshtein distance over the longer length of both contents, in [0, 1]."""
+    return Levenshtein.normalized_distance(
+        canonical(left)[:_COMPARED], canonical(right)[:_COMPARED]
+    )
+
+
+def tools_of(answer: Message) -> frozenset[str]:
+    """Names of the tools that an answer calls."""
+    return frozenset(call.name for call in answer.calls)
+
+
+def texts_of(answer: Message) -> Iterator[str]:
+    """Everything that the model wrote in an answer."""
+    yield answer.text
+    yield answer.reasoning
+    for call in answer.calls:
+        yield call.name
+        yield call.arguments
+
+
+def origins_of(*messages: Message) -> tuple[Origin, ...]:
+    """Where the messages were read, each place once."""
+    return tuple(dict.fromkeys(origin for message in messages for origin in message.origins))
+
+
+def offline(codes: Iterable[str]) -> tuple[str, ...]:
+    """The codes that are no agent loops: those that one answer alone can be blamed for."""
+    return tuple(c for c in codes if c not in CODES or CODES[c].group != "agent-loop")
+
+
+def answer_id(prompt_key: str, answer: Message) -> str:
+    """Content id of one answer to one prompt."""
+    return content_id(prompt_key, canonical(answer))
+
+
+def own_share(sessions: Iterable[Session], names: Sequence[str]) -> float:
+    """Share of the logged steps that the model itself wrote, in [0, 1]; 0.0 without steps.
+
+    A step is its own where the logged model name equals one of `names` (case and everything
+    before the last slash aside).
+    """
+    wanted = {_short(name) for name in names}
+    steps = [session.messages[step] for session in sessions for step in session.steps]
+    own = sum(step.model is not None and _short(step.model) in wanted for step in steps)
+    return own / len(steps) if steps else 0.0
+
+
+def _short(name: str) -> str:
+    return name.rstrip("/").rsplit("/", 1)[-1].casefold()

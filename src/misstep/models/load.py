@@ -1,0 +1,223 @@
+"""Loading a model, its tokenizer and its template, with or without an adapter.
+
+In: what `--model` names, and an adapter folder. Out: `Loaded`. Never runs code from a model folder
+(`trust_remote_code` stays off), never unpickles (safetensors only), and downloads only for a Hub
+id, and not with `HF_HUB_OFFLINE` set. torch is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from misstep.errors import ModelError
+from misstep.models.cache import converted, file_hash, folder_hash
+from misstep.models.resolve import ModelRef, check_folder, resolve
+from misstep.models.template import Template
+
+ADAPTER_NOTE = "misstep_adapter.json"
+"""Beside an adapter: `{"base": name, "base_hash": fingerprint}` of the model it was trained on."""
+_HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A model ready to answer or to be trained."""
+
+    model: Any
+    """A transformers causal language model in evaluation mode."""
+    tokenizer: Any
+    template: Template
+    ref: ModelRef
+    base_hash: str
+    """Fingerprint of the base weights: the same model gives the same one on every machine."""
+
+
+def load(
+    model: ModelRef | str, *, adapter: Path | None = None, dtype: str = "auto", merge: bool = True
+) -> Loaded:
+    """The model in memory.
+
+    Args:
+        model: what `resolve` takes, or what it gave.
+        adapter: a LoRA folder. It is merged into the weights in float32 before the cast to
+            `dtype`, so sampling costs what the base costs; with `merge=False` the model is a
+            `PeftModel` with the adapter active and frozen.
+        dtype: `auto` (bfloat16 where the hardware computes in it, else float32), `float32`,
+            `bfloat16`.
+
+    Raises:
+        ModelError: the model or the adapter cannot be used; the message says what to do.
+    """
+    ref = resolve(model) if isinstance(model, str) else model
+    folder, base_hash = unpacked(ref)
+    if adapter is not None:
+        check_adapter(adapter, ref, base_hash)
+    loaded_dtype = _dtype("float32" if adapter is not None else dtype)
+    network = _network(folder, loaded_dtype, ref)
+    if adapter is not None:
+        network = _with_adapter(network, adapter, ref, merge=merge).to(_dtype(dtype))
+    tokenizer = _tokenizer(folder, ref)
+    network.eval()
+    return Loaded(
+        model=network,
+        tokenizer=tokenizer,
+        template=Template(tokenizer),
+        ref=ref,
+        base_hash=base_hash,
+    )
+
+
+def unpacked(ref: ModelRef) -> tuple[Path, str]:
+    """The folder that transformers loads, and the fingerprint of its weights.
+
+    A GGUF file is converted on first use; a Hub id is downloaded on first use.
+    """
+    if ref.path is None:
+        folder = _downloaded(ref)
+        return folder, folder_hash(folder)
+    if ref.kind == "folder":
+        return ref.path, folder_hash(ref.path)
+    content = file_hash(ref.path)
+    return converted(ref.path, content), content
+
+
+def load_tokenizer(model: ModelRef | str) -> tuple[Any, Template]:
+    """Tokenizer and template alone, for work that needs no weights."""
+    ref = resolve(model) if isinstance(model, str) else model
+    tokenizer = _tokenizer(unpacked(ref)[0], ref)
+    return tokenizer, Template(tokenizer)
+
+
+def best_dtype() -> str:
+    """`bfloat16` where CUDA or this CPU (AMX, AVX512-BF16) computes in it, else `float32`."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    capabilities = torch.cpu.get_capabilities()
+    fast = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    wanted = best_dtype() if name == "auto" else name
+    if wanted not in known:
+        raise ModelError(f"unknown dtype {name!r}; expected auto, float32 or bfloat16")
+    return known[wanted]
+
+
+def _network(folder: Path, dtype: Any, ref: ModelRef) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        network = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{ref.name}: cannot be loaded ({error})") from None
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    return network.to("cuda") if torch.cuda.is_available() else network
+
+
+def _tokenizer(folder: Path, ref: ModelRef) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{ref.name}: its tokenizer cannot be loaded ({error})") from None
+
+
+def _downloaded(ref: ModelRef) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(ref.name, allow_patterns=list(_HUB_FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{ref.name}: no such folder, and it cannot be had from the Hub "
+            f"({type(error).__name__}); give the path of a model folder, "
+            "or go online once to download it"
+        ) from None
+    check_folder(folder)
+    return folder
+
+
+# --- adapters ----------------------------------------------------------------------------------
+
+
+def write_adapter_note(adapter: Path, ref: ModelRef, base_hash: str) -> None:
+    """Say beside an adapter which base it belongs to, so that `load` can refuse another."""
+    text = json.dumps({"base": ref.name, "base_hash": base_hash}, indent=2)
+    (adapter / ADAPTER_NOTE).write_text(text + "\n", encoding="utf-8")
+
+
+def check_adapter(adapter: Path, ref: ModelRef, base_hash: str) -> None:
+    """The folder is a safetensors adapter for this base.
+
+    Compared is the fingerprint in `misstep_adapter.json`; without that file the base's name in
+    `adapter_config.json`, and the tensor shapes when it is loaded.
+
+    Raises:
+        ModelError: it is not.
+    """
+    config = _read_json(adapter / "adapter_config.json", "expected an adapter folder")
+    if not (adapter / "adapter_model.safetensors").is_file():
+        pickled = (adapter / "adapter_model.bin").is_file()
+        why = "only pickled weights, which are never loaded" if pickled else "no weights"
+        raise ModelError(f"{adapter}: {why}; expected adapter_model.safetensors")
+    if (adapter / ADAPTER_NOTE).is_file():
+        note = _read_json(adapter / ADAPTER_NOTE, "expected the base's name and fingerprint")
+        if note.get("base_hash") != base_hash:
+            raise ModelError(
+                f"{adapter}: trained on {note.get('base')!r} (weights {note.get('base_hash')}), "
+                f"not on {ref.name!r} (weights {base_hash}); give that model with --model"
+            )
+        return
+    trained_on = config.get("base_model_name_or_path")
+    if ref.kind == "hub" and isinstance(trained_on, str) and "/" in trained_on:
+        same = trained_on.rstrip("/").rsplit("/", 1)[-1] == ref.name.rsplit("/", 1)[-1]
+        if not same:
+            raise ModelError(
+                f"{adapter}: trained on {trained_on!r}, not on {ref.name!r}; "
+                "give that model with --model"
+            )
+
+
+def _read_json(path: Path, expected: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); {expected}") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: not a JSON object; {expected}")
+    return value
+
+
+def _with_adapter(network: Any, adapter: Path, ref: ModelRef, *, merge: bool) -> Any:
+    from peft import PeftModel
+
+    try:
+        tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        said = str(error).strip().splitlines()
+        raise ModelError(
+            f"{adapter}: does not fit {ref.name!r} ({said[0] if said else type(error).__name__}); "
+            "give the model that it was trained on with --model"
+        ) from None
+    return tuned.merge_and_unload() if merge else tuned

@@ -1,0 +1,295 @@
+"""Chat templates: messages to token ids, the same way at training, sampling and evaluation.
+
+In: `Message`s and the `Context` of their request. Out: ids (or text) of the prompt up to where the
+answer begins, and ids of an answer. A training row is `prompt_ids + answer_ids`, which is what
+sampling continues from, so a prefix cannot drift; `encode` also checks per row that the model's
+own template agrees, and gives a reason where it does not.
+
+A template that renders tools, calls with verbatim arguments in Hermes form, and results is used
+natively (`native` is true; found out by rendering probes). Any other gets the rendering of
+`fallback`. What a template always puts before an answer (an empty `<think>` block, say) belongs to
+the prompt. Reasoning is left out. Spellings of control tokens in logged text never become control
+tokens (`neutral`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from misstep.chat import tool_to_chat
+from misstep.dialects import parse_answer, render_answer
+from misstep.errors import ModelError
+from misstep.models import fallback
+from misstep.models.neutral import RESERVED, Hidden, Neutraliser
+from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
+
+_ARGS_OPEN, _ARGS_CLOSE = RESERVED[2:]
+_ARGS = re.compile(rf'\{{\s*"{_ARGS_OPEN}(\d+){_ARGS_CLOSE}"\s*:\s*0\s*\}}')
+_PROBE_ANSWER = "Xanswer7X"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """One training row as token ids; `refused` says why it cannot be used, None if it can."""
+
+    prompt_ids: tuple[int, ...] = ()
+    answer_ids: tuple[int, ...] = ()
+    refused: str | None = None
+
+
+class Template:
+    """How one tokenizer's model reads a conversation.
+
+    Raises:
+        ModelError: the tokenizer has no chat template, or it cannot render a plain exchange.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.chat_template:
+            raise ModelError(
+                "the tokenizer has no chat template; give an instruction-tuned model, "
+                "or add chat_template.jinja to its folder"
+            )
+        self._tokenizer = tokenizer
+        self._neutral = Neutraliser(tokenizer)
+        self._system = self._takes([("system", "Xsystem7X"), ("user", "u")], "Xsystem7X")
+        self._alternates = not self._takes([("user", "Xone7X"), ("user", "u")], "Xone7X")
+        self._header, self._tail = self._frame()
+        self.native = self._is_native()
+        self.end_text = self._neutral.first_in(self._tail) or str(tokenizer.eos_token)
+        self.end_id = int(tokenizer.convert_tokens_to_ids(self.end_text))
+
+    # --- rendering -----------------------------------------------------------------------------
+
+    def prompt_text(self, messages: Sequence[Message], context: Context) -> str:
+        """The prompt as text, up to where the answer begins."""
+        hidden = self._neutral.hidden()
+        return hidden.shown(self._prompt(messages, context, hidden))
+
+    def prompt_ids(self, messages: Sequence[Message], context: Context) -> list[int]:
+        """Token ids of the prompt, up to where the answer begins.
+
+        Raises:
+            ModelError: the chat template refuses this conversation.
+        """
+        hidden = self._neutral.hidden()
+        return self._neutral.encode(self._prompt(messages, context, hidden), hidden)
+
+    def answer_text(self, answer: Message, end: bool = True) -> str:
+        """The answer as text; with `end`, the end-of-turn token's spelling behind it."""
+        hidden = self._neutral.hidden()
+        return hidden.shown(self._answer(answer, hidden)) + (self.end_text if end else "")
+
+    def answer_ids(self, answer: Message, end: bool = True) -> list[int]:
+        """Token ids of the answer; with `end`, the one end-of-turn token that stops it."""
+        hidden = self._neutral.hidden()
+        ids = self._neutral.encode(self._answer(answer, hidden), hidden)
+        return [*ids, self.end_id] if end else ids
+
+    def parse(self, text: str, context: Context) -> Message:
+        """What the model wrote, as an assistant message."""
+        names = {tool.name for tool in context.tools}
+        return Message(role="assistant", parts=parse_answer(text, tools=names))
+
+    def encode(
+        self, messages: Sequence[Message], context: Context, *, answer: Message, end: bool = True
+    ) -> Encoded:
+        """A training row, or the reason why the conversation and the answer do not make one."""
+        try:
+            reason = self.mismatch(messages, context, answer)
+            if reason is not None:
+                return Encoded(refused=reason)
+            prompt = self.prompt_ids(messages, context)
+        except ModelError as error:
+            return Encoded(refused=str(error))
+        ids = self.answer_ids(answer, end)
+        if not ids:
+            return Encoded(refused="the answer renders to no token")
+        return Encoded(prompt_ids=tuple(prompt), answer_ids=tuple(ids))
+
+    def mismatch(
+        self, messages: Sequence[Message], context: Context, answer: Message
+    ) -> str | None:
+        """Why the template's rendering of prompt and answer is not prompt + answer; else None.
+
+        White space at the ends of the answer does not count: many templates trim it.
+        """
+        hidden = self._neutral.hidden()
+        prompt = hidden.shown(self._prompt(messages, context, hidden))
+        whole = hidden.shown(self._whole([*messages, answer], context, hidden))
+        if not whole.startswith(prompt):
+            at = next(
+                (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b),
+                min(len(prompt), len(whole)),
+            )
+            return (
+                f"the chat template renders the prompt differently once the answer follows, "
+                f"from character {at}: {prompt[at : at + 40]!r} became {whole[at : at + 40]!r}"
+            )
+        wrote = hidden.shown(self._answer(answer, hidden)).strip()
+        if not whole[len(prompt) :].lstrip().startswith(wrote):
+            return "the chat template renders the answer in another way after this prompt"
+        return None
+
+    # --- native or fallback --------------------------------------------------------------------
+
+    def _prompt(self, messages: Sequence[Message], context: Context, hidden: Hidden) -> str:
+        rendered = self._conversation(messages, context, hidden, generate=True)
+        return rendered + self._header
+
+    def _whole(self, messages: Sequence[Message], context: Context, hidden: Hidden) -> str:
+        return self._conversation(messages, context, hidden, generate=False)
+
+    def _conversation(
+        self, messages: Sequence[Message], context: Context, hidden: Hidden, *, generate: bool
+    ) -> str:
+        if self.native:
+            return self._natively(messages, context, hidden, generate=generate)
+        rows = [(role, hidden.hide(text)) for role, text in fallback.turns(messages, context)]
+        return self._render(self._chat(rows), generate=generate)
+
+    def _answer(self, answer: Message, hidden: Hidden) -> str:
+        if not self.native:
+            return hidden.hide(render_answer(answer.parts))
+        prompt = (_user("u"),)
+        before = self._natively(prompt, Context(), hidden, generate=True) + self._header
+        whole = self._natively((*prompt, answer), Context(), hidden, generate=False)
+        if not whole.startswith(before) or not whole.endswith(self._tail):
+            raise ModelError("the chat template does not render an answer behind its prompt")
+        return whole[len(before) : len(whole) - len(self._tail)]
+
+    def _chat(self, rows: list[fallback.Turn]) -> list[dict[str, Any]]:
+        if not self._system:
+            rows = fallback.without_system(rows)
+        if self._alternates:
+            rows = fallback.merged(rows)
+        return [{"role": role, "content": text} for role, text in rows]
+
+    def _natively(
+        self, messages: Sequence[Message], context: Context, hidden: Hidden, *, generate: bool
+    ) -> str:
+        arguments: list[str] = []
+        rows = [row for m in messages for row in _native_rows(m, hidden.hide, arguments)]
+        extra = hidden.hide(fallback.offer(context, tools=False))
+        if extra:
+            rows = _with_system(rows, extra)
+        tools = [_hide_all(tool_to_chat(t), hidden.hide) for t in context.tools]
+        rendered = self._render(rows, generate=generate, tools=tools or None)
+        return _ARGS.sub(lambda m: arguments[int(m.group(1))], rendered)
+
+    def _render(
+        self,
+        rows: list[dict[str, Any]],
+        *,
+        generate: bool,
+        tools: list[dict[str, Any]] | None = None,
+    ) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    rows, tools=tools, tokenize=False, add_generation_prompt=generate
+                )
+            )
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            raise ModelError(f"the chat template refuses this conversation: {error}") from None
+
+    # --- probes --------------------------------------------------------------------------------
+
+    def _takes(self, rows: list[fallback.Turn], must_hold: str) -> bool:
+        chat = [{"role": role, "content": text} for role, text in rows]
+        try:
+            return must_hold in self._render(chat, generate=True)
+        except ModelError:
+            return False
+
+    def _frame(self) -> tuple[str, str]:
+        """What the template puts before an answer beyond its generation prompt, and behind it."""
+        asked = [{"role": "user", "content": "u"}]
+        answered = [*asked, {"role": "assistant", "content": _PROBE_ANSWER}]
+        prompt = self._render(asked, generate=True)
+        whole = self._render(answered, generate=False)
+        if not whole.startswith(prompt) or _PROBE_ANSWER not in whole[len(prompt) :]:
+            raise ModelError(
+                "the chat template renders a prompt differently once the answer follows, "
+                "so answers cannot be trained on; use a template that keeps its prefix"
+            )
+        header, _, tail = whole[len(prompt) :].partition(_PROBE_ANSWER)
+        return header, tail
+
+    def _is_native(self) -> bool:
+        tool = ToolSpec(name="probe_tool", parameters='{"type": "object"}')
+        call = ToolCall(name="probe_tool", arguments='{"broken: ')
+        answer = Message(role="assistant", parts=(Part(kind="call", call=call),))
+        result = ToolResult(text="Xresult7X", name="probe_tool", call_id="call_0")
+        back = Message(role="tool", parts=(Part(kind="result", result=result),))
+        context = Context(tools=(tool,))
+        hidden = self._neutral.hidden()
+        try:
+            offered = self._natively((_user("u"),), context, hidden, generate=True)
+            wrote = self._answer_probe(answer, hidden)
+            after = self._natively((_user("u"), answer, back), context, hidden, generate=True)
+        except ModelError:
+            return False
+        read = tuple(p.call for p in parse_answer(wrote) if p.call is not None)
+        return "probe_tool" in offered and read == (call,) and "Xresult7X" in after
+
+    def _answer_probe(self, answer: Message, hidden: Hidden) -> str:
+        self.native = True
+        try:
+            return self._answer(answer, hidden)
+        finally:
+            self.native = False
+
+
+def _user(text: str) -> Message:
+    return Message(role="user", parts=(Part(kind="text", text=text),))
+
+
+def _native_rows(
+    message: Message, hide: Callable[[str], str], arguments: list[str]
+) -> list[dict[str, Any]]:
+    """Chat dicts of one message; each call's arguments are a mark that rendering keeps."""
+    if message.role == "tool":
+        return [
+            {
+                "role": "tool",
+                "content": hide(r.text),
+                "name": hide(r.name or ""),
+                "tool_call_id": hide(r.call_id or ""),
+            }
+            for r in message.results
+        ]
+    row: dict[str, Any] = {"role": message.role, "content": hide(message.text)}
+    calls: list[dict[str, Any]] = []
+    for call in message.calls:
+        mark = {f"{_ARGS_OPEN}{len(arguments)}{_ARGS_CLOSE}": 0}
+        arguments.append(hide(call.arguments))
+        function = {"name": hide(call.name), "arguments": mark}
+        calls.append({"type": "function", "id": f"call_{call.index}", "function": function})
+    if calls:
+        row["tool_calls"] = calls
+    return [row]
+
+
+def _with_system(rows: list[dict[str, Any]], extra: str) -> list[dict[str, Any]]:
+    if rows and rows[0]["role"] == "system":
+        return [{**rows[0], "content": f"{rows[0]['content']}\n\n{extra}"}, *rows[1:]]
+    return [{"role": "system", "content": extra}, *rows]
+
+
+def _hide_all(value: Any, hide: Callable[[str], str]) -> Any:
+    """A JSON value with every string in it neutralised."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hide_all(item, hide) for item in value]
+    if isinstance(value, dict):
+        return {hide(str(k)): _hide_all(v, hide) for k, v in value.items()}
+    return value

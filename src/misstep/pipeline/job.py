@@ -1,0 +1,66 @@
+"""One job: a run folder, its settings, and how it speaks to the person who waits.
+
+A stage has a key made of everything that it depends on. `stage` skips it when the run folder says
+that it finished with the same key and its outputs still stand; that is all there is to resuming,
+beside the trainer's own checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from misstep.config import RunConfig
+from misstep.store import RunFolder
+
+Progress = Callable[[str, int, int], None]
+"""`progress(label, done, total)`."""
+Say = Callable[[str], None]
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def mute(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every stage gets."""
+
+    folder: RunFolder
+    config: RunConfig
+    progress: Progress = silent
+    say: Say = mute
+
+    def counting(self, label: str) -> Callable[[int, int], None]:
+        """A two-argument progress callback under a fixed label."""
+        return lambda done, total: self.progress(label, done, total)
+
+
+def stage(
+    job: Job,
+    name: str,
+    *,
+    key: str,
+    outputs: Sequence[str],
+    work: Callable[[], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Do `work` unless it is done already; gives the facts that it noted.
+
+    Args:
+        key: content key of all that the stage depends on.
+        outputs: names in the run folder that must exist for the stage to count as finished.
+        work: writes the outputs and returns what later stages and the report need to know.
+    """
+    known = job.folder.facts(name, key)
+    if known is not None:
+        job.say(f"{name}: unchanged, kept")
+        return known
+    job.say(f"{name} …")
+    facts = dict(work())
+    job.folder.finish(name, key, outputs=outputs, facts=facts)
+    return facts

@@ -1,0 +1,155 @@
+"""The whole loop in its order: scan, split, SFT, resample, mine, DPO, control, measure, report.
+
+In: paths, a run folder, settings. Out: the run folder of the design, and a verdict. Every stage is
+resumed or skipped by its key (`job.stage`); this file only says what follows what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from misstep import evaluate as evaluation
+from misstep import mine as mining_room
+from misstep import models, store
+from misstep.config import RunConfig, dump_config
+from misstep.errors import InputError
+from misstep.pipeline import mining, training
+from misstep.pipeline.job import Job, Progress, Say, mute, silent
+from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
+from misstep.pipeline.scan import scan_stage
+from misstep.pipeline.view import write_reports
+
+
+def run(
+    paths: Sequence[Path],
+    folder: Path,
+    config: RunConfig,
+    *,
+    progress: Progress = silent,
+    say: Say = mute,
+) -> str:
+    """Everything, from logs to a verdict; gives `ship`, `do-not-ship` or `nothing-to-train`.
+
+    Raises:
+        SetupError: logs, settings, model or adapter cannot be used.
+        StageError: a stage could not finish; the same call resumes.
+    """
+    models.resolve(config.model)
+    job = _job(folder, config, progress, say)
+    corpus, split = _read(job, paths)
+    held = held_prompts(job, corpus, split)
+    if not corpus.failed():
+        return _nothing(job, "no step in these logs failed; there is nothing to learn from")
+    policy = mining.policy(job, corpus)
+    sft = _sft(job, corpus, split)
+    answers = mining.resample(job, corpus, split, sft) if policy.resample else None
+    facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+    rows = mining.pair_rows(job)
+    if not rows:
+        return _nothing(job, mining.advice(facts))
+    dpo = training.dpo_stage(job, rows, sft)
+    arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm("dpo", dpo)]
+    trained = mining.trained_hashes(job, corpus)
+    training.note_trained(dpo, trained)
+    if config.eval.control:
+        steps = int(dpo.facts["steps"])
+        control = training.control_stage(job, rows, sft, steps)
+        training.note_trained(control, trained)
+        arms.extend(_arm("control", control))
+    scores = measure(job, corpus, held, arms)
+    write_reports(job)
+    return str(scores["verdict"])
+
+
+def mine(
+    paths: Sequence[Path],
+    folder: Path,
+    config: RunConfig,
+    *,
+    resample: bool,
+    progress: Progress = silent,
+    say: Say = mute,
+) -> dict[str, Any]:
+    """Pairs from logs; with `resample` also from the answers of `config.model`."""
+    job = _job(folder, config, progress, say)
+    corpus, split = _read(job, paths)
+    held_prompts(job, corpus, split)
+    policy = mining.all_sources(job, resample=resample)
+    answers = mining.resample(job, corpus, split, None) if resample else None
+    mining.sft_rows(job, corpus, split)
+    return mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+
+
+def train(
+    folder: Path, config: RunConfig, *, progress: Progress = silent, say: Say = mute
+) -> dict[str, Any]:
+    """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
+    job = Job(store.RunFolder(folder), config, progress, say)
+    rows = mining.pair_rows(job)
+    if not rows:
+        return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}
+    accepted = mining.accepted_rows(job) if config.sft.enabled else []
+    sft = training.sft_stage(job, accepted)
+    dpo = training.dpo_stage(job, rows, sft)
+    training.note_trained(dpo, mining.trained_hashes(job, mining.corpus_of(job.folder)))
+    steps = dpo.facts["steps"]
+    return {"said": f"{dpo.path}: {len(rows)} pairs, {steps} steps", "steps": steps}
+
+
+def evaluate(
+    folder: Path,
+    config: RunConfig,
+    adapter: Path | None = None,
+    *,
+    progress: Progress = silent,
+    say: Say = mute,
+) -> dict[str, Any]:
+    """Before and after on the held-out families of the folder; gives what scores.json holds."""
+    job = Job(store.RunFolder(folder), config, progress, say)
+    path = folder / "adapter" if adapter is None else adapter
+    if not path.is_dir():
+        raise InputError(f"{path}: no such adapter; train one first, or give --adapter")
+    corpus = mining.corpus_of(job.folder)
+    split = mining_room.split(corpus.sessions, config.mine, config.seed)
+    held = held_prompts(job, corpus, split)
+    arms = [ArmSpec(name="base")]
+    sft = folder / "sft"
+    if adapter is None and sft.is_dir():
+        arms.append(ArmSpec(name="sft", adapter=sft, adapter_key=store.file_digest(sft)))
+    arms.append(ArmSpec(name="dpo", adapter=path, adapter_key=store.file_digest(path)))
+    scores = measure(job, corpus, held, arms)
+    write_reports(job)
+    return scores
+
+
+def _job(folder: Path, config: RunConfig, progress: Progress, say: Say) -> Job:
+    store.write_text(folder / "config.yaml", dump_config(config))
+    return Job(store.RunFolder(folder), config, progress, say)
+
+
+def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_room.Split]:
+    corpus = mining.corpus(scan_stage(job, paths))
+    return corpus, mining_room.split(corpus.sessions, job.config.mine, job.config.seed)
+
+
+def _sft(job: Job, corpus: mining_room.Corpus, split: mining_room.Split) -> training.Adapter | None:
+    if not job.config.sft.enabled:
+        return None
+    rows = mining.sft_rows(job, corpus, split)
+    adapter = training.sft_stage(job, rows)
+    return adapter if adapter.path is not None else None
+
+
+def _arm(name: str, adapter: training.Adapter | None) -> list[ArmSpec]:
+    if adapter is None or adapter.path is None:
+        return []
+    return [ArmSpec(name=name, adapter=adapter.path, adapter_key=adapter.key)]
+
+
+def _nothing(job: Job, why: str) -> str:
+    result = evaluation.nothing_to_train(why)
+    store.write_json(job.folder / "scores.json", result.to_json())
+    write_reports(job)
+    return result.verdict

@@ -1,0 +1,101 @@
+"""Measuring: every arm answers the held-out prompts, the validators judge, scores.json is written.
+
+In: a corpus, its split, the arms with their adapters. Out: `heldout.parquet`, `answers/*.parquet`,
+`scores.json`. Prompts that an adapter was trained on are refused (`LeakError`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from misstep import evaluate, mine, store, validate
+from misstep.pipeline.answers import Ask, ask
+from misstep.pipeline.job import Job
+
+TRAINED = "trained_prompts.json"
+"""Beside an adapter: content hashes of the prompts that it was trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSpec:
+    """One model to measure."""
+
+    name: str
+    """`base`, `sft`, `dpo`, or the name of a control."""
+    adapter: Path | None = None
+    adapter_key: str = ""
+
+
+def held_prompts(job: Job, corpus: mine.Corpus, split: mine.Split) -> tuple[evaluate.Held, ...]:
+    """The held-out prompts of the run, written to `heldout.parquet` with their logged verdicts."""
+    held = evaluate.held_out(corpus, split, job.config.eval)
+    rows = [
+        {
+            "session": each.prompt.session,
+            "step": each.prompt.step,
+            "family": each.family,
+            "hash": each.hash,
+            "demand_call": each.demand_call,
+            "logged": each.logged.state,
+            "codes": ",".join(each.logged.codes),
+        }
+        for each in held
+    ]
+    store.write_rows(
+        job.folder / "heldout.parquet", rows, columns=("session", "family", "hash", "logged")
+    )
+    return held
+
+
+def measure(
+    job: Job, corpus: mine.Corpus, held: Sequence[evaluate.Held], arms: Sequence[ArmSpec]
+) -> dict[str, Any]:
+    """Sample every arm, judge, and write `scores.json`; gives what it holds.
+
+    Raises:
+        LeakError: a held-out prompt was trained on.
+    """
+    for arm in arms:
+        _refuse_leak(held, arm)
+    answers = {arm.name: _answers(job, corpus, held, arm) for arm in arms}
+    result = evaluate.evaluate(
+        corpus,
+        held,
+        answers,
+        settings=validate.settings(job.config.validate),
+        config=job.config.eval,
+        seed=job.config.seed,
+    )
+    scores = result.to_json()
+    store.write_json(job.folder / "scores.json", scores)
+    return scores
+
+
+def _answers(
+    job: Job, corpus: mine.Corpus, held: Sequence[evaluate.Held], arm: ArmSpec
+) -> Mapping[Any, evaluate.ArmAnswers]:
+    return ask(
+        job,
+        corpus.sessions,
+        Ask(
+            stage=arm.name,
+            model=job.config.model,
+            adapter=arm.adapter,
+            adapter_key=arm.adapter_key,
+            prompts=tuple(each.prompt for each in held),
+            greedy=True,
+            num_generations=job.config.eval.num_generations,
+            sample=job.config.sample,
+        ),
+    )
+
+
+def _refuse_leak(held: Sequence[evaluate.Held], arm: ArmSpec) -> None:
+    if arm.adapter is None:
+        return
+    path = arm.adapter / TRAINED
+    if path.exists():
+        evaluate.check_leak([each.hash for each in held], store.read_json(path)["prompts"])

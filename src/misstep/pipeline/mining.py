@@ -1,0 +1,214 @@
+"""Mining inside a run: the policy, resampling, the pair files, and rows for the trainer.
+
+In: a corpus, its split, perhaps an adapter. Out: `pairs/`, `unpaired/`, `refused.jsonl`, the
+dataset card, `sft/train.parquet`. Training reads these files, so what was exported (redacted) is
+what is trained on, whether `run` or `train` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from misstep import mine, models, store, train, validate
+from misstep.evaluate import prompt_hashes
+from misstep.pipeline.answers import Ask, all_answers, ask
+from misstep.pipeline.job import Job, stage
+from misstep.pipeline.scan import Scanned, kept
+from misstep.pipeline.training import Adapter
+from misstep.types import Finding, Message, Prompt, Verdict
+
+PAIRS = "pairs/train.parquet"
+ACCEPTED = "sft_rows/train.parquet"
+_LOGGED = ("retry", "sibling", "reference")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Which chosen-sources a run uses, and why."""
+
+    sources: tuple[str, ...]
+    resample: bool
+    share: float
+    """Share of the logged steps that the model under training wrote, in [0, 1]."""
+    why: str
+
+
+def corpus(scanned: Scanned) -> mine.Corpus:
+    """The scanned sessions as the miner sees them."""
+    findings: dict[tuple[str, int], list[Finding]] = {}
+    for finding in scanned.findings:
+        findings.setdefault((finding.session, finding.step), []).append(finding)
+    verdicts: dict[tuple[str, int], Verdict] = {(v.session, v.step): v for v in scanned.verdicts}
+    return mine.Corpus(
+        sessions={session.id: session for session in scanned.sessions},
+        verdicts=verdicts,
+        findings={key: tuple(found) for key, found in findings.items()},
+    )
+
+
+def corpus_of(folder: store.RunFolder) -> mine.Corpus:
+    """The corpus of a run folder that was scanned before.
+
+    Raises:
+        InputError: the folder holds no scan.
+    """
+    return corpus(kept(folder))
+
+
+def policy(job: Job, known: mine.Corpus) -> Policy:
+    """Whether logged pairs are the model's own, or its own answers have to be sampled first.
+
+    Pairs teach most when both sides come from the model that is trained. Where it wrote less than
+    `mine.on_policy_share` of the logged steps, logged pairs would teach it another model's
+    mistakes, so they are left out unless `mine.off_policy` says otherwise.
+    """
+    config = job.config.mine
+    share = mine.own_share(known.sessions.values(), [job.config.model])
+    resample = "resample" in config.sources
+    if config.off_policy or share >= config.on_policy_share or not resample:
+        sources = tuple(s for s in config.sources if s != "resample")
+        return Policy(sources=sources, resample=False, share=share, why="logged pairs are trained")
+    sources = ("resample",)
+    why = (
+        f"{job.config.model} wrote {share:.0%} of the logged steps (below "
+        f"{config.on_policy_share:.0%}), so its own answers are sampled and paired; "
+        f"--off-policy trains on the logged pairs instead"
+    )
+    job.say(why)
+    return Policy(sources=sources, resample=True, share=share, why=why)
+
+
+def all_sources(job: Job, *, resample: bool) -> Policy:
+    """The policy of `misstep mine`: every configured source; resampling if a model is given."""
+    sources = tuple(s for s in job.config.mine.sources if resample or s != "resample")
+    return Policy(sources=sources, resample=resample, share=0.0, why="as configured")
+
+
+def resample(
+    job: Job, known: mine.Corpus, split: mine.Split, start: Adapter | None
+) -> dict[Prompt, Sequence[Message]]:
+    """Answers of the model under training to the logged prompts of the train families."""
+    config = job.config.resample
+    prompts = mine.resample_prompts(known, split, config.max_prompts, job.config.seed)
+    given = ask(
+        job,
+        known.sessions,
+        Ask(
+            stage="resample",
+            model=job.config.model,
+            adapter=start.path if start else None,
+            adapter_key=start.key if start else "",
+            prompts=prompts,
+            greedy=False,
+            num_generations=config.num_generations,
+            sample=replace(job.config.sample, temperature=config.temperature),
+        ),
+    )
+    return all_answers(given)
+
+
+def mine_stage(
+    job: Job,
+    known: mine.Corpus,
+    split: mine.Split,
+    *,
+    policy: Policy,
+    answers: Mapping[Prompt, Sequence[Message]] | None,
+) -> dict[str, Any]:
+    """Pair, gate, and write the pair files; gives the counts that `mine --json` prints."""
+    config = replace(job.config.mine, sources=policy.sources)
+    key = store.key_of(
+        "mine",
+        job.folder.noted("scan").get("key"),
+        [config, job.config.validate, job.config.seed, job.config.model if answers else ""],
+        [
+            [p.session, p.step, [store.encode(m).decode() for m in given]]
+            for p, given in (answers or {}).items()
+        ],
+        _digest(config.references),
+    )
+
+    def work() -> Mapping[str, Any]:
+        template = models.load_tokenizer(job.config.model)[1] if answers is not None else None
+        mined = mine.mine(
+            known,
+            split=split,
+            config=config,
+            settings=validate.settings(job.config.validate),
+            references=mine.read_references(Path(config.references)) if config.references else (),
+            answers=answers,
+            template=template,
+        )
+        files = mine.export(mined, known, split, folder=job.folder.path)
+        return {**mined.counts, "files": files, "share": policy.share, "policy": policy.why}
+
+    return stage(job, "mine", key=key, outputs=[PAIRS, "refused.jsonl", "README.md"], work=work)
+
+
+def _digest(path: str | None) -> str:
+    return store.file_digest(Path(path)) if path and Path(path).is_file() else ""
+
+
+def pair_rows(job: Job) -> list[train.Row]:
+    """The pairs of the train part as the trainer takes them, at most `dpo.max_pairs`.
+
+    Raises:
+        InputError: the folder holds no pairs.
+    """
+    rows = [_row(mine.row_to_sides(row)) for row in store.read_rows(job.folder / PAIRS)]
+    return train.draw(rows, job.config.dpo.max_pairs, seed=job.config.seed)[0]
+
+
+def _row(sides: mine.Sides) -> train.Row:
+    return train.Row(
+        id=sides.id,
+        prompt=sides.prompt,
+        context=sides.context,
+        chosen=sides.chosen,
+        rejected=sides.rejected,
+        cut=sides.cut,
+        family=sides.family,
+        codes=sides.codes,
+    )
+
+
+def sft_rows(job: Job, known: mine.Corpus, split: mine.Split) -> list[train.Row]:
+    """Accepted steps of the train families, written to `sft_rows/` and read back."""
+    prompts = mine.accepted_steps(known, split, job.config.sft.max_rows, job.config.seed)
+    rows = [mine.accepted_row(prompt, known, split) for prompt in prompts]
+    store.write_rows(job.folder / ACCEPTED, rows, columns=("id", "prompt", "completion"))
+    return accepted_rows(job)
+
+
+def accepted_rows(job: Job) -> list[train.Row]:
+    """The accepted steps that `sft_rows` wrote; none where it never did."""
+    path = job.folder / ACCEPTED
+    if not path.exists():
+        return []
+    return [_row(mine.accepted_to_sides(row)) for row in store.read_rows(path)]
+
+
+def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
+    """Content hashes of the prompts of all rows that a stage may have trained on."""
+    hashes = {name: prompt_hashes(session) for name, session in known.sessions.items()}
+    places = [
+        (row["session"], int(row["step"]))
+        for name in (PAIRS, ACCEPTED)
+        if (job.folder / name).exists()
+        for row in store.read_rows(job.folder / name)
+    ]
+    return sorted({hashes[session][step] for session, step in places})
+
+
+def advice(facts: Mapping[str, Any]) -> str:
+    """Why there are failures but no pairs, and what could help."""
+    refused = ", ".join(f"{code} {n}" for code, n in sorted(facts["refused"].items()))
+    return (
+        f"{facts['failed_steps']} steps failed but none has anything better to choose"
+        f"{f' (refused: {refused})' if refused else ''}; --references with gold answers, logs "
+        f"with several samples of a task (sibling) or with retries, or resampling with a model "
+        f"that sometimes succeeds could help"
+    )

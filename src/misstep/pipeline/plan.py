@@ -1,0 +1,91 @@
+"""`run --dry-run`: what a run would do, in words, with two pairs as the trainer would see them.
+
+In: paths, a folder (nothing is written to it), settings. Out: a text. The pairs shown come from
+the logs; where the run would resample, its own pairs exist only once the model has answered.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from misstep import mine, models, store, validate
+from misstep.config import RunConfig
+from misstep.evaluate import held_out
+from misstep.pipeline import mining
+from misstep.pipeline.job import Job, Progress, silent
+from misstep.pipeline.scan import scan
+from misstep.types import Pair
+
+_SHOWN = 2
+_TAIL = 600  # characters of the prompt that are shown
+
+
+def plan(
+    paths: Sequence[Path], folder: Path, config: RunConfig, *, progress: Progress = silent
+) -> str:
+    """The plan, the counts and two decoded pairs. Trains nothing and writes nothing.
+
+    Raises:
+        SetupError: logs, settings or model cannot be used.
+    """
+    template = models.load_tokenizer(config.model)[1]
+    scanned = scan(paths, config, progress=progress)
+    corpus = mining.corpus(scanned)
+    split = mine.split(corpus.sessions, config.mine, config.seed)
+    with tempfile.TemporaryDirectory() as nowhere:
+        policy = mining.policy(Job(store.RunFolder(Path(nowhere)), config), corpus)
+    logged = tuple(s for s in config.mine.sources if s != "resample")
+    mined = mine.mine(
+        corpus,
+        split=split,
+        config=replace(config.mine, sources=logged),
+        settings=validate.settings(config.validate),
+        template=template,
+    )
+    held = held_out(corpus, split, config.eval)
+    accepted = mine.accepted_steps(corpus, split, config.sft.max_rows, config.seed)
+    prompts = mine.resample_prompts(corpus, split, config.resample.max_prompts, config.seed)
+    counts = scanned.summary
+    families = ", ".join(f"{part} {n}" for part, n in split.counts().items())
+    lines = [
+        f"Plan for {folder} (nothing is written by --dry-run)",
+        f"  scan       {counts['files']} files, {counts['sessions']} sessions, "
+        f"{counts['steps']} steps, {counts['failed_steps']} failed",
+        f"  families   {families}",
+        f"  policy     {policy.why}",
+        f"  sft        {_sft(config, len(accepted))}",
+        f"  resample   {_resample(config, policy, len(prompts))}",
+        f"  dpo        at most {config.dpo.max_pairs} pairs, {'+'.join(config.dpo.loss_type)} loss, "
+        f"beta {config.dpo.beta:g}, learning_rate {config.dpo.learning_rate:g}",
+        f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
+        f"samples each at temperature {config.sample.temperature:g}",
+        f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
+        f"what is trained on stands between « and »:",
+    ]
+    for pair in mined.pairs[:_SHOWN]:
+        lines.extend(_decoded(pair, corpus, template))
+    return "\n".join(lines)
+
+
+def _sft(config: RunConfig, rows: int) -> str:
+    if not config.sft.enabled:
+        return "off"
+    return f"{rows} accepted steps, learning_rate {config.sft.learning_rate:g}"
+
+
+def _resample(config: RunConfig, policy: mining.Policy, prompts: int) -> str:
+    if not policy.resample:
+        return "not needed"
+    count, heat = config.resample.num_generations, config.resample.temperature
+    return f"{prompts} prompts, {count} answers each at temperature {heat:g}"
+
+
+def _decoded(pair: Pair, corpus: mine.Corpus, template: models.Template) -> Iterator[str]:
+    prompt = template.prompt_text(corpus.messages(pair.prompt), corpus.context(pair.prompt))
+    yield f"--- pair {pair.id} ({pair.source}; rejected by {', '.join(pair.codes)})"
+    yield f"prompt     …{prompt[-_TAIL:]}"
+    yield f"chosen     «{template.answer_text(pair.chosen)}»"
+    yield f"rejected   «{template.answer_text(pair.rejected, not pair.cut)}»"

@@ -1,0 +1,131 @@
+"""Training: the SFT stage, the DPO stage, and the control, each an adapter folder in the run.
+
+In: rows that `mining` wrote. Out: `sft/adapter`, `adapter`, `control`: LoRA adapters on one base,
+each with the content hashes of the prompts that it was trained on. The DPO stage continues the
+SFT adapter, so one adapter carries both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from misstep import models, store, train
+from misstep.pipeline.job import Job, stage
+from misstep.pipeline.measuring import TRAINED
+
+Kind = Literal["sft", "dpo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """An adapter that a stage trained, or none where the stage had no rows."""
+
+    path: Path | None
+    key: str
+    """Content hash of its weights; empty without an adapter."""
+    facts: Mapping[str, Any]
+
+
+def sft_stage(job: Job, rows: Sequence[train.Row]) -> Adapter:
+    """Supervised fine-tuning on accepted steps."""
+    return _train(job, "sft", rows, kind="sft", start=None)
+
+
+def dpo_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Adapter:
+    """Preference optimisation on pairs, from the SFT adapter where there is one."""
+    return _train(job, "adapter", rows, kind="dpo", start=start)
+
+
+def control_stage(
+    job: Job, rows: Sequence[train.Row], start: Adapter | None, steps: int
+) -> Adapter:
+    """The control: SFT continued on the chosen sides of the same pairs for the same steps."""
+    chosen = [dataclasses.replace(row, rejected=None, cut=False) for row in rows]
+    sft = dataclasses.replace(
+        job.config.sft,
+        learning_rate=job.config.dpo.learning_rate,
+        per_device_train_batch_size=job.config.dpo.per_device_train_batch_size,
+        gradient_accumulation_steps=job.config.dpo.gradient_accumulation_steps,
+        warmup_ratio=job.config.dpo.warmup_ratio,
+        max_steps=steps,
+    )
+    config = dataclasses.replace(job.config, sft=sft)
+    return _train(
+        dataclasses.replace(job, config=config), "control", chosen, kind="sft", start=start
+    )
+
+
+def _train(
+    job: Job, name: str, rows: Sequence[train.Row], *, kind: Kind, start: Adapter | None
+) -> Adapter:
+    if not rows:
+        return Adapter(path=None, key="", facts={})
+    config = job.config
+    _, base_hash = models.unpacked(models.resolve(config.model))
+    settings = config.sft if kind == "sft" else config.dpo
+    key = store.key_of(
+        kind,
+        base_hash,
+        start.key if start else "",
+        [[row.id, store.encode(row).decode()] for row in rows],
+        [settings, config.lora, config.seed, config.dtype],
+    )
+    facts = stage(
+        job,
+        f"train {name}",
+        key=key,
+        outputs=[name],
+        work=lambda: _work(job, name, rows, kind=kind, start=start),
+    )
+    return Adapter(path=job.folder / name, key=str(facts["sha256"]), facts=facts)
+
+
+def _work(
+    job: Job, name: str, rows: Sequence[train.Row], *, kind: Kind, start: Adapter | None
+) -> Mapping[str, Any]:
+    config = job.config
+    run = train.TrainSettings(
+        seed=config.seed,
+        dtype=config.dtype,
+        progress=lambda step, steps, loss: job.progress(f"train {name}", step, steps),
+        control=name == "control",
+    )
+    first = start.path if start else None
+    out = job.folder / name
+    if kind == "sft":
+        trained = train.train_sft(
+            rows,
+            base=config.model,
+            adapter=first,
+            out=out,
+            config=config.sft,
+            lora=config.lora,
+            run=run,
+        )
+    else:
+        trained = train.train_dpo(
+            rows,
+            base=config.model,
+            adapter=first,
+            out=out,
+            config=config.dpo,
+            lora=config.lora,
+            run=run,
+        )
+    return {
+        "steps": trained.steps,
+        "rows": trained.rows,
+        "sha256": trained.sha256,
+        "log": list(trained.log),
+        "set_aside": [store.encode(each).decode() for each in trained.set_aside],
+    }
+
+
+def note_trained(adapter: Adapter, hashes: Sequence[str]) -> None:
+    """Write the content hashes of the trained prompts beside the adapter."""
+    if adapter.path is not None:
+        store.write_json(adapter.path / TRAINED, {"prompts": sorted(set(hashes))})

@@ -1,0 +1,238 @@
+"""What the terminal shows at the end of a run or of a scan, in plain text or in colour.
+
+In: a `RunView`, or the counts of a scan. Out: text of at most 40 lines and 80 columns that starts
+with one headline sentence. Logged text (tool names) is shown with its control characters spelled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from misstep.report.tables import (
+    COLLATERAL_WORDS,
+    GUARD_WORDS,
+    Change,
+    changes,
+    code_counts,
+    compared,
+    funnel,
+    headline,
+    number,
+    percent,
+    points,
+    rows_of,
+    scan_headline,
+    spell_p,
+    tool_counts,
+    visible,
+)
+from misstep.report.view import Row, RunView
+
+WIDTH = 80
+LINES = 40
+_CODES = 14
+"""Failure codes in the summary of a run at most; the rest is in the report."""
+_NOTES = 3
+_ROWS = 14
+"""Lines per table in the summary of a scan."""
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether to colour: a terminal, and neither NO_COLOR nor TERM=dumb."""
+    env = os.environ if environ is None else environ
+    return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+
+def terminal_summary(run: RunView, *, colour: bool = False, width: int = WIDTH) -> str:
+    """The summary of a run: headline, funnel, before/after, guards, collateral, verdict.
+
+    As many failure codes as fit into 40 lines; the rest is counted.
+    """
+    for codes in range(_CODES, 0, -1):
+        text = _render(_run_parts(run, codes), colour=colour, width=width)
+        if text.count("\n") <= LINES:
+            break
+    return text
+
+
+def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
+    yield Text(headline(run), style="bold")
+    yield _funnel_line(run)
+    if run.on_policy_share is not None:
+        share = percent(run.on_policy_share)
+        yield f"{share} of the logged steps were written by the trained model"
+    yield from (visible(note) for note in run.notes[:_NOTES])
+    lines = changes(run.scores)
+    if run.scores is not None and lines:
+        yield ""
+        yield _change_table(run.scores, lines[: codes + 1])
+        if len(lines) > codes + 1:
+            yield f"… and {len(lines) - codes - 1} rarer codes, see the report"
+        yield from _guard_tables(run)
+    if run.scores is not None:
+        yield ""
+        yield from _verdict(run.scores)
+    if run.adapter:
+        yield f"adapter: {visible(run.adapter)}"
+
+
+def _funnel_line(run: RunView) -> str:
+    known = ((name, count) for name, count in funnel(run) if count is not None)
+    return " → ".join(f"{number(count)} {name}" for name, count in known)
+
+
+def _change_table(scores: Row, lines: Sequence[Change]) -> Table:
+    before, after = compared(scores) or ("", "")
+    total = lines[0]
+    table = _table(
+        f"of {number(scores.get('families', 0))} families",
+        f"{before}, n={total.before.n}",
+        f"{after}, n={total.after.n}",
+        "change",
+        "better/worse",
+        "p",
+    )
+    for line in lines:
+        rates = (_interval(rate.value, rate.low, rate.high) for rate in (line.before, line.after))
+        table.add_row(
+            line.label,
+            *rates,
+            "–" if line.relative is None else f"{points(line.relative, 0)}\N{NO-BREAK SPACE}%",
+            f"{line.fixed}/{line.broken}",
+            spell_p(line.p),
+            style=None if line.label != "total" else "bold",
+        )
+    return table
+
+
+def _guard_tables(run: RunView) -> Iterator[RenderableType]:
+    guards, clean = rows_of(run, "guards"), rows_of(run, "collateral")
+    if guards:
+        table = _table("guards", "before", "after", "change, points", "")
+        for row in guards:
+            moved = f"{points(row['difference'])} [{points(row['low'])}, {points(row['high'])}]"
+            table.add_row(
+                GUARD_WORDS.get(row["metric"], row["metric"]),
+                percent(row["value_before"]),
+                percent(row["value_after"]),
+                moved,
+                Text("DOWN", style="bold red") if row["down"] else Text("ok", style="green"),
+            )
+        yield ""
+        yield table
+    for row in clean:
+        words = COLLATERAL_WORDS.get(row["kind"], row["kind"])
+        interval = _interval(row["value"], row["low"], row["high"])
+        yield f"collateral, {words}: {row['k']} of {row['n']} answers ({interval})"
+
+
+def _verdict(scores: Row) -> Iterator[RenderableType]:
+    style = {"ship": "bold green", "do-not-ship": "bold red"}.get(scores["verdict"], "bold")
+    yield Text.assemble(("verdict: " + scores["verdict"], style), ": ", visible(scores["why"]))
+
+
+def scan_summary(summary: Row, *, colour: bool = False, width: int = WIDTH) -> str:
+    """The summary of a scan (schemas/summary.json): headline, counts, codes, tools, formats."""
+    return _render(_scan_parts(summary, width), colour=colour, width=width)
+
+
+def _scan_parts(summary: Row, width: int) -> Iterator[RenderableType]:
+    yield Text(scan_headline(summary), style="bold")
+    yield _scan_counts(summary)
+    aside = summary.get("set_aside", {})
+    if aside:
+        kinds = ", ".join(f"{visible(kind)} {number(n)}" for kind, n in sorted(aside.items()))
+        yield f"set aside: {kinds}"
+    codes, tools, formats = code_counts(summary), tool_counts(summary), summary.get("formats", {})
+    if codes:
+        table = _table("code", "defect", "suspect", "info", "meaning", left=4)
+        room = max(0, width - 29 - max(len(row.code) for row in codes[:_ROWS]))
+        for row in codes[:_ROWS]:
+            counts = (number(n) if n else "·" for n in (row.defect, row.suspect, row.info))
+            said = row.meaning if len(row.meaning) <= room else row.meaning[: room - 1] + "…"
+            table.add_row(visible(row.code), *counts, said)
+        yield from _with_rest("", table, len(codes) - _ROWS)
+    failing = [row for row in tools if row[2]]
+    if failing:
+        table = _table("tool", "calls", "failed", "rate")
+        for name, calls, failed in failing[:_ROWS]:
+            cells = (number(calls), number(failed), percent(failed / calls))
+            table.add_row(Text(visible(name)), *cells)
+        yield from _with_rest("", table, len(failing) - _ROWS)
+    if len(formats) > 1:
+        yield ""
+        yield _format_table(formats)
+
+
+def _scan_counts(summary: Row) -> str:
+    ignored = sum(summary.get("ignored", {}).values())
+    aside = sum(summary.get("set_aside", {}).values())
+    keys = ("files", "records", "sessions", "steps", "tool_calls")
+    counts = [f"{number(summary.get(key, 0))} {key.replace('_', ' ')}" for key in keys]
+    more = [
+        f"{number(count)} {word}"
+        for count, word in (
+            (ignored, "records ignored"),
+            (aside, "set aside"),
+            (summary.get("suspect_steps", 0), "suspect steps"),
+            (summary.get("unjudged_steps", 0), "unjudged"),
+        )
+        if count
+    ]
+    return " · ".join([*counts, *more, f"{summary.get('seconds', 0.0):.1f} s"])
+
+
+def _format_table(formats: Mapping[str, Row]) -> Table:
+    keys = ("files", "records", "sessions", "steps", "tool_calls", "failed_steps")
+    table = _table("format", *(key.replace("_", " ") for key in keys))
+    for name, row in sorted(formats.items()):
+        table.add_row(name, *(number(row.get(key, 0)) for key in keys))
+    return table
+
+
+def _with_rest(title: str, table: Table, rest: int) -> Iterator[RenderableType]:
+    yield title
+    yield table
+    if rest > 0:
+        yield f"… and {number(rest)} more"
+
+
+def _table(first: str, *columns: str, left: int | None = None) -> Table:
+    """A borderless table; the first column and column number `left` are left-aligned."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=34)
+    for i, column in enumerate(columns, start=1):
+        if i == left:
+            table.add_column(column, overflow="ellipsis", no_wrap=True)
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{percent(value)} [{100 * low:.0f}–{100 * high:.0f}]"
+
+
+def _render(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

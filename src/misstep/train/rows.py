@@ -1,0 +1,245 @@
+"""Rows as trainers meet them: token ids, what was set aside, and the order of the batches.
+
+In: `Row` values (a prompt, an accepted answer, perhaps a rejected one) and the model's template.
+Out: `Ids` ready for a trainer. Nothing is cut to fit: a row that cannot be used is set aside with
+a reason, and *rows in = ids out + set aside*. Pure: no torch, no files, no clock.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from misstep.models.template import Encoded
+from misstep.types import Context, Message, Origin, SetAside, content_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One thing to learn: an accepted answer to a prompt, and perhaps a rejected one."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    context: Context
+    chosen: Message
+    rejected: Message | None = None
+    """None for supervised rows."""
+    cut: bool = False
+    """True where the rejected side ends without an end-of-turn, because it never emitted one."""
+    family: str = ""
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """What a training run needs beside its data and its stage's settings."""
+
+    seed: int = 42
+    dtype: str = "auto"
+    """As in `models.load`."""
+    resume: bool = True
+    """Go on from the last checkpoint of an interrupted run with the same inputs."""
+    progress: Callable[[int, int, float], None] | None = None
+    """Called with (optimizer step, all steps, loss) after each step."""
+    control: bool = False
+    """True for the control arm: supervised training on the chosen sides of pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a stage left behind."""
+
+    adapter: Path
+    """The adapter folder; with `steps == 0` the adapter that was given, unchanged."""
+    steps: int
+    """Optimizer steps, those before a resume included."""
+    rows: int
+    """Rows that were trained on."""
+    set_aside: tuple[SetAside, ...]
+    log: tuple[dict[str, Any], ...]
+    """One dict per logged step, as the trainer reports it, and one `note` per notable event."""
+    sha256: str
+    """Of the adapter's weights file; empty where there is none."""
+    stopped: str = ""
+    """Why training ended before its last step; empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """One row in token ids; a training sequence is `prompt + chosen` or `prompt + rejected`."""
+
+    id: str
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    """Completion with its end-of-turn."""
+    rejected: tuple[int, ...] | None = None
+    """Completion; with its end-of-turn unless the row says `cut`."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer sequence."""
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected or ()))
+
+
+class Template(Protocol):
+    """The part of `models.Template` that rows need."""
+
+    def encode(
+        self, messages: Sequence[Message], context: Context, *, answer: Message, end: bool = True
+    ) -> Encoded:
+        """Prompt and answer as token ids, or why they make no training row."""
+
+
+def tokenise(
+    rows: Sequence[Row], template: Template, *, max_length: int, pairs: bool
+) -> tuple[list[Ids], list[SetAside]]:
+    """Token ids of the rows that can be trained on, in their order, and the others with reasons.
+
+    Reasons: `template` (the chat template does not render prompt and answer as prompt + answer),
+    `too-long` (longer than `max_length` tokens, prompt and answer together), `same-sides` (equal
+    after the template), `no-rejected`, `copy` (the same tokens as an earlier row).
+    """
+    kept: list[Ids] = []
+    aside: list[SetAside] = []
+    seen: set[str] = set()
+    for row in rows:
+        ids = _ids(row, template, pairs)
+        if not isinstance(ids, Ids):
+            aside.append(set_aside(row, *ids))
+            continue
+        fault = _fault(ids, max_length, seen)
+        if fault is not None:
+            aside.append(set_aside(row, *fault))
+            continue
+        seen.add(row_key(ids))
+        kept.append(ids)
+    return kept, aside
+
+
+def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:
+    chosen = template.encode(row.prompt, row.context, answer=row.chosen)
+    if chosen.refused is not None:
+        return "template", f"accepted answer: {chosen.refused}"
+    if not pairs:
+        return Ids(id=row.id, prompt=chosen.prompt_ids, chosen=chosen.answer_ids)
+    if row.rejected is None:
+        return "no-rejected", "preference training needs a rejected answer"
+    rejected = template.encode(row.prompt, row.context, answer=row.rejected, end=not row.cut)
+    if rejected.refused is not None:
+        return "template", f"rejected answer: {rejected.refused}"
+    return Ids(
+        id=row.id,
+        prompt=chosen.prompt_ids,
+        chosen=chosen.answer_ids,
+        rejected=rejected.answer_ids,
+    )
+
+
+def _fault(ids: Ids, max_length: int, seen: set[str]) -> tuple[str, str] | None:
+    if ids.chosen == ids.rejected:
+        return "same-sides", "both answers are the same tokens after the chat template"
+    if ids.length > max_length:
+        return "too-long", f"{ids.length} tokens, at most {max_length} (max_length) are trained on"
+    return ("copy", "the same tokens as an earlier row") if row_key(ids) in seen else None
+
+
+def set_aside(row: Row, reason: str, said: str) -> SetAside:
+    """A row that is not trained on, traced to where its accepted answer stood in the logs."""
+    origins = row.chosen.origins
+    origin = origins[0] if origins else Origin(file="", format="row", row=row.id)
+    return SetAside(origin=origin, reason=reason, said=f"row {row.id}: {said}", room="train")
+
+
+def draw(rows: Sequence[Row], limit: int, *, seed: int) -> tuple[list[Row], list[SetAside]]:
+    """At most `limit` rows, evenly over their families, and the others set aside (`over-limit`).
+
+    Every family gives its first row before any gives its second; which rows are first is drawn
+    with `seed`. The rows that stay keep their order. A `limit` below 1 keeps all.
+    """
+    if limit < 1 or len(rows) <= limit:
+        return list(rows), []
+    dice = random.Random(f"draw/{seed}")
+    turns: dict[str, int] = defaultdict(int)
+    ranked: list[tuple[int, float, int]] = []
+    for at in dice.sample(range(len(rows)), len(rows)):
+        family = rows[at].family or rows[at].id
+        ranked.append((turns[family], dice.random(), at))
+        turns[family] += 1
+    taken = {at for _, _, at in sorted(ranked)[:limit]}
+    said = f"not drawn: {len(rows)} rows, at most {limit} are trained on"
+    aside = [set_aside(row, "over-limit", said) for at, row in enumerate(rows) if at not in taken]
+    return [row for at, row in enumerate(rows) if at in taken], aside
+
+
+def plan(
+    count: int, *, batch: int, accumulate: int, epochs: float, max_steps: int
+) -> tuple[int, int]:
+    """(optimizer steps, micro-batches) over `count` rows.
+
+    `max_steps` where it is positive (rows come again as often as needed), else by `epochs`.
+    """
+    if max_steps > 0:
+        return max_steps, max_steps * accumulate
+    micro = math.ceil(epochs * math.ceil(count / batch))
+    return math.ceil(micro / accumulate), micro
+
+
+def batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[list[int]]:
+    """Indices into `rows` for `count` micro-batches of at most `batch` rows.
+
+    Every epoch has each row once. Rows of one batch are alike in length (little padding) and rows
+    with one prompt stand together (it is read once); the batches of an epoch come in random order.
+    The same arguments give the same batches.
+    """
+    dice = random.Random(f"batches/{seed}")
+    out: list[list[int]] = []
+    while rows and len(out) < count:
+        pool = dice.sample(range(len(rows)), len(rows))
+        pool.sort(key=lambda at: (rows[at].length // 16, len(rows[at].prompt), rows[at].prompt))
+        groups = [pool[at : at + batch] for at in range(0, len(pool), batch)]
+        dice.shuffle(groups)
+        out.extend(groups)
+    return out[:count]
+
+
+def differing(
+    chosen: Sequence[int], rejected: Sequence[int]
+) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    """Which tokens of each side the sides differ in, by a diff of their ids.
+
+    A stretch that only one side has also marks the token that stands in its place on the other
+    side: between `{"a": 1}` and `{"a": 1` the choice is `}` or end-of-turn, so both are marked.
+    """
+    left, right = [False] * len(chosen), [False] * len(rejected)
+    matcher = difflib.SequenceMatcher(None, chosen, rejected, autojunk=False)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag != "equal":
+            _mark(left, i1, i2)
+            _mark(right, j1, j2)
+    return tuple(left), tuple(right)
+
+
+def _mark(marks: list[bool], start: int, stop: int) -> None:
+    for at in range(start, min(max(stop, start + 1), len(marks))):
+        marks[at] = True
+
+
+def digest(parts: Iterable[object]) -> str:
+    """SHA-256 over the `repr` of plain values, in their order: the key of a stage's inputs."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(repr(part).encode("utf-8", "surrogatepass"))
+        sha.update(b"\x00")
+    return sha.hexdigest()
+
+
+def row_key(ids: Ids) -> str:
+    """Content id of one tokenised row."""
+    return content_id(repr(ids.prompt), repr(ids.chosen), repr(ids.rejected))

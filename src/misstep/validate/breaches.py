@@ -1,0 +1,248 @@
+"""Errors of jsonschema-rs read as failure codes, with what was expected and what was got.
+
+In: validation errors of one value. Out: `Breach` values. An error of anyOf or oneOf is read through
+its closest branch: the one with the fewest errors that does not already fail at its own type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jiter
+
+from misstep.validate.strict_json import escape
+
+_CODES = {
+    "type": "WRONG_TYPE",
+    "required": "MISSING_REQUIRED",
+    "dependentRequired": "MISSING_REQUIRED",
+    "dependencies": "MISSING_REQUIRED",
+    "additionalProperties": "UNEXPECTED_ARG",
+    "unevaluatedProperties": "UNEXPECTED_ARG",
+    "propertyNames": "UNEXPECTED_ARG",
+    "falseSchema": "UNEXPECTED_ARG",
+    "enum": "ENUM",
+    "const": "ENUM",
+    "format": "FORMAT",
+    "pattern": "FORMAT",
+    "contentEncoding": "FORMAT",
+    "contentMediaType": "FORMAT",
+    "minimum": "RANGE",
+    "maximum": "RANGE",
+    "exclusiveMinimum": "RANGE",
+    "exclusiveMaximum": "RANGE",
+    "multipleOf": "RANGE",
+    "minLength": "RANGE",
+    "maxLength": "RANGE",
+    "minItems": "RANGE",
+    "maxItems": "RANGE",
+    "uniqueItems": "RANGE",
+    "minProperties": "RANGE",
+    "maxProperties": "RANGE",
+    "additionalItems": "RANGE",
+    "unevaluatedItems": "RANGE",
+    "contains": "RANGE",
+}
+_COMBINED = frozenset({"anyOf", "oneOf"})
+_NOT_THE_MODEL = frozenset(
+    {"BacktrackLimitExceeded", "RegexEngineFailure", "Referencing", "FromUtf8", "Custom"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One way in which a value breaks its schema."""
+
+    code: str
+    where: str
+    """JSON pointer into the value; a missing or extra property is named by it."""
+    said: str
+    tags: tuple[str, ...] = ()
+
+
+def read(errors: Iterable[Any], schema: Any) -> Iterator[Breach]:
+    """The breaches behind validation errors, in their order."""
+    for error in errors:
+        yield from _one(error, schema)
+
+
+def _one(error: Any, schema: Any) -> Iterator[Breach]:
+    keyword = error.kind.name
+    where = pointer(error.instance_path)
+    if type(error.kind).__name__ in _NOT_THE_MODEL:
+        yield Breach(code="TOOL_SCHEMA_INVALID", where=where, said=error.message)
+    elif keyword in _COMBINED:
+        yield from _combined(error, schema)
+    elif keyword in ("additionalProperties", "unevaluatedProperties"):
+        for name in error.kind.value:
+            yield _unexpected(error, schema, where, name)
+    elif keyword in ("required", "dependentRequired", "dependencies"):
+        yield _missing(error, where)
+    elif keyword == "type":
+        if not (error.instance is None and _nullable(error, schema)):
+            yield _wrong_type(error, schema, where)
+    else:
+        code = _CODES.get(keyword, "SCHEMA_COMBO")
+        tags = ("case_variant",) if keyword == "enum" and _case_variant(error) else ()
+        yield Breach(code=code, where=where, said=_clipped(error.message), tags=tags)
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of an instance path."""
+    return "".join(f"/{escape(str(token))}" for token in path)
+
+
+def _clipped(message: str) -> str:
+    return message if len(message) <= 240 else f"{message[:150]} … {message[-80:]}"
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _unexpected(error: Any, schema: Any, where: str, name: str) -> Breach:
+    declared = _parent(error, schema).get("properties")
+    names = [str(key) for key in declared] if isinstance(declared, dict) else []
+    alike = [key for key in names if key != name and folded(key) == folded(name)]
+    said = f"expected only {', '.join(names[:12]) or 'no properties'}; got {name!r}"
+    tags = ("case_variant",) if alike else ()
+    return Breach(code="UNEXPECTED_ARG", where=f"{where}/{escape(name)}", said=said, tags=tags)
+
+
+def folded(name: str) -> str:
+    """A name without case, dots, dashes, blanks and underscores."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _missing(error: Any, where: str) -> Breach:
+    name = str(error.kind.value)
+    got = list(error.instance) if isinstance(error.instance, dict) else []
+    alike = [key for key in got if folded(key) == folded(name)]
+    said = f"expected property {name!r}; got {', '.join(map(str, got[:12])) or 'no properties'}"
+    return Breach(
+        code="MISSING_REQUIRED",
+        where=f"{where}/{escape(name)}",
+        said=said,
+        tags=("case_variant",) if alike else (),
+    )
+
+
+def _wrong_type(error: Any, schema: Any, where: str) -> Breach:
+    types = [str(kind) for kind in error.kind.value]
+    got = error.instance
+    said = f"expected {' or '.join(types)}; got {_kind(got)} {_show(got)}"
+    return Breach(
+        code="WRONG_TYPE",
+        where=where,
+        said=said,
+        tags=tuple(_type_tags(types, got, optional=_optional(error, schema))),
+    )
+
+
+def _type_tags(types: Sequence[str], got: Any, *, optional: bool) -> Iterator[str]:
+    if got is None and optional:
+        yield "null_for_optional"
+    if isinstance(got, str):
+        try:
+            inner = jiter.from_json(got.encode("utf-8", "surrogatepass"), allow_inf_nan=False)
+        except ValueError:
+            return
+        if isinstance(inner, dict | list) and _kind(inner) in types:
+            yield "double_encoded"
+        elif _kind(inner) in types or (_kind(inner) == "integer" and "number" in types):
+            yield "coercible"
+    elif isinstance(got, int | float) and "string" in types:
+        yield "coercible"
+
+
+def _kind(value: Any) -> str:
+    kinds: tuple[tuple[type, str], ...] = (
+        (bool, "boolean"),
+        (int, "integer"),
+        (float, "number"),
+        (str, "string"),
+        (list, "array"),
+        (dict, "object"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "null")
+
+
+def _parent(error: Any, schema: Any) -> dict[str, Any]:
+    """The schema object whose keyword failed, by the evaluated path; empty where it is unclear."""
+    return _at(schema, error.schema_path[:-1])
+
+
+def _at(schema: Any, path: Sequence[str | int]) -> dict[str, Any]:
+    at = schema
+    for token in path:
+        if isinstance(at, dict) and str(token) in at:
+            at = at[str(token)]
+        elif isinstance(at, list) and isinstance(token, int) and token < len(at):
+            at = at[token]
+        else:
+            return {}
+    return at if isinstance(at, dict) else {}
+
+
+def _nullable(error: Any, schema: Any) -> bool:
+    """OpenAPI's `nullable: true`, which JSON Schema does not know, still means null is fine."""
+    return _parent(error, schema).get("nullable") is True
+
+
+def _optional(error: Any, schema: Any) -> bool:
+    path = list(error.schema_path)
+    if len(path) < 3 or path[-3] != "properties":
+        return False
+    required = _at(schema, path[:-3]).get("required", [])
+    return not isinstance(required, list) or path[-2] not in required
+
+
+def _case_variant(error: Any) -> bool:
+    got = error.instance
+    options = error.kind.value
+    return isinstance(got, str) and any(
+        isinstance(o, str) and folded(o) == folded(got) for o in options
+    )
+
+
+def _combined(error: Any, schema: Any) -> Iterator[Breach]:
+    where = pointer(error.instance_path)
+    branches: list[list[Any]] = [list(branch) for branch in error.kind.value]
+    if type(error.kind).__name__ == "OneOfMultipleValid":
+        yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(error.message))
+        return
+    real = [b for b in branches if not _at_type(b, error) or not _wants_null(b)]
+    fitting = [b for b in real if not _at_type(b, error)]
+    if not fitting:
+        types = sorted({str(t) for b in branches for e in b[:1] for t in _types(e)})
+        joined = tuple(_type_tags(types, error.instance, optional=False))
+        said = f"expected {' or '.join(types)}; got {_kind(error.instance)} {_show(error.instance)}"
+        yield Breach(code="WRONG_TYPE", where=where, said=said, tags=joined)
+        return
+    branch: list[Any] = min(fitting, key=len)
+    closest = list(read(branch, schema))
+    if len(real) == 1 or not closest:
+        yield from closest
+        return
+    first = closest[0]
+    said = f"no branch of {error.kind.name} fits; closest: {first.where or '/'} {first.said}"
+    yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(said), tags=(first.code,))
+
+
+def _at_type(branch: Sequence[Any], error: Any) -> bool:
+    """True where a branch fails already at the type of the whole instance."""
+    return any(
+        e.kind.name == "type" and list(e.instance_path) == list(error.instance_path) for e in branch
+    )
+
+
+def _types(error: Any) -> Sequence[Any]:
+    return list(error.kind.value) if error.kind.name == "type" else []
+
+
+def _wants_null(branch: Sequence[Any]) -> bool:
+    return any(list(_types(e)) == ["null"] for e in branch)

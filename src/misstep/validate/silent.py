@@ -1,0 +1,134 @@
+"""Failures that raise no error: cut answers, empty ones, calls written as text, leaked tokens.
+
+In: a step. Out: TRUNCATED, EMPTY_OUTPUT, TOOL_AS_TEXT, TOKEN_LEAK. None of them shows that an
+answer is right, so this validator never judges a step to be clean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from misstep.dialects import Markup, markup
+from misstep.types import Channel, Finding
+from misstep.validate.text_loop import CUT
+from misstep.validate.validator import Step, Validator
+
+_TOKEN = re.compile(
+    r"<[|｜][A-Za-z_▁/]{2,40}[|｜]>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>"
+)
+_REJECTED = re.compile(
+    r"tool_use_failed|failed_generation|malformed_function_call|malformed function call", re.I
+)
+
+
+def _check(step: Step) -> Iterator[Finding]:
+    yield from _truncated(step)
+    yield from _empty(step)
+    yield from _as_text(step)
+    yield from _leaks(step)
+
+
+def _truncated(step: Step) -> Iterator[Finding]:
+    if step.finish in CUT:
+        said = f"finish_reason is {step.message.finish_reason!r}"
+        yield step.find("TRUNCATED", "content", evidence=said)
+        return
+    usage, limit = step.message.usage, step.context.max_tokens
+    made = None if usage is None else usage.output_tokens
+    if made is not None and limit is not None and made >= limit > 0:
+        yield step.find(
+            "TRUNCATED",
+            "content",
+            # a stop exactly at the limit can be chance; without a finish reason nothing speaks
+            # for it
+            level="suspect" if step.finish else "defect",
+            tags=("inferred",),
+            evidence=f"{made} tokens written with max_tokens {limit}",
+        )
+
+
+def _empty(step: Step) -> Iterator[Finding]:
+    if step.withheld or step.calls or step.text.strip():
+        return
+    if any(part.kind in ("image", "result") for part in step.message.parts):
+        return
+    beside = " beside reasoning" if step.reasoning.strip() else ""
+    yield step.find(
+        "EMPTY_OUTPUT",
+        "content",
+        # without a finish reason the log may have lost the rest of the message
+        level="defect" if step.finish else "suspect",
+        evidence=f"expected an answer or a call; got {len(step.text)} characters of text{beside}",
+    )
+
+
+def _as_text(step: Step) -> Iterator[Finding]:
+    if step.calls:
+        return
+    rejected = f"{step.finish} {step.message.error or ''}"
+    if _REJECTED.search(rejected):
+        said = f"the provider could not read the call: {rejected.strip()}"
+        yield step.find("TOOL_AS_TEXT", "content", tags=("provider_rejected",), evidence=said)
+        return
+    if not step.tools:
+        return
+    found = markup(step.text, step.tools.keys())
+    if found:
+        yield _call_in(step, "content", step.text, found[0])
+        return
+    found = markup(step.reasoning, step.tools.keys())
+    if found:
+        yield _call_in(step, "reasoning", step.reasoning, found[0])
+
+
+def _call_in(step: Step, channel: Channel, text: str, found: Markup) -> Finding:
+    thought_aloud = channel == "reasoning" and step.text.strip() != ""
+    return step.find(
+        "TOOL_AS_TEXT",
+        channel,
+        level="suspect" if thought_aloud else "defect",
+        span=(found.start, found.end),
+        tags=(found.dialect,),
+        evidence=f"{found.dialect} call of {found.name!r} in plain text: "
+        f"{text[found.start : found.start + 160]!r}",
+    )
+
+
+def _leaks(step: Step) -> Iterator[Finding]:
+    texts: list[tuple[Channel, str, int | None]] = [("content", step.text, None)]
+    for index, call in enumerate(step.calls):
+        texts.append(("arguments", call.name, index))
+        texts.append(("arguments", call.arguments, index))
+    for channel, text, call_index in texts:
+        found = _TOKEN.search(text)
+        if found is not None and not _spoken_of(step, found[0]):
+            yield step.find(
+                "TOKEN_LEAK",
+                channel,
+                call=call_index,
+                span=found.span(),
+                evidence=f"control token {found[0]!r} in {text[:120]!r}",
+            )
+
+
+def _spoken_of(step: Step, token: str) -> bool:
+    """True where the prompt itself holds the token: then it is a topic, not a leak."""
+    before = step.session.messages[: step.index]
+    return any(
+        token in (part.text or (part.result.text if part.result else ""))
+        for message in before
+        for part in message.parts
+    )
+
+
+def _judges(step: Step) -> bool:
+    return False
+
+
+VALIDATOR = Validator(
+    name="silent",
+    codes=("TRUNCATED", "EMPTY_OUTPUT", "TOOL_AS_TEXT", "TOKEN_LEAK"),
+    check=_check,
+    judges=_judges,
+)

@@ -1,0 +1,264 @@
+"""JSON text, judged strictly: the value, or the one kind of failure that stops a strict parser.
+
+In: text that is meant to be JSON. Out: a `Parsed` with the value or a `Fault`, and notes that do
+not make the text invalid. jiter decides what is JSON (RFC 8259, duplicate keys reported); what
+stands here only names its refusals. Nothing is repaired, nothing raises, depth is no danger: a
+text nested deeper than jiter's limit of about 200 is a `JSON_SYNTAX` with the tag `too_deep`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jiter
+
+SPACE = " \t\r\n"
+"""What RFC 8259 counts as white space."""
+
+_AT = re.compile(r" at line (\d+) column (\d+)$")
+_FENCE = re.compile(r"```[^\n`{\[]*(?:\n|(?=[{\[]))(?P<body>.*?)(?P<close>\n?[ \t]*```|\Z)", re.S)
+_LARGE = re.compile(r"\d{16}|\d[eE]\+?\d{3}")
+_NONFINITE = re.compile(r"[-+]?(?:NaN|nan|Infinity|inf)\b")
+_PYTHON = re.compile(r"(?:True|False|None)\b")
+_QUOTE = re.compile(r"['’‘“”`]|[A-Za-z_$][\w$-]*\s*:")
+_OBJECT_LIKE = re.compile(r"\{\s*(?:[\"'“”‘’]|[A-Za-z_$][\w$]*\s*:)")
+_MAX_CANDIDATES = 20
+_EXACT = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with a JSON text."""
+
+    code: str
+    said: str
+    span: tuple[int, int] | None = None
+    """Character offsets into the text."""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a text holds."""
+
+    ok: bool
+    """True where there is a value; duplicate keys leave one (the last wins)."""
+    value: Any = None
+    fault: Fault | None = None
+    notes: tuple[Fault, ...] = ()
+
+
+def parse(text: str) -> Parsed:
+    """The value of a JSON text or the kind of its failure."""
+    if not text.strip(SPACE):
+        return _failed("JSON_EMPTY", "expected JSON, got an empty text")
+    data = text.encode("utf-8", "surrogatepass")
+    try:
+        value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        return _refused(text, data, str(error))
+    return _checked(text, value)
+
+
+def partial(text: str) -> Any:
+    """The value of a text that stops early, as far as it goes; None where there is none."""
+    try:
+        return jiter.from_json(
+            text.encode("utf-8", "surrogatepass"), partial_mode="trailing-strings"
+        )
+    except ValueError:
+        return None
+
+
+def walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value inside `value` with its JSON pointer, itself first, without recursion."""
+    stack = [("", value)]
+    while stack:
+        where, at = stack.pop()
+        yield where, at
+        if isinstance(at, dict):
+            stack.extend((f"{where}/{escape(key)}", item) for key, item in at.items())
+        elif isinstance(at, list):
+            stack.extend((f"{where}/{index}", item) for index, item in enumerate(at))
+
+
+def escape(key: str) -> str:
+    """One token of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _failed(code: str, said: str, at: int | None = None, tags: tuple[str, ...] = ()) -> Parsed:
+    span = None if at is None else (at, at + 1)
+    return Parsed(ok=False, fault=Fault(code=code, said=said, span=span, tags=tags))
+
+
+def _checked(text: str, value: Any) -> Parsed:
+    """Numbers that a double cannot hold: too large is a fault, not exact is a note."""
+    notes: list[Fault] = []
+    if _LARGE.search(text):
+        for where, at in walk(value):
+            if isinstance(at, float) and not math.isfinite(at):
+                return _failed("JSON_NONFINITE", f"a number too large for a double at {where!r}")
+            if isinstance(at, int) and abs(at) > _EXACT:
+                said = f"the integer at {where!r} is beyond 2^53"
+                notes.append(Fault(code="JSON_BIGINT_LOSS", said=said))
+    return Parsed(ok=True, value=value, notes=tuple(notes[:1]))
+
+
+def _refused(text: str, data: bytes, error: str) -> Parsed:
+    """The failure behind one of jiter's messages, in the order of the documented cascade."""
+    at = _offset(data, error)
+    said = f"{error}: {_around(text, at)}"
+    if error.startswith("Detected duplicate key"):
+        return _duplicate(text, data, said, at)
+    if error.startswith("trailing characters"):
+        return _trailing(text, at, said)
+    for start, code in _BY_MESSAGE:
+        if error.startswith(start):
+            tags = ("too_deep",) if start == "recursion" else ()
+            return _failed(code, said, at, tags)
+    lead = len(text) - len(text.lstrip(SPACE))
+    if text.startswith("```", lead):
+        return _fenced(text, prose=False)
+    if at <= lead + 1 and not text.startswith(("{", "["), lead):
+        return _no_json_yet(text, at, said)
+    return _failed(_by_character(text, at), said, at)
+
+
+_BY_MESSAGE = (
+    ("EOF while", "JSON_TRUNCATED"),
+    ("trailing comma", "JSON_TRAILING_COMMA"),
+    ("control character", "JSON_CONTROL_CHAR"),
+    ("invalid unicode", "JSON_ENCODING"),
+    ("invalid escape", "JSON_ENCODING"),
+    ("unexpected end of hex", "JSON_ENCODING"),
+    ("lone leading", "JSON_ENCODING"),
+    ("number out of range", "JSON_NONFINITE"),
+    ("recursion", "JSON_SYNTAX"),
+)
+
+
+def _offset(data: bytes, error: str) -> int:
+    """Character offset of the place that jiter's message names."""
+    found = _AT.search(error)
+    if found is None:
+        return 0
+    line, column = int(found[1]), int(found[2])
+    start = 0
+    for _ in range(line - 1):
+        start = data.find(b"\n", start) + 1
+    return len(data[: start + max(column - 1, 0)].decode("utf-8", "replace"))
+
+
+def _around(text: str, at: int) -> str:
+    piece = text[max(at - 20, 0) : at + 40]
+    return repr(piece)
+
+
+def _duplicate(text: str, data: bytes, said: str, at: int) -> Parsed:
+    try:
+        value = jiter.from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        return _refused(text, data, str(error))
+    rest = _checked(text, value)
+    fault = Fault(code="JSON_DUP_KEY", said=said, span=(at, at + 1))
+    return replace(rest, fault=rest.fault or fault)
+
+
+def _trailing(text: str, at: int, said: str) -> Parsed:
+    """A whole value with something behind it: a second value, or prose."""
+    first, rest = text[:at].strip(SPACE), text[at:].strip(SPACE)
+    if rest[:1] in ("{", "[", '"') or _is_json(rest):
+        return _failed("JSON_EXTRA_DATA", said, at)
+    if first[:1] in ("{", "["):
+        return _failed("JSON_PROSE", said, at)
+    return _no_json_yet(text, at, said)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        jiter.from_json(text.encode("utf-8", "surrogatepass"), allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _fenced(text: str, *, prose: bool) -> Parsed:
+    """A text with a code fence; its body decides, unless it is strict JSON itself."""
+    found = _FENCE.search(text)
+    if found is None:
+        return _failed("JSON_SYNTAX", "a fence without a body", text.find("```"))
+    body, span = found["body"], found.span("body")
+    outside = text[: found.start()] + text[found.end() :]
+    if not _is_json(body):
+        fault = (parse(body).fault if "```" not in body else None) or Fault(
+            code="JSON_SYNTAX", said="a fence inside a fence"
+        )
+        at = None if fault.span is None else (fault.span[0] + span[0], fault.span[1] + span[0])
+        tags = (*fault.tags, "fenced")
+        return Parsed(ok=False, fault=replace(fault, span=at, tags=tags))
+    around = prose or bool(outside.strip(SPACE))
+    code = "JSON_FENCED_PROSE" if around else "JSON_FENCED"
+    tags = () if found["close"] else ("unclosed",)
+    said = f"JSON inside a code fence{' with text around it' if around else ''}"
+    return Parsed(ok=False, fault=Fault(code=code, said=said, span=span, tags=tags))
+
+
+def _no_json_yet(text: str, at: int, said: str) -> Parsed:
+    """The text does not begin with JSON: look for some further on."""
+    literal = _whole_literal(text)
+    if literal is not None:
+        return _failed(literal, said, at)
+    if "```" in text:
+        inside = _fenced(text, prose=True)
+        if inside.fault is not None and inside.fault.code.startswith("JSON_FENCED"):
+            return inside
+    start = _first_json(text)
+    if start is not None:
+        return _failed("JSON_PROSE", f"text before JSON: {_around(text, start)}", start)
+    like = _OBJECT_LIKE.search(text)
+    if like is not None:
+        fault = parse(text[like.start() :]).fault
+        if fault is not None:
+            return Parsed(ok=False, fault=replace(fault, span=None, tags=(*fault.tags, "prose")))
+    return _failed("JSON_NOT_FOUND", f"expected JSON, got {text[:80]!r}", at)
+
+
+def _whole_literal(text: str) -> str | None:
+    body = text.strip(SPACE)
+    if _PYTHON.fullmatch(body):
+        return "JSON_PY_LITERAL"
+    if _NONFINITE.fullmatch(body):
+        return "JSON_NONFINITE"
+    return "JSON_QUOTES" if re.fullmatch(r"'[^']*'", body) else None
+
+
+def _first_json(text: str) -> int | None:
+    """Where the first strict object or list in the text begins."""
+    for tried, found in enumerate(re.finditer(r"[{\[]", text)):
+        if tried >= _MAX_CANDIDATES:
+            return None
+        data = text[found.start() :].encode("utf-8", "surrogatepass")
+        try:
+            jiter.from_json(data, allow_inf_nan=False)
+        except ValueError as error:
+            if not str(error).startswith("trailing characters"):
+                continue
+        return found.start()
+    return None
+
+
+def _by_character(text: str, at: int) -> str:
+    """The kind of a syntax error inside a value, by the character that it stands on."""
+    for start in (at, at - 1):  # jiter points behind a minus sign or the first letter of a word
+        if start >= 0 and _NONFINITE.match(text, start):
+            return "JSON_NONFINITE"
+    if _PYTHON.match(text, at):
+        return "JSON_PY_LITERAL"
+    if _QUOTE.match(text, at):
+        return "JSON_QUOTES"
+    return "JSON_SYNTAX"

@@ -1,0 +1,194 @@
+"""Tool calls against what was offered: the name, the arguments as JSON, the arguments' schema.
+
+In: a step's calls and its request's tools. Out: TOOL_UNKNOWN where the offer is known,
+ARGS_UNPARSABLE (tagged with the JSON code), ARGS_NOT_OBJECT, the schema codes with JSON pointers
+into the arguments, and NO_CALL where a call was demanded and none was made. Arguments that cannot
+be read are not held against the schema. Hosted tools and calls that are not JSON are not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from misstep.types import Finding, ToolCall, ToolSpec
+from misstep.validate.breaches import folded
+from misstep.validate.schema import Compiled, breaches, compiled, undeclared
+from misstep.validate.strict_json import Parsed, parse
+from misstep.validate.validator import Step, Validator
+
+
+def _check(step: Step) -> Iterator[Finding]:
+    yield from _no_call(step)
+    for index, call in enumerate(step.calls):
+        if call.kind == "hosted":
+            continue
+        spec = step.tools.get(call.name)
+        if spec is None and step.tools:
+            yield _unknown(step, call, index)
+            spec = _variant(step, call.name)
+        parsed = step.arguments[index]
+        if parsed is not None:
+            yield from _arguments(step, index, parsed, spec)
+
+
+def _no_call(step: Step) -> Iterator[Finding]:
+    why = step.demanded
+    if why is None or step.withheld:
+        return
+    choice = step.context.tool_choice
+    named = choice if choice in step.tools else None
+    if step.calls and (named is None or any(c.name == named for c in step.calls)):
+        return
+    got = f"calls {step.calls[0].name!r}" if step.calls else f"text {step.text[:120]!r}"
+    yield step.find("NO_CALL", "content", evidence=f"{why}; got {got}")
+
+
+def _unknown(step: Step, call: ToolCall, index: int) -> Finding:
+    tags: tuple[str, ...] = ()
+    sanitised = False
+    if not call.name.strip():
+        tags = ("empty_name",)
+    elif "<|" in call.name or "|>" in call.name:
+        tags = ("special_token",)
+    elif (near := _variant(step, call.name)) is not None:
+        tags = ("case_variant",)
+        # some gateways rewrite dots and slashes of names that the model wrote rightly
+        sanitised = _plain(near.name) == _plain(call.name)
+    offered = ", ".join(list(step.tools)[:20])
+    return step.find(
+        "TOOL_UNKNOWN",
+        "arguments",
+        call=index,
+        level="suspect" if sanitised else "defect",
+        tags=tags,
+        evidence=f"expected one of {offered}; got {call.name!r}",
+    )
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def _variant(step: Step, name: str) -> ToolSpec | None:
+    """The offered tool that differs from `name` only in case and punctuation."""
+    wanted = folded(name)
+    return next((t for t in step.tools.values() if wanted and folded(t.name) == wanted), None)
+
+
+def _schema(spec: ToolSpec | None) -> Compiled | None:
+    return None if spec is None or spec.parameters is None else compiled(spec.parameters)
+
+
+def _arguments(step: Step, index: int, parsed: Parsed, spec: ToolSpec | None) -> Iterator[Finding]:
+    known = _schema(spec)
+    if known is not None and known.problem:
+        yield _unusable(step, index, known.problem)
+    if not parsed.ok and _means_nothing(step.calls[index], known):
+        return
+    for fault in (parsed.fault, *parsed.notes):
+        if fault is not None:
+            unusable = not parsed.ok
+            yield step.find(
+                "ARGS_UNPARSABLE" if unusable else fault.code,
+                "arguments",
+                call=index,
+                span=fault.span,
+                tags=(fault.code, *fault.tags) if unusable else fault.tags,
+                evidence=fault.said,
+            )
+    if not parsed.ok:
+        return
+    if not isinstance(parsed.value, dict):
+        yield _not_object(step, index, parsed.value)
+    elif known is not None and spec is not None:
+        yield from _against(step, index, known, parsed.value)
+
+
+def _means_nothing(call: ToolCall, known: Compiled | None) -> bool:
+    """Empty argument text of a tool that needs no arguments, which providers log as they like."""
+    if call.arguments.strip():
+        return False
+    return known is None or known.validator is None or bool(known.validator.is_valid({}))
+
+
+def _not_object(step: Step, index: int, value: Any) -> Finding:
+    inner = parse(value) if isinstance(value, str) else None
+    twice = inner is not None and inner.ok and isinstance(inner.value, dict)
+    kind = type(value).__name__
+    return step.find(
+        "ARGS_NOT_OBJECT",
+        "arguments",
+        call=index,
+        tags=("double_encoded",) if twice else (),
+        evidence=f"expected an object; got {kind} {step.calls[index].arguments[:160]}",
+    )
+
+
+def _unusable(step: Step, index: int, problem: str) -> Finding:
+    return step.find(
+        "TOOL_SCHEMA_INVALID",
+        "arguments",
+        call=index,
+        cause="tool",
+        evidence=f"{step.calls[index].name}: {' '.join(problem.split())}",
+    )
+
+
+def _against(step: Step, index: int, known: Compiled, value: Any) -> Iterator[Finding]:
+    for breach in breaches(known, value):
+        if breach.code == "TOOL_SCHEMA_INVALID":
+            yield _unusable(step, index, breach.said)
+        else:
+            yield step.find(
+                breach.code,
+                "arguments",
+                call=index,
+                where=breach.where,
+                tags=breach.tags,
+                evidence=breach.said,
+            )
+    spec = step.tools.get(step.calls[index].name)
+    strict = spec is not None and spec.strict is True
+    for where, name in undeclared(known, value):
+        yield step.find(
+            "UNEXPECTED_ARG",
+            "arguments",
+            call=index,
+            level="defect" if strict else "suspect",
+            where=where,
+            evidence=f"the schema does not name {name!r}, nor does it forbid it",
+            tags=() if strict else ("open_schema",),
+        )
+
+
+def _judges(step: Step) -> bool:
+    """True where every call that could be judged was held against a schema."""
+    calls = [c for c in step.calls if c.kind == "function" and c.syntax == "json"]
+    if not calls:
+        return step.demanded is not None and not step.withheld and not step.calls
+    known = [_schema(step.tools.get(c.name)) for c in calls]
+    return all(k is not None and k.validator is not None for k in known)
+
+
+VALIDATOR = Validator(
+    name="tool_call",
+    codes=(
+        "TOOL_UNKNOWN",
+        "ARGS_UNPARSABLE",
+        "ARGS_NOT_OBJECT",
+        "MISSING_REQUIRED",
+        "UNEXPECTED_ARG",
+        "WRONG_TYPE",
+        "ENUM",
+        "FORMAT",
+        "RANGE",
+        "SCHEMA_COMBO",
+        "TOOL_SCHEMA_INVALID",
+        "NO_CALL",
+        "JSON_DUP_KEY",
+        "JSON_BIGINT_LOSS",
+    ),
+    check=_check,
+    judges=_judges,
+)

@@ -1,0 +1,58 @@
+"""Errors that tools answered with, and who caused them.
+
+In: a step's calls with their results. Out: TOOL_ERROR: a defect only where the model's bad
+arguments caused it, suspect where the cause is unclear, info where the tool itself, a human's no or
+the failure of another call did; ENV_ERROR (info) for infrastructure, and for a request that ended
+in an error body or a cut stream. Only the log can show these: a replayed step meets no tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from misstep.types import Cause, Finding, Level
+from misstep.validate.error_text import read_fault
+from misstep.validate.validator import Step, Validator
+
+LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
+
+
+def _check(step: Step) -> Iterator[Finding]:
+    yield from _request(step)
+    for exchange in step.exchanges:
+        fault = None if exchange.result is None else read_fault(exchange.result)
+        if fault is None:
+            continue
+        yield step.find(
+            "ENV_ERROR" if fault.cause == "infrastructure" else "TOOL_ERROR",
+            "transcript",
+            call=exchange.index,
+            level=LEVELS.get(fault.cause, "info"),
+            cause=fault.cause,
+            evidence=f"{exchange.call.name}: {' '.join(fault.said.split())}",
+        )
+
+
+def _request(step: Step) -> Iterator[Finding]:
+    message = step.message
+    if message.error is not None and not message.parts:
+        said = f"the request ended in an error: {message.error}"
+    elif message.end == "cut":
+        said = "the stream broke off before its end"
+    else:
+        return
+    yield step.find("ENV_ERROR", "transcript", cause="infrastructure", evidence=said)
+
+
+def _judges(step: Step) -> bool:
+    """True where every call has a result that the log marks as an error or as none."""
+    results = [exchange.result for exchange in step.exchanges]
+    return bool(results) and all(r is not None and r.is_error is not None for r in results)
+
+
+VALIDATOR = Validator(
+    name="tool_error",
+    codes=("TOOL_ERROR", "ENV_ERROR"),
+    check=_check,
+    judges=_judges,
+)

@@ -1,0 +1,112 @@
+"""The calls of a session with what came back from them, paired once for all validators.
+
+In: a session. Out: `Exchange` values by step. Results are paired by call id, nearest first, since
+ids are not always unique; where the log keeps no ids, by order and name within the same turn. A
+call without a result stays without one: it is not checkable, never equal to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar, cast
+
+from misstep.types import Message, Session, ToolCall, ToolResult
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One call and its result."""
+
+    step: int
+    call: ToolCall
+    index: int
+    """Position of the call in its message."""
+    turn: int
+    """Index of the last message by a human before the step; -1 where there is none."""
+    result: ToolResult | None = None
+
+
+class Transcript:
+    """What agent-level validators read; built per session, computed when first asked for."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._memo: dict[Callable[[Transcript], object], object] = {}
+
+    @cached_property
+    def exchanges(self) -> dict[int, tuple[Exchange, ...]]:
+        """Exchanges by step; steps without calls are left out."""
+        return _pair(self.session.messages)
+
+    def once(self, compute: Callable[[Transcript], T]) -> T:
+        """The value of `compute` for this session, computed at most once."""
+        if compute not in self._memo:
+            self._memo[compute] = compute(self)
+        return cast(T, self._memo[compute])
+
+
+def is_human(message: Message) -> bool:
+    """True for a message that starts a new turn; a harness's nudge does not."""
+    return (
+        message.role == "user"
+        and message.actor != "harness"
+        and any(part.kind in ("text", "image") for part in message.parts)
+    )
+
+
+def _pair(messages: tuple[Message, ...]) -> dict[int, tuple[Exchange, ...]]:
+    desk = _Desk()
+    turns: dict[int, int] = {}
+    turn = -1
+    for at, message in enumerate(messages):
+        for result in message.results:
+            desk.take(result)
+        if is_human(message):
+            turn = at
+        if message.role == "assistant" and message.calls:
+            desk.open(at, message.calls)
+            turns[at] = turn
+    return {
+        step: tuple(
+            Exchange(step=step, call=call, index=i, turn=turn, result=desk.results.get((step, i)))
+            for i, call in enumerate(messages[step].calls)
+        )
+        for step, turn in turns.items()
+    }
+
+
+class _Desk:
+    """Calls that wait for their results."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[int, int], ToolResult] = {}
+        self._by_id: dict[str, list[tuple[int, int]]] = {}
+        self._recent: dict[tuple[int, int], ToolCall] = {}
+
+    def open(self, step: int, calls: tuple[ToolCall, ...]) -> None:
+        self._recent = {(step, i): call for i, call in enumerate(calls)}
+        for key, call in self._recent.items():
+            if call.id is not None:
+                self._by_id.setdefault(call.id, []).append(key)
+
+    def take(self, result: ToolResult) -> None:
+        key = self._asked(result)
+        if key is not None:
+            self.results[key] = result
+            self._recent.pop(key, None)
+
+    def _asked(self, result: ToolResult) -> tuple[int, int] | None:
+        """The call that a result answers: the latest with its id, else the first without any."""
+        if result.call_id is not None:
+            same = self._by_id.get(result.call_id)
+            if same:
+                return same.pop()
+        for key, call in self._recent.items():
+            loose = call.id is None or result.call_id is None
+            if loose and (result.name is None or result.name == call.name):
+                return key
+        return None

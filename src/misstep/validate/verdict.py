@@ -1,0 +1,66 @@
+"""What all findings about one step come to: pass, fail or unjudged, and a score.
+
+In: the settled findings of one step and the names of the validators that judged it. Out: a
+`Verdict`. A step fails by a defect that the model caused, passes if some validator could have
+failed it and none did, and is unjudged otherwise: unjudged is never pass and never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from misstep.codes import CODES
+from misstep.types import Finding, Verdict
+from misstep.validate.validator import Step
+
+WEIGHTS = {
+    "TOOL_UNKNOWN": 3.0,
+    "ARGS_UNPARSABLE": 3.0,
+    "ARGS_NOT_OBJECT": 2.0,
+    "NO_CALL": 3.0,
+    "EMPTY_OUTPUT": 4.0,
+    "TOOL_AS_TEXT": 2.0,
+}
+"""How far a defect is from a usable answer; one fault in a readable answer weighs 1."""
+_GROUPS = {"text-loop": 4.0, "agent-loop": 2.0, "json": 2.0}
+_LIGHT = frozenset({"coercible", "case_variant", "null_for_optional"})
+LIGHT = 0.5
+"""Weight of a defect that a lenient reader would forgive."""
+
+
+def is_defect(finding: Finding) -> bool:
+    """True for a finding that fails its step."""
+    return finding.level == "defect" and finding.cause == "model"
+
+
+def decide(step: Step, findings: Sequence[Finding], judges: Sequence[str]) -> Verdict:
+    """The verdict of one step; its score is 1 / (1 + weight of its defects)."""
+    defects = [finding for finding in findings if is_defect(finding)]
+    if not defects and not judges:
+        return Verdict(session=step.session.id, step=step.index, state="unjudged", why=_why(step))
+    return Verdict(
+        session=step.session.id,
+        step=step.index,
+        state="fail" if defects else "pass",
+        score=1.0 / (1.0 + sum(map(weight, defects))),
+        judges=tuple(judges),
+        codes=tuple(sorted({finding.code for finding in defects})),
+    )
+
+
+def weight(finding: Finding) -> float:
+    """How much one defect takes from the score."""
+    if not _LIGHT.isdisjoint(finding.tags):
+        return LIGHT
+    return WEIGHTS.get(finding.code, _GROUPS.get(CODES[finding.code].group, 1.0))
+
+
+def _why(step: Step) -> str:
+    if step.withheld:
+        return "there is no answer: an error or a refusal of the provider"
+    names = sorted({c.name for c in step.calls if c.name not in step.tools})
+    if names:
+        return f"no tools are known; called: {', '.join(names)}"
+    if step.calls:
+        return f"no usable schema for {', '.join(sorted({c.name for c in step.calls}))}"
+    return "plain text, and nothing was demanded of it"
