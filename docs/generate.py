@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def config_page() -> str:
     parts = [
         "# Settings",
         "",
-        "Made by `python docs/generate.py`. `--config x.yaml` holds these keys, `--set KEY=VALUE` and",
-        "flags override it, unknown keys are an error. The resolved settings of a run are in its",
-        "`config.yaml`. Training options keep TRL's spelling.",
+        "Made by `python docs/generate.py`. `--config x.yaml` holds these keys, `--set KEY=VALUE`",
+        "and flags override it, unknown keys are an error. The resolved settings of a run are in",
+        "its `config.yaml`. Training options keep TRL's spelling.",
         "",
         "| key | default | meaning |",
         "|---|---|---|",
@@ -76,7 +77,7 @@ def _meanings(kind: type) -> dict[str, str]:
     body = ast.parse(inspect.getsource(kind)).body[0].body
     return {
         first.target.id: " ".join(second.value.value.split())
-        for first, second in zip(body, body[1:], strict=False)
+        for first, second in itertools.pairwise(body)
         if isinstance(first, ast.AnnAssign)
         and isinstance(second, ast.Expr)
         and isinstance(second.value, ast.Constant)

@@ -57,7 +57,7 @@ def _task(rng: random.Random, tool: str, user: str, gold: dict[str, Any]) -> Tas
     others = [t.name for t in TOOLBOX if t.name != tool]
     offered = [tool, *rng.sample(others, 2 if rng.random() < 0.1 else 1)]
     rng.shuffle(offered)
-    return Task(user=user, offered=tuple(offered), tool=tool, gold=json.dumps(gold))
+    return Task(user=user, offered=tuple(offered), tool=tool, gold=json.dumps(gold, separators=(",", ":")))
 
 
 def _day(rng: random.Random) -> tuple[str, str]:

@@ -54,15 +54,19 @@ class MineConfig:
     """How pairs are made."""
 
     sources: tuple[str, ...] = ("retry", "sibling", "reference", "resample")
+    """Chosen-sources to use (docs/pairs.md)."""
     references: str | None = None
     """Path of a JSONL file with gold answers."""
     split: Literal["family", "time"] = "family"
+    """Hold out families drawn by hash, or the latest ones."""
     heldout: float = 0.35
     """Share of the families that is held out."""
     dev: float = 0.05
     """Share of the families on which choices are made."""
     max_pairs_per_prompt: int = 2
+    """More are refused (`cap-prompt`)."""
     max_pairs_per_family: int = 8
+    """More are refused (`cap-family`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     off_policy: bool = False
@@ -76,8 +80,11 @@ class SampleConfig:
     """How the model under training answers, for `resample` and for the evaluation alike."""
 
     temperature: float = 0.7
+    """Of sampled answers; fix it before looking at any result."""
     top_p: float = 1.0
+    """Nucleus of sampled answers; 1.0 keeps every token."""
     max_new_tokens: int = 128
+    """An answer that reaches it ends with finish reason `length`."""
     batch_size: int = 32
     """Answers generated together."""
 
@@ -91,6 +98,7 @@ class ResampleConfig:
     temperature: float = 1.0
     """Above the evaluation's temperature, to see more distinct failures."""
     max_prompts: int = 400
+    """Failed prompts first, then others, families in turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +116,7 @@ class SftConfig:
     """Supervised fine-tuning on the accepted steps of the log (TRL's SFTTrainer)."""
 
     enabled: bool = True
+    """Run the stage."""
     learning_rate: float = 3e-4
     num_train_epochs: float = 1.0
     per_device_train_batch_size: int = 8
@@ -125,6 +134,7 @@ class DpoConfig:
     """Direct preference optimisation (TRL's DPOTrainer)."""
 
     enabled: bool = True
+    """Run the stage."""
     loss_type: tuple[str, ...] = ("sigmoid", "sft")
     loss_weights: tuple[float, ...] = (1.0, 1.0)
     beta: float = 0.5
@@ -135,6 +145,7 @@ class DpoConfig:
     max_length: int = 1024
     max_steps: int = -1
     max_pairs: int = 200
+    """Pairs trained on at most, drawn evenly over the families."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
 
@@ -146,8 +157,11 @@ class EvalConfig:
     num_generations: int = 3
     """Sampled answers per held-out prompt, beside the greedy one."""
     prompts_per_family: int = 1
+    """Held-out prompts taken from one family, by content hash."""
     max_prompts: int = 400
+    """Held-out prompts in all."""
     confidence: float = 0.95
+    """Of every interval; 1 minus it is the level of the tests."""
     resamples: int = 10_000
     """Draws of the bootstrap and of the permutation test."""
     control: bool = False
@@ -159,8 +173,11 @@ class RunConfig:
     """Everything `misstep run` needs beside the paths."""
 
     model: str = "smollm2"
+    """Hub id, folder, .gguf file, or smollm2."""
     seed: int = 42
+    """Of the split, the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the model's weights; auto is bfloat16 where the hardware computes in it."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
     mine: MineConfig = field(default_factory=MineConfig)

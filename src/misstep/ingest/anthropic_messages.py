@@ -12,7 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from misstep.ingest.blocks import assistant_parts, user_messages
-from misstep.ingest.exchange import Body, Exchange, ExchangeReader, Provider, error_text, split
+from misstep.ingest.exchange import (
+    Body,
+    Exchange,
+    ExchangeReader,
+    Provider,
+    error_text,
+    has_roles,
+    split,
+)
 from misstep.ingest.format import Format, Misfit, Record, Tally, share
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
 from misstep.ingest.openai_chat import looks_anthropic
@@ -95,7 +103,7 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
 
 def _weigh(value: dict[str, Any]) -> float:
     halves = split(value, PROVIDER)
-    if halves is None:
+    if halves is None or not has_roles(halves.request):
         return 0.0
     if isinstance(halves.response, Mapping):
         full = halves.response.get("content") or halves.response.get("stop_reason")

@@ -139,10 +139,14 @@ class RowReader:
             tails.append(chain[-1])
             begun.update(chain[:-1])
         return tuple(
-            replace(row.session, parent=ids.get(row.parent, row.parent))
+            replace(row.session, parent=_resolved(row.parent, ids))
             for row, tail in zip(self._rows, tails, strict=True)
             if tail not in begun or row.session.outcome is not None
         )
+
+
+def _resolved(parent: str | None, ids: Mapping[str, str]) -> str | None:
+    return None if parent is None else ids.get(parent, parent)
 
 
 def _chain(session: Session) -> Iterator[bytes]:

@@ -81,6 +81,15 @@ def split(value: Any, provider: Provider) -> Exchange | None:
     return None
 
 
+def has_roles(request: Body | None) -> bool:
+    """Whether all messages of a request, if there is one, have a role."""
+    messages = [] if request is None else request.get("messages")
+    return isinstance(messages, list) and all(
+        isinstance(message, Mapping) and isinstance(message.get("role"), str)
+        for message in messages
+    )
+
+
 def body_of(half: Any, provider: Provider) -> Any:
     """A half without the wrapping that proxies and recorders put around it."""
     if isinstance(half, Mapping) and "body" in half and "messages" not in half:

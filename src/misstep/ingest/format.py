@@ -88,7 +88,7 @@ def share(values: Sequence[Any], weigh: Callable[[dict[str, Any]], float]) -> fl
     return sum(weigh(value) for value in values if isinstance(value, dict)) / len(values)
 
 
-class Misfit(Exception):  # noqa: N818 - a value on its way to the tally, not an error of misstep
+class Misfit(Exception):
     """A record that fits no message shape; caught by the reader that raised it, never passed on."""
 
     def __init__(self, pointer: str, said: str, reason: str = "bad-message") -> None:

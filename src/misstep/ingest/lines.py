@@ -1,8 +1,8 @@
-"""Bytes of a log file as a stream of lines: decompressed, bounded, with line number and offset.
+"""Bytes of a log file as lines or as blocks of lines: decompressed, bounded, with their place.
 
-In: a path. Out: `Line` values; a line above the limit comes without its bytes. What is wrong with
-the container itself (a broken gzip, a size above the limit) ends the stream as a `Broken`.
-At no time is more than one line and one block held in memory.
+In: a path. Out: `Line` or `Block` values; a line above the limit comes without its bytes. What is
+wrong with the container itself (a broken gzip, a size above the limit) ends the stream as a
+`Broken`. At no time is more than one line and one block held in memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ import zstandard
 BLOCK = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_BOM = b"\xef\xbb\xbf"
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its line break."""
+    """One line without its line feed."""
 
     number: int
     """1-based."""
     offset: int
     """Byte offset of its first byte in the decompressed file."""
     size: int
-    """Bytes without the line break."""
+    """Bytes without the line feed."""
     data: bytes | None
-    """None where the line is above the limit."""
-    ended: bool
-    """False for a last line without a line break."""
+    """None where the line is above the limit; without a byte order mark."""
+    ended: bool = True
+    """False for a last line without a line feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,23 @@ class Broken:
     said: str
 
 
-def open_stream(path: Path, raw: IO[bytes]) -> IO[bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is read."""
+
+    max_bytes: int
+    """Longest line or record in bytes."""
+    max_depth: int
+    """Deepest nesting of a record."""
+    max_file: int
+    """Decompressed bytes after which reading a file stops."""
+
+
+Progress = Callable[[int], None]
+"""Told the position in the file on disk after each block."""
+
+
+def _stream(raw: IO[bytes]) -> IO[bytes]:
     """The decompressed bytes of an open file; gzip and zstd are known by their first bytes."""
     magic = raw.read(4)
     raw.seek(0)
@@ -60,95 +78,111 @@ def open_stream(path: Path, raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
+def _chunks(
+    path: Path, max_file: int, progress: Progress | None
+) -> Iterator[bytes | tuple[str, str]]:
+    """Pieces of the decompressed file; at last, where it ended early, the reason and a sentence."""
+    total = 0
+    with path.open("rb") as raw:
+        stream = _stream(raw)
+        while True:
+            try:
+                chunk = stream.read(BLOCK)
+            except _DAMAGED as error:
+                yield "broken-archive", f"the compressed file breaks off or is damaged ({error})"
+                return
+            if progress is not None:
+                progress(raw.tell())
+            if not chunk:
+                return
+            yield chunk[: max_file - total]
+            total += len(chunk)
+            if total > max_file:
+                said = f"more than {max_file} bytes after decompression; the rest is not read"
+                yield "too-large", said
+                return
+
+
 def read_lines(
-    path: Path,
-    *,
-    max_line: int,
-    max_file: int,
-    progress: Callable[[int], None] | None = None,
+    path: Path, limits: Limits, progress: Progress | None = None
 ) -> Iterator[Line | Broken]:
     """The lines of a file.
-
-    Args:
-        max_line: longest line in bytes that is handed out with its bytes.
-        max_file: decompressed bytes after which reading stops.
-        progress: told the position in the file on disk after each block.
 
     Raises:
         OSError: the file cannot be opened or read.
     """
-    with path.open("rb") as raw:
-        cutter = _Cutter(max_line)
-        stream = open_stream(path, raw)
-        while True:
-            try:
-                block = stream.read(BLOCK)
-            except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-                yield from cutter.rest()
-                said = f"the compressed file breaks off or is damaged ({error})"
-                yield Broken(cutter.number, cutter.offset, "broken-archive", said)
-                return
-            if progress is not None:
-                progress(raw.tell())
-            if not block:
-                yield from cutter.rest()
-                return
-            if cutter.total + len(block) > max_file:
-                yield from cutter.cut(block[: max_file - cutter.total])
-                said = f"more than {max_file} bytes after decompression; the rest is not read"
-                yield Broken(cutter.number, cutter.offset, "too-large", said)
-                return
-            yield from cutter.cut(block)
+    number, offset, size = 1, 0, 0
+    held: list[bytes] = []
+    for chunk in _chunks(path, limits.max_file, progress):
+        if isinstance(chunk, tuple):
+            if size:
+                yield _line(number, offset, held, size, limits, ended=False)
+            yield Broken(number + bool(size), offset + size, *chunk)
+            return
+        *ends, rest = chunk.split(b"\n")
+        for piece in ends:
+            size += len(piece)
+            held.append(piece)
+            yield _line(number, offset, held, size, limits, ended=True)
+            number += 1
+            offset += size + 1
+            size = 0
+            held.clear()
+        size += len(rest)
+        held.append(rest)
+        if size > limits.max_bytes:
+            held.clear()
+    if size:
+        yield _line(number, offset, held, size, limits, ended=False)
 
 
-class _Cutter:
-    """Cuts blocks into lines; keeps the unfinished one unless it is too long."""
+def _line(
+    number: int, offset: int, held: list[bytes], size: int, limits: Limits, *, ended: bool
+) -> Line:
+    if size > limits.max_bytes:
+        return Line(number, offset, size, None, ended)
+    data = held[0] if len(held) == 1 else b"".join(held)
+    return Line(number, offset, size, data.removeprefix(_BOM) if number == 1 else data, ended)
 
-    def __init__(self, max_line: int) -> None:
-        self.max_line = max_line
-        self.number = 1
-        self.offset = 0
-        self.total = 0
-        self._held: list[bytes] = []
-        self._size = 0
 
-    def cut(self, block: bytes) -> Iterator[Line]:
-        self.total += len(block)
-        start = 0
-        while (end := block.find(b"\n", start)) >= 0:
-            self._hold(block[start:end])
-            yield self._line(ended=True)
-            start = end + 1
-        self._hold(block[start:])
+def read_blocks(
+    path: Path, limits: Limits, progress: Progress | None = None
+) -> Iterator[Line | Broken]:
+    """The file in blocks of whole lines; `number` and `offset` are those of a block's first line.
 
-    def rest(self) -> Iterator[Line]:
-        if self._size:
-            yield self._line(ended=False)
+    A line above the limit ends the stream.
 
-    def _hold(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self.max_line:
-            self._held.clear()
-        elif piece:
-            self._held.append(piece)
-
-    def _line(self, *, ended: bool) -> Line:
-        fits = self._size <= self.max_line
-        data = b"".join(self._held) if fits else None
-        if data is not None and data.endswith(b"\r"):
-            data = data[:-1]
-        line = Line(self.number, self.offset, self._size, data, ended)
-        self.offset += self._size + ended
-        self.number += 1
-        self._held.clear()
-        self._size = 0
-        return line
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    number, offset, rest = 1, 0, b""
+    for chunk in _chunks(path, limits.max_file, progress):
+        if isinstance(chunk, tuple):
+            if rest:
+                yield Line(number, offset, len(rest), rest, ended=False)
+            yield Broken(number + bool(rest), offset + len(rest), *chunk)
+            return
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            data = rest + chunk[:cut]
+            yield Line(number, offset, len(data), data)
+            number += data.count(b"\n")
+            offset += len(data)
+            rest = chunk[cut:]
+        else:
+            rest += chunk
+        if len(rest) > limits.max_bytes:
+            said = f"a line above the limit of {limits.max_bytes} bytes; the rest is not read"
+            yield Broken(number, offset, "too-long", said)
+            return
+    if rest:
+        yield Line(number, offset, len(rest), rest, ended=False)
 
 
 def head(path: Path, size: int = 8192) -> bytes:
     """The first decompressed bytes of a file; none where it cannot be decompressed."""
     with path.open("rb") as raw:
         try:
-            return io.BufferedReader(cast(io.RawIOBase, open_stream(path, raw))).read(size)
-        except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError):
+            return io.BufferedReader(cast(io.RawIOBase, _stream(raw))).read(size)
+        except _DAMAGED:
             return b""

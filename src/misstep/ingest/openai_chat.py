@@ -12,7 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from misstep import dialects
-from misstep.ingest.exchange import Body, Exchange, ExchangeReader, Provider, error_text, split
+from misstep.ingest.exchange import (
+    Body,
+    Exchange,
+    ExchangeReader,
+    Provider,
+    error_text,
+    has_roles,
+    split,
+)
 from misstep.ingest.format import Format, Misfit, Record, Tally, share
 from misstep.ingest.messages import (
     chat_message,
@@ -121,7 +129,7 @@ def looks_anthropic(request: Body) -> bool:
 
 def _weigh(value: dict[str, Any]) -> float:
     halves = split(value, PROVIDER)
-    if halves is None:
+    if halves is None or not has_roles(halves.request):
         return 0.0
     if halves.request is None:
         return 1.0 if isinstance(halves.response.get("choices"), list) else 0.5

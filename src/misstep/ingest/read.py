@@ -18,8 +18,9 @@ from misstep.errors import UnknownName
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found, discover
 from misstep.ingest.format import Format, Reader, Record, Tally
-from misstep.ingest.lines import read_lines
-from misstep.ingest.records import BLANK, Item, Limits, items
+from misstep.ingest.item import Item
+from misstep.ingest.lines import Limits
+from misstep.ingest.records import BLANK, items
 from misstep.ingest.tools import read_tools, with_tools
 from misstep.types import Origin, Session, SetAside
 
@@ -160,23 +161,21 @@ def _read_file(
 def _items(
     file: Found, config: IngestConfig, progress: Callable[[int], None] | None
 ) -> Iterator[Item]:
-    lines = read_lines(
-        file.path,
-        max_line=config.max_record_bytes,
+    limits = Limits(
+        max_bytes=config.max_record_bytes,
+        max_depth=config.max_depth,
         max_file=config.max_file_bytes,
-        progress=progress,
     )
-    return items(lines, Limits(max_bytes=config.max_record_bytes, max_depth=config.max_depth))
+    return items(file.path, limits, progress)
 
 
 def _recognise(
     file: Found, formats: Sequence[Format], config: IngestConfig
 ) -> tuple[Format | None, Fault | None]:
     """The file's format; None with a fault for a file of none, None alone for broken JSON lines."""
-    seen = list(islice(_items(file, config, None), _LOOKED_AT))
-    values = [item.value for item in seen if not isinstance(item.value, Fault)][:_SNIFFED]
     if len(formats) == 1:
         return formats[0], None
+    seen, values = _first(_items(file, config, None))
     sure, best = max(
         ((known.sniff(values), -rank) for rank, known in enumerate(formats)), default=(0.0, 0)
     )
@@ -186,6 +185,19 @@ def _recognise(
         return None, None
     said = "none of the known formats; `misstep formats` lists them, --format forces one"
     return None, Fault("unknown-format", said if seen else "an empty file")
+
+
+def _first(records: Iterator[Item]) -> tuple[list[Item], list[object]]:
+    """The first items of a file, and the values among them that formats look at."""
+    seen: list[Item] = []
+    values: list[object] = []
+    for item in islice(records, _LOOKED_AT):
+        seen.append(item)
+        if not isinstance(item.value, Fault):
+            values.append(item.value)
+        if len(values) == _SNIFFED:
+            break
+    return seen, values
 
 
 def _meant_as_json(file: Found, seen: Sequence[Item]) -> bool:

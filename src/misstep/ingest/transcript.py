@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from misstep.ingest.identity import message_key
 from misstep.ingest.tree import Node, Sessions, plant, prune
-from misstep.types import Message, Part, Session, Usage
+from misstep.types import Message, Session, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +56,17 @@ class Linker:
 
     def __init__(self, format_name: str) -> None:
         self._format = format_name
-        self._entries: list[Entry] = []
+        self._entries: dict[str, list[Entry]] = {}
         self._passages: dict[str, _Passage] = {}
         self._place: dict[str, Node] = {}
-        self._keys: dict[tuple[int, bytes], Node] = {}
-        self._answers: dict[str, Node] = {}
-        self._calls: dict[str, Node] = {}
-        """Call id to the answer that makes the call."""
+        """Line uuid to the message that holds the line."""
+        self._below: dict[tuple[int, bytes], Node] = {}
+        self._answers: dict[tuple[str, str], Node] = {}
+        """Session and answer id to the answer; also "" and answer id, to know it in a copy."""
+        self._callers: dict[tuple[str, str], Node] = {}
+        """Session and call id to the answer that makes the call."""
+        self._results: dict[int, Node] = {}
+        """Answer to the message with its results."""
         self._tails: dict[Strand, Node] = {}
         self._linked: set[Strand] = set()
         """Strands in which some line names its predecessor."""
@@ -72,7 +76,7 @@ class Linker:
 
     def take(self, entry: Entry) -> None:
         """One line that holds a message."""
-        self._entries.append(entry)
+        self._entries.setdefault(entry.file, []).append(entry)
 
     def pass_through(self, uuid: str, up: str | None, *, starts: str | None = None) -> None:
         """A line that holds no message but may be named as a predecessor."""
@@ -80,20 +84,217 @@ class Linker:
 
     def link(self) -> Linked:
         """All conversations."""
-        waiting = self._entries
-        known = {entry.uuid for entry in waiting if entry.uuid is not None}
-        while waiting:
-            later = [entry for entry in waiting if not self._ready(entry, known)]
-            ready = waiting if len(later) == len(waiting) else None
-            for entry in ready or [e for e in waiting if self._ready(e, known)]:
+        total = 0
+        sides: list[tuple[Node, str]] = []
+        for file in _in_order(self._entries):
+            for entry in self._entries[file]:
+                total += 1
+                roots = len(self._roots)
                 self._put(entry)
-            waiting = [] if ready else later
-        for root in self._roots:
-            if root.start is None and root.message.actor == "sub-agent":
-                root.start = self._mains.get(root.family)
-        total = len(self._entries)
+                if entry.side:
+                    sides.extend((root, entry.session) for root in self._roots[roots:])
+        for root, session in sides:
+            root.start = root.start or self._mains.get(session)
         unanswered = prune(self._roots)
         grown = Sessions(self._format)
         for root in self._roots:
             grown.add(root)
         return Linked(sessions=grown.made(), used=total - unanswered, unanswered=unanswered)
+
+    def _put(self, entry: Entry) -> None:
+        strand = (entry.file, entry.session, entry.side)
+        if entry.uuid is not None and entry.uuid in self._place:
+            node = self._place[entry.uuid]
+            _repeated(node, entry)
+        else:
+            up, start = self._predecessor(entry, strand)
+            node = self._add(entry, up, start)
+        node.records += 1
+        if entry.uuid is not None:
+            self._place.setdefault(entry.uuid, node)
+        if entry.up is not None:
+            self._linked.add(strand)
+        self._tails[strand] = node
+
+    def _predecessor(self, entry: Entry, strand: Strand) -> tuple[Node | None, Node | None]:
+        """The message before this line, or where the conversation before a compaction ended."""
+        tail = self._tails.get(strand)
+        if entry.up is None:
+            return (None if strand in self._linked else tail), None
+        at: str | None = entry.up
+        seen: set[str] = set()
+        while at is not None and at not in seen:
+            if at in self._place:
+                return self._place[at], None
+            seen.add(at)
+            passage = self._passages.get(at)
+            if passage is None:
+                return tail, None
+            if passage.starts is not None:
+                return None, self._place.get(self._before(passage.starts))
+            at = passage.up
+        return None, None
+
+    def _before(self, uuid: str) -> str:
+        """The nearest line with a message at or before `uuid`."""
+        seen: set[str] = set()
+        while uuid not in self._place and uuid in self._passages and uuid not in seen:
+            seen.add(uuid)
+            uuid = self._passages[uuid].up or uuid
+        return uuid
+
+    def _add(self, entry: Entry, up: Node | None, start: Node | None) -> Node:
+        at = up
+        for message in entry.messages:
+            if message.role == "assistant":
+                at = self._add_answer(entry, message, at)
+            elif message.role == "tool":
+                at = self._add_results(entry, message, at)
+            else:
+                at = self._add_below(message, at)
+        if at is None:  # a line with an empty content still has its place
+            at = self._add_below(Message(role="user"), None)
+        root = at
+        while root.up is not None:
+            root = root.up
+        if not root.family:
+            root.family, root.start = entry.session, start
+            if not entry.side:
+                self._mains.setdefault(entry.session, root)
+        return at
+
+    def _add_answer(self, entry: Entry, message: Message, up: Node | None) -> Node:
+        node = self._known_answer(entry, message)
+        if node is None:
+            node = self._plant(message, self._end_of(up))
+        elif _holds(node.message, message):
+            _repeated(node, entry)
+        else:
+            node.message = _joined(node.message, message)
+        if entry.answer is not None:
+            self._answers[entry.session, entry.answer] = node
+            self._answers.setdefault(("", entry.answer), node)
+        for call in message.calls:
+            if call.id is not None:
+                self._callers.setdefault((entry.session, call.id), node)
+        return node
+
+    def _known_answer(self, entry: Entry, message: Message) -> Node | None:
+        """The answer that a line belongs to; another session's only if the line stands in it."""
+        if entry.answer is None:
+            return None
+        own = self._answers.get((entry.session, entry.answer))
+        if own is not None:
+            return own
+        other = self._answers.get(("", entry.answer))
+        return other if other is not None and _holds(other.message, message) else None
+
+    def _add_results(self, entry: Entry, message: Message, up: Node | None) -> Node:
+        asked = [(entry.session, r.call_id) for r in message.results if r.call_id is not None]
+        caller = next((self._callers[key] for key in asked if key in self._callers), None)
+        if caller is None:
+            return self._add_below(message, up)
+        node = self._results.get(id(caller))
+        if node is None:
+            node = Node(message=message, up=caller, down=caller.down)
+            for below in node.down:
+                below.up = node
+            caller.down = [node]
+            self._results[id(caller)] = node
+            return node
+        known = {result.call_id for result in node.message.results}
+        fresh = tuple(
+            p for p in message.parts if p.result is not None and p.result.call_id not in known
+        )
+        if fresh:
+            node.message = replace(
+                node.message,
+                parts=(*node.message.parts, *fresh),
+                origins=(*node.message.origins, *message.origins),
+            )
+        return node
+
+    def _add_below(self, message: Message, up: Node | None) -> Node:
+        up = self._end_of(up)
+        return self._below.get((id(up), message_key(message))) or self._plant(message, up)
+
+    def _end_of(self, up: Node | None) -> Node | None:
+        """What follows an answer follows the results of its calls."""
+        return self._results.get(id(up), up)
+
+    def _plant(self, message: Message, up: Node | None) -> Node:
+        node = plant(message, up)
+        if up is None:
+            self._roots.append(node)
+        else:
+            self._below.setdefault((id(up), message_key(message)), node)
+        return node
+
+
+def _in_order(entries: dict[str, list[Entry]]) -> list[str]:
+    """The files, each after those that its lines point into."""
+    holder: dict[str, str] = {}
+    for file, lines in entries.items():
+        for entry in lines:
+            if entry.uuid is not None:
+                holder.setdefault(entry.uuid, file)
+    ordered: dict[str, None] = {}
+    stack = list(reversed(entries))
+    entered: set[str] = set()
+    while stack:
+        file = stack.pop()
+        if file in ordered:
+            continue
+        if file in entered:
+            ordered[file] = None
+            continue
+        entered.add(file)
+        own = {entry.uuid for entry in entries[file]}
+        outside = {holder[e.up] for e in entries[file] if e.up in holder and e.up not in own}
+        stack.append(file)
+        stack.extend(sorted(outside - entered, reverse=True))
+    return list(ordered)
+
+
+def _repeated(node: Node, entry: Entry) -> None:
+    """Count a repeated answer once, by its first line."""
+    first = node.message.parts[:1]
+    if entry.messages and entry.messages[0].parts[:1] == first:
+        node.copies += 1
+
+
+def _holds(whole: Message, line: Message) -> bool:
+    """Whether all parts of a line already stand in the answer; calls are known by their id."""
+    calls = {call.id for call in whole.calls if call.id is not None}
+    return all(
+        part.call.id in calls if part.call is not None else part in whole.parts
+        for part in line.parts
+    )
+
+
+def _joined(whole: Message, line: Message) -> Message:
+    """An answer with the parts of one more of its lines."""
+    first = len(whole.calls)
+    known = {call.id for call in whole.calls if call.id is not None}
+    parts = [
+        part
+        if part.call is None
+        else replace(part, call=replace(part.call, index=part.call.index + first))
+        for part in line.parts
+        if part.call is None or part.call.id not in known
+    ]
+    return replace(
+        whole,
+        parts=(*whole.parts, *parts),
+        finish_reason=line.finish_reason or whole.finish_reason,
+        error=whole.error or line.error,
+        usage=_larger(whole.usage, line.usage),
+        origins=(*whole.origins, *line.origins),
+    )
+
+
+def _larger(known: Usage | None, later: Usage | None) -> Usage | None:
+    """The usage of an answer grows from line to line."""
+    if known is None or later is None:
+        return later or known
+    return later if (later.output_tokens or 0) >= (known.output_tokens or 0) else known

@@ -9,6 +9,8 @@ from misstep.mine.accepted import accepted_steps
 from misstep.mine.card import write_card
 from misstep.mine.export import (
     Sides,
+    accepted_row,
+    accepted_to_sides,
     export,
     pair_row,
     refused_row,
@@ -34,7 +36,9 @@ __all__ = [
     "Source",
     "Split",
     "Unpaired",
+    "accepted_row",
     "accepted_steps",
+    "accepted_to_sides",
     "export",
     "gather",
     "mine",

@@ -23,7 +23,7 @@ _COLUMNS = (
     ("chosen", "one assistant message that every validator found clean on this prompt"),
     ("rejected", "one assistant message with at least one defect that the model caused"),
     ("tools", "the offered tools, as JSON text"),
-    ("context", "the whole request (tools, demanded output), as JSON text of misstep's `Context`"),
+    ("context", "what else the request demanded, as JSON text of misstep's `Context`"),
     ("id, session, step, family", "content hashes; what shares a family shares a split"),
     ("source", "where the chosen side comes from"),
     ("codes", "what the rejected side failed by"),
@@ -112,6 +112,8 @@ def _reason(code: str) -> str:
 def _table(
     title: str, head: tuple[str, ...], rows: Mapping[str, Any], about: Any = None
 ) -> Iterator[str]:
+    if not rows:
+        return
     yield from (f"## {title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|")
     for name, value in sorted(rows.items(), key=lambda row: (-row[1], row[0])):
         yield f"| {name} | {value} |" + (f" {about(name)} |" if about else "")

@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from misstep import store
-from misstep.chat import from_chat, to_chat, tool_to_chat
+from misstep.chat import from_chat, prompt_keys, to_chat, tool_from_chat, tool_to_chat
 from misstep.mine.card import write_card
 from misstep.mine.miner import Mined, Unpaired
-from misstep.mine.source import Corpus
+from misstep.mine.source import Corpus, answer_id
 from misstep.mine.split import Split
 from misstep.redact import redact
 from misstep.types import Context, Message, Origin, Pair, Prompt, Refused
 
 PAIR_COLUMNS = ("id", "prompt", "chosen", "rejected", "tools")
 UNPAIRED_COLUMNS = ("id", "prompt", "completion", "label", "tools")
-_SIDES = ("prompt", "chosen", "rejected", "completion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +39,8 @@ class Sides:
     prompt: tuple[Message, ...]
     context: Context
     chosen: Message
-    rejected: Message
+    rejected: Message | None
+    """None for an accepted step, which has no partner."""
     cut: bool
     family: str
     source: str
@@ -80,6 +80,20 @@ def pair_row(pair: Pair, corpus: Corpus) -> dict[str, Any]:
 def unpaired_row(row: Unpaired, corpus: Corpus) -> dict[str, Any]:
     """The failure as a row of `schemas/unpaired.json` (KTO), redacted."""
     return _unpaired_row(row, corpus, _Redactor())
+
+
+def accepted_row(prompt: Prompt, corpus: Corpus, split: Split) -> dict[str, Any]:
+    """An accepted step as a row for supervised fine-tuning, redacted."""
+    clean, answer = _Redactor(), corpus.answer(prompt)
+    key = prompt_keys(corpus.sessions[prompt.session])[prompt.step]
+    return {
+        **_asked(prompt, corpus, clean),
+        "completion": clean.chat([answer]),
+        "id": answer_id(key, answer),
+        "family": split.family[prompt.session],
+        "model": answer.model,
+        "origin": [_origin(origin) for origin in answer.origins],
+    }
 
 
 def refused_row(refused: Refused) -> dict[str, Any]:
@@ -136,7 +150,7 @@ def _asked(prompt: Prompt, corpus: Corpus, clean: _Redactor) -> dict[str, Any]:
     return {
         "prompt": clean.chat(corpus.messages(prompt)),
         "tools": clean(json.dumps(tools, ensure_ascii=False)),
-        "context": clean(store.encode(context).decode()),
+        "context": clean(store.encode(replace(context, tools=())).decode()),
         "session": prompt.session,
         "step": prompt.step,
     }
@@ -151,21 +165,37 @@ def row_to_sides(row: Mapping[str, Any]) -> Sides:
 
     A table adds null members to messages; they are taken out again.
     """
-    context = store.decode(row["context"], Context)
-    chosen, rejected = (_message(row[side][0]) for side in ("chosen", "rejected"))
-    if row["cut"]:
-        rejected = replace(rejected, end="cut")
+    rejected = _message(row["rejected"][0])
     return Sides(
-        id=row["id"],
-        prompt=tuple(_message(message) for message in row["prompt"]),
-        context=context,
-        chosen=chosen,
-        rejected=rejected,
+        **_shared(row),
+        chosen=_message(row["chosen"][0]),
+        rejected=replace(rejected, end="cut") if row["cut"] else rejected,
         cut=bool(row["cut"]),
-        family=row["family"],
         source=row["source"],
         codes=tuple(row["codes"]),
     )
+
+
+def accepted_to_sides(row: Mapping[str, Any]) -> Sides:
+    """The chosen side of a row of `accepted_row`, as read back; there is no rejected one."""
+    return Sides(
+        **_shared(row),
+        chosen=_message(row["completion"][0]),
+        rejected=None,
+        cut=False,
+        source="accepted",
+        codes=(),
+    )
+
+
+def _shared(row: Mapping[str, Any]) -> dict[str, Any]:
+    tools = tuple(tool_from_chat(tool) for tool in json.loads(row["tools"]))
+    return {
+        "id": row["id"],
+        "prompt": tuple(_message(message) for message in row["prompt"]),
+        "context": replace(store.decode(row["context"], Context), tools=tools),
+        "family": row["family"],
+    }
 
 
 def _message(row: Mapping[str, Any]) -> Message:

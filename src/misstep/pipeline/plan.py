@@ -58,8 +58,7 @@ def plan(
         f"  policy     {policy.why}",
         f"  sft        {_sft(config, len(accepted))}",
         f"  resample   {_resample(config, policy, len(prompts))}",
-        f"  dpo        at most {config.dpo.max_pairs} pairs, {'+'.join(config.dpo.loss_type)} loss, "
-        f"beta {config.dpo.beta:g}, learning_rate {config.dpo.learning_rate:g}",
+        f"  dpo        {_dpo(config)}",
         f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
         f"samples each at temperature {config.sample.temperature:g}",
         f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
@@ -74,6 +73,14 @@ def _sft(config: RunConfig, rows: int) -> str:
     if not config.sft.enabled:
         return "off"
     return f"{rows} accepted steps, learning_rate {config.sft.learning_rate:g}"
+
+
+def _dpo(config: RunConfig) -> str:
+    dpo = config.dpo
+    return (
+        f"at most {dpo.max_pairs} pairs, loss {'+'.join(dpo.loss_type)}, beta {dpo.beta:g}, "
+        f"learning_rate {dpo.learning_rate:g}"
+    )
 
 
 def _resample(config: RunConfig, policy: mining.Policy, prompts: int) -> str:

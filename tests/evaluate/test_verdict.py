@@ -1,0 +1,78 @@
+"""The rule, one sentence at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from misstep.evaluate.figures import Guard, Paired
+from misstep.evaluate.verdict import rule, spell_p
+
+FALL = Paired(
+    before="sft",
+    after="dpo",
+    code=None,
+    fixed=30,
+    broken=5,
+    p=0.00003,
+    difference=-0.2,
+    low=-0.27,
+    high=-0.13,
+    greedy_fixed=20,
+    greedy_broken=3,
+    greedy_p=0.0005,
+)
+HOLDS = Guard(
+    metric="call_rate",
+    before="sft",
+    after="dpo",
+    n=400,
+    value_before=0.97,
+    value_after=0.8,
+    difference=-0.17,
+    low=-0.22,
+    high=-0.12,
+    down=False,
+)
+MEASURED = (
+    "total failure rate 45.0 % → 25.0 % from sft to dpo (−20.0 points, interval −27.0 to −13.0, "
+    "p < 0.0001, 141 families)"
+)
+
+
+def decide(total: Paired, *guards: Guard) -> tuple[str, str]:
+    return rule(total, guards, rates=(0.45, 0.25), families=141, level=0.05)
+
+
+def test_a_clear_fall_with_guards_that_hold_ships() -> None:
+    assert decide(FALL, HOLDS) == ("ship", f"{MEASURED}; no guard is down")
+
+
+def test_a_guard_that_is_down_does_not_ship() -> None:
+    assert decide(FALL, replace(HOLDS, down=True)) == (
+        "do-not-ship",
+        f"{MEASURED}; guard down: answers that call a tool 97.0 % → 80.0 % "
+        "(interval −22.0 to −12.0 points)",
+    )
+
+
+def test_a_fall_within_its_interval_does_not_ship() -> None:
+    verdict, why = decide(replace(FALL, high=0.01))
+    assert verdict == "do-not-ship"
+    assert why.endswith(
+        "; the fall is within its interval: more held-out families would be needed to tell"
+    )
+
+
+def test_a_fall_that_the_permutation_test_does_not_confirm_does_not_ship() -> None:
+    verdict, why = decide(replace(FALL, p=0.06))
+    assert verdict == "do-not-ship"
+    assert why.endswith("p = 0.06, 141 families); the permutation test does not reach p < 0.05")
+
+
+def test_a_rise_does_not_ship() -> None:
+    verdict, why = decide(replace(FALL, difference=0.1, low=0.05, high=0.15))
+    assert (verdict, why.rpartition("; ")[2]) == ("do-not-ship", "failures did not fall")
+
+
+def test_p_is_spelled_with_two_digits() -> None:
+    assert [spell_p(p) for p in (0.00001, 0.0312, 1.0)] == ["p < 0.0001", "p = 0.031", "p = 1"]
