@@ -69,18 +69,22 @@ def session(
     *rows: Mapping[str, Any],
     tools: Sequence[Mapping[str, Any]] = (WEATHER, BOOKING),
     schema: Mapping[str, Any] | None = None,
+    tool_choice: str | None = None,
     **more: Any,
 ) -> Session:
     """A session over chat rows, each step under the same request."""
     context = Context(
         tools=tuple(tool_from_chat(tool) for tool in tools),
         response_schema=None if schema is None else json.dumps(schema),
+        tool_choice=tool_choice,
     )
     messages = tuple(
         message(row, at, context=0 if row["role"] == "assistant" else None)
         for at, row in enumerate(rows)
     )
-    name = content_id(json.dumps([rows, [t["name"] for t in tools], schema, str(more)]))
+    name = content_id(
+        json.dumps([rows, [t["name"] for t in tools], schema, tool_choice, str(more)])
+    )
     return Session(
         **{"id": name, "format": "test", "messages": messages, "contexts": (context,), **more}
     )

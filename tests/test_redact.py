@@ -140,7 +140,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 )
 def test_a_hostile_text_takes_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     redact(text, emails=True)
     has_placeholder(text)
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0

@@ -150,10 +150,14 @@ def _as_objects(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
 
 def _object_or_none(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _reply(run: Run, call: ToolCall) -> Reply:
@@ -167,7 +171,7 @@ def _answer(run: Run, call: ToolCall) -> str:
     if call.name not in run.task.offered:
         raise ToolFailed(f"there is no tool {call.name}")
     try:
-        arguments = json.loads(call.arguments)
+        arguments = json.loads(call.arguments, parse_constant=_refuse)
     except ValueError:
         raise ToolFailed("the arguments are not valid JSON") from None
     tool = BY_NAME[call.name]
@@ -196,4 +200,6 @@ def _results(attempt: Attempt) -> list[Message]:
 
 
 def _text(role: str, text: str) -> Message:
-    return Message(role="user" if role == "user" else "system", parts=(Part(kind="text", text=text),))
+    return Message(
+        role="user" if role == "user" else "system", parts=(Part(kind="text", text=text),)
+    )

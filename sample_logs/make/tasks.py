@@ -33,31 +33,46 @@ class Task:
     """Argument text of a right call."""
 
 
-def make_tasks(count: int, *, seed: int, avoid: frozenset[str] = frozenset()) -> tuple[Task, ...]:
-    """`count` tasks, spread evenly over the tools, none with a text in `avoid`."""
+def make_tasks(
+    count: int,
+    *,
+    seed: int,
+    avoid: frozenset[str] = frozenset(),
+    only: tuple[str, ...] = (),
+    offer: tuple[str, ...] = (),
+) -> tuple[Task, ...]:
+    """`count` tasks, spread evenly over the tools, none with a text in `avoid`.
+
+    `only` names the tools to make tasks for, `offer` what each request offers; empty for any.
+    """
     rng = random.Random(seed)
     seen = set(avoid)
     tasks: list[Task] = []
-    for turn in _turns(rng):
+    for turn in _turns(rng, only or tuple(MAKERS)):
         if len(tasks) == count:
             break
         user, gold = MAKERS[turn](rng)
         if user not in seen:
             seen.add(user)
-            tasks.append(_task(rng, turn, user, gold))
+            tasks.append(_task(turn, user, gold, offer or _offer(rng, turn)))
     return tuple(tasks)
 
 
-def _turns(rng: random.Random) -> Iterator[str]:
+def _turns(rng: random.Random, tools: tuple[str, ...]) -> Iterator[str]:
     while True:
-        yield from rng.sample(sorted(MAKERS), len(MAKERS))
+        yield from rng.sample(tools, len(tools))
 
 
-def _task(rng: random.Random, tool: str, user: str, gold: dict[str, Any]) -> Task:
+def _offer(rng: random.Random, tool: str) -> tuple[str, ...]:
     others = [t.name for t in TOOLBOX if t.name != tool]
-    offered = [tool, *rng.sample(others, 2 if rng.random() < 0.1 else 1)]
-    rng.shuffle(offered)
-    return Task(user=user, offered=tuple(offered), tool=tool, gold=json.dumps(gold, separators=(",", ":")))
+    names = [tool, *rng.sample(others, 2 if rng.random() < 0.1 else 1)]
+    rng.shuffle(names)
+    return tuple(names)
+
+
+def _task(tool: str, user: str, gold: dict[str, Any], offered: tuple[str, ...]) -> Task:
+    text = json.dumps(gold, separators=(",", ":"))
+    return Task(user=user, offered=offered, tool=tool, gold=text)
 
 
 def _day(rng: random.Random) -> tuple[str, str]:

@@ -148,6 +148,12 @@ class DpoConfig:
     """Pairs trained on at most, drawn evenly over the families."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
+    preference_tokens: Literal["all", "differing"] = "all"
+    """`differing`: only tokens on which the two sides differ count in the preference."""
+    max_chosen_drop: float = 4.0
+    """Stop when chosen answers lost more nats each than this on average; 0 never stops."""
+    share_prompts: bool = True
+    """Read the prompt of a pair once for its two sides, where the model allows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

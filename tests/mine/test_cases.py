@@ -19,7 +19,12 @@ CASES = sorted((Path(__file__).parents[1] / "cases" / "mine").glob("*.json"))
 def test_the_case_gives_exactly_these_pairs(path: Path, tmp_path: Path) -> None:
     case = json.loads(path.read_text())
     sessions = [
-        session(*s["rows"], tools=s.get("tools", (WEATHER, BOOKING)), schema=s.get("schema"))
+        session(
+            *s["rows"],
+            tools=s.get("tools", (WEATHER, BOOKING)),
+            schema=s.get("schema"),
+            tool_choice=s.get("tool_choice"),
+        )
         for s in case["sessions"]
     ]
     answers = {

@@ -70,7 +70,11 @@ def scores() -> dict[str, Any]:
             "greedy_p": 0.0015,
         }
         for code, counts in COUNTS.items()
-        for (i, a), (j, b) in (((0, "base"), (1, "sft")), ((1, "sft"), (2, "dpo")))
+        for (i, a), (j, b) in (
+            ((0, "base"), (1, "sft")),
+            ((1, "sft"), (2, "dpo")),
+            ((0, "base"), (2, "dpo")),
+        )
     ]
     guards = [
         ("no_call_rate", 0.034, 0.026, -0.008, -0.03, 0.014, False),
@@ -83,6 +87,10 @@ def scores() -> dict[str, Any]:
             score(arm, code, counts[i], 423)
             for i, arm in enumerate(arms)
             for code, counts in COUNTS.items()
+        ]
+        + [
+            score(arm, None, k, 141, "failure_rate_greedy")
+            for arm, k in zip(arms, (100, 61, 31), strict=True)
         ],
         "paired": paired,
         "guards": [

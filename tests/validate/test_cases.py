@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from validate.building import cases, session
 
 from misstep.types import Finding
 from misstep.validate import VALIDATORS, Judged, Settings, judge, validate
+from validate.building import cases, session
 
 CASES = cases()
 

@@ -22,6 +22,7 @@ class Reporter:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
         self._plain: dict[str, float] = {}
+        self._ended: set[str] = set()
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show that `done` of `total` is finished."""
@@ -45,12 +46,14 @@ class Reporter:
 
     def _line(self, label: str, done: int, total: int) -> None:
         now = time.monotonic()
-        first = label not in self._plain
-        if first:
-            self._plain[label] = now
-        elif done >= total or now - self._plain[label] >= _PLAIN_EVERY:
-            self._plain[label] = now
-            click.echo(f"  {label}: {done:,} of {total:,}", err=True)
+        last = self._plain.setdefault(label, now)
+        finished = done >= total
+        if label in self._ended or not (finished or now - last >= _PLAIN_EVERY):
+            return
+        self._plain[label] = now
+        if finished:
+            self._ended.add(label)
+        click.echo(f"  {label}: {done:,} of {total:,}", err=True)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from misstep.ingest.format import Format, Misfit, Record, Tally, share
 from misstep.ingest.identity import message_key, session_id
 from misstep.ingest.messages import (
     chat_message,
+    int_or_none,
     kind_of,
     number_or_none,
     place,
@@ -106,15 +107,15 @@ class RowReader:
             _message(message, row, record, f"{at}/{index}", len(contexts))
             for index, message in enumerate(rows)
         )
-        copies, prefix = row.get("copies"), row.get("prefix")
+        copies, prefix = int_or_none(row.get("copies")), int_or_none(row.get("prefix"))
         return Session(
             id=session_id(messages, contexts),
             format=self._name,
             messages=messages,
             contexts=contexts,
-            prefix=prefix if isinstance(prefix, int) and 0 <= prefix <= len(messages) else 0,
+            prefix=prefix if prefix is not None and 0 <= prefix <= len(messages) else 0,
             outcome=outcome_of(row),
-            copies=copies if isinstance(copies, int) and copies > 0 else 1,
+            copies=max(1, copies or 1),
             family=text_or_none(row.get("family")) or "",
         )
 
@@ -165,8 +166,8 @@ def _message(
     origins = (record.at(place(record, pointer), text_or_none(row.get("id"))),)
     if message.role != "assistant":
         return replace(message, actor=_actor(value), origins=origins)
-    context = value.get("context")
-    if not isinstance(context, int) or isinstance(context, bool):
+    context = int_or_none(value.get("context"))
+    if context is None:
         context = 0 if contexts else None
     elif not 0 <= context < contexts:
         raise Misfit(f"{pointer}/context", f"no context {context}; the row holds {contexts}")

@@ -13,7 +13,7 @@ import orjson
 
 from misstep.chat import tool_from_chat
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import number_or_none
+from misstep.ingest.messages import int_or_none, number_or_none
 from misstep.types import Context, ToolSpec
 
 
@@ -56,7 +56,7 @@ class Contexts:
             response_schema=schema,
             json_mode=json_mode,
             tool_choice=_choice(request),
-            max_tokens=_int(request, "max_tokens", "max_completion_tokens"),
+            max_tokens=int_or_none(request.get("max_tokens", request.get("max_completion_tokens"))),
             temperature=number_or_none(request.get("temperature")),
             top_p=number_or_none(request.get("top_p")),
         )
@@ -141,11 +141,3 @@ def _choice(request: Mapping[str, Any]) -> str | None:
         return name
     kind = choice.get("type")
     return _CHOICES.get(kind) if isinstance(kind, str) else None
-
-
-def _int(request: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        value = request.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None

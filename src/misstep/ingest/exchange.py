@@ -15,7 +15,7 @@ import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record, Tally
-from misstep.ingest.messages import kind_of
+from misstep.ingest.messages import int_or_none, kind_of
 from misstep.ingest.stream import events
 from misstep.ingest.threads import Threads
 from misstep.types import Context, Message, Session
@@ -54,8 +54,7 @@ def split(value: Any, provider: Provider) -> Exchange | None:
     """The halves of one record; None where it is neither request nor response."""
     if not isinstance(value, Mapping):
         return None
-    status = value.get("status", value.get("status_code"))
-    code = status if isinstance(status, int) else None
+    code = int_or_none(value.get("status", value.get("status_code")))
     if "request" in value:
         request = body_of(value["request"], provider)
         if not isinstance(request, Mapping) or not isinstance(request.get("messages"), list):

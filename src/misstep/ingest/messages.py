@@ -84,6 +84,13 @@ def number_or_none(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def int_or_none(value: Any) -> int | None:
+    """The value if it is an integer that fits 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -(2**63) <= value < 2**63 else None
+
+
 def usage_of(usage: Any) -> Usage | None:
     """Token counts in OpenAI or Anthropic spelling."""
     if not isinstance(usage, Mapping):
@@ -95,11 +102,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def _count(usage: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    for name in names:
-        value = usage.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+    return next((n for name in names if (n := int_or_none(usage.get(name))) is not None), None)
 
 
 def unix_time(value: Any) -> float | None:

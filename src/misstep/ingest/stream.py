@@ -47,9 +47,13 @@ def join_chat(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+def _index(piece: Mapping[str, Any]) -> int:
     index = piece.get("index")
-    at = index if isinstance(index, int) else 0
+    return index if isinstance(index, int) else 0
+
+
+def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    at = _index(piece)
     choice = choices.setdefault(at, {"index": at, "message": {"role": "assistant"}, "calls": {}})
     if piece.get("finish_reason") is not None:
         choice["finish_reason"] = piece["finish_reason"]
@@ -89,15 +93,15 @@ def _closed(choice: dict[str, Any]) -> dict[str, Any]:
 def join_message(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Anthropic events to one message."""
     whole: dict[str, Any] = {"type": "message", "role": "assistant", CUT: True}
-    blocks: dict[Any, dict[str, Any]] = {}
+    blocks: dict[int, dict[str, Any]] = {}
     for event in stream:
         kind = event.get("type")
         if kind == "message_start" and isinstance(event.get("message"), Mapping):
             whole |= event["message"]
         elif kind == "content_block_start" and isinstance(event.get("content_block"), Mapping):
-            blocks[event.get("index")] = dict(event["content_block"])
+            blocks[_index(event)] = dict(event["content_block"])
         elif kind == "content_block_delta" and isinstance(event.get("delta"), Mapping):
-            _add_delta(blocks.setdefault(event.get("index"), {"type": "text"}), event["delta"])
+            _add_delta(blocks.setdefault(_index(event), {"type": "text"}), event["delta"])
         elif kind == "message_delta":
             _add_end(whole, event)
         elif kind == "message_stop":

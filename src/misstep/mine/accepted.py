@@ -1,7 +1,8 @@
 """Accepted steps: what supervised fine-tuning may imitate.
 
 In: a corpus and a split. Out: prompts whose logged answer passed, of train families alone. Left
-out: prompts that hold held-out text, and answers with a secret or the mark of a redaction.
+out: prompts that hold held-out text or cannot stand in a row, and answers with a secret or the
+mark of a redaction.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from misstep.chat import prompt_keys
 from misstep.mine.held import HeldText
 from misstep.mine.resample import in_turn
-from misstep.mine.source import Corpus, answer_id, texts_of
+from misstep.mine.source import Corpus, answer_id, texts_of, unfit
 from misstep.mine.split import Split
 from misstep.redact import has_placeholder, has_secret
 from misstep.types import Prompt, content_id
@@ -26,7 +27,7 @@ def accepted_steps(corpus: Corpus, split: Split, max_rows: int, seed: int) -> tu
     queues: dict[str, list[tuple[str, Prompt]]] = {}
     for (name, step), verdict in corpus.verdicts.items():
         prompt = Prompt(session=name, step=step)
-        if verdict.state == "pass" and split.part[name] == "train" and step > 0:
+        if verdict.state == "pass" and split.part[name] == "train":
             order = content_id(answer_id(keys[name][step], corpus.answer(prompt)), str(seed))
             queues.setdefault(split.family[name], []).append((order, prompt))
     picked: dict[str, Prompt] = {}
@@ -40,5 +41,7 @@ def accepted_steps(corpus: Corpus, split: Split, max_rows: int, seed: int) -> tu
 
 
 def _fit(corpus: Corpus, prompt: Prompt) -> bool:
+    if unfit(corpus.messages(prompt)) is not None:
+        return False
     texts = tuple(texts_of(corpus.answer(prompt)))
     return not any(has_secret(text) or has_placeholder(text) for text in texts)

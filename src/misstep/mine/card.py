@@ -54,10 +54,10 @@ def card(counts: Mapping[str, Any], *, files: Mapping[str, int]) -> str:
         "",
         "# Preference pairs mined from agent logs",
         "",
-        f"{counts['failed_steps']} failed steps gave {counts['pairs']} pairs and "
-        f"{counts['unpaired']} failures without a partner; {counts['heldout_failed']} failed "
-        f"steps belong to held-out families and are not in these files.",
-        f"{files.get('secrets', 0)} secrets were replaced by `[REDACTED:kind]`.",
+        f"Failed steps: {counts['failed_steps']}, of them {counts['heldout_failed']} in held-out "
+        f"families, which are not in these files. Pairs: {counts['pairs']}. Failures without a "
+        f"partner: {counts['unpaired']}. Secrets replaced by `[REDACTED:kind]`: "
+        f"{files.get('secrets', 0)}.",
         "",
         *_table("Pairs by source", ("source", "pairs"), counts["sources"]),
         *_table("Failures in the pairs", ("code", "pairs", "meaning"), counts["codes"], _meaning),

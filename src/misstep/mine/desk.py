@@ -8,7 +8,7 @@ place of a step, which prompts may not be trained on. Judging is remembered per 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +21,9 @@ from misstep.mine.retry import Retry, retry_of
 from misstep.mine.source import Corpus, Template, canonical, tools_of
 from misstep.mine.split import Split
 from misstep.types import Finding, Message, Prompt, Verdict
+
+CLEAN = 64
+"""Clean answers to one prompt that are compared with each failure; more teach no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +49,11 @@ class Desk:
     references: tuple[Reference, ...] = ()
     answers: Mapping[Prompt, Sequence[Message]] = field(default_factory=dict)
     template: Template | None = None
-    _judged: dict[tuple[Prompt, str, bool], tuple[tuple[Finding, ...], Verdict]] = field(
+    _judged: dict[object, tuple[tuple[Finding, ...], Verdict]] = field(
         default_factory=dict, repr=False
     )
-    _accepted: dict[Prompt, tuple[Accepted, ...]] = field(default_factory=dict, repr=False)
+    _clean: dict[tuple[str, str], tuple[Accepted, ...]] = field(default_factory=dict, repr=False)
+    _later: dict[tuple[str, str], tuple[Accepted, ...]] = field(default_factory=dict, repr=False)
 
     def part(self, prompt: Prompt) -> str:
         """train, dev or heldout."""
@@ -68,15 +72,20 @@ class Desk:
         return tuple(p for p in self.corpus.failed() if self.part(p) != "heldout")
 
     def same_prompt(self, prompt: Prompt) -> tuple[Prompt, ...]:
-        """Steps of the same part with the same prompt, this one among them."""
+        """Steps of the same part with the same prompt, this one among them.
+
+        A prompt without any message is nobody's equal.
+        """
+        if prompt.step == 0:
+            return (prompt,)
         return self._groups[self.part(prompt), self.key(prompt)]
 
     def judge(
         self, prompt: Prompt, answer: Message, *, demand_call: bool = False
     ) -> tuple[tuple[Finding, ...], Verdict]:
         """What the validators say of `answer` in the place of the step."""
-        finish = f"{answer.finish_reason}\x1d{answer.end}\x1d{answer.reasoning}"
-        key = (prompt, f"{canonical(answer)}\x1d{finish}", demand_call)
+        ending = (answer.finish_reason, answer.end, answer.error)
+        key = (prompt, answer.parts, ending, demand_call)
         if key not in self._judged:
             session = self.corpus.sessions[prompt.session]
             self._judged[key] = validate.judge(
@@ -89,12 +98,26 @@ class Desk:
 
         The log's are those to the same prompt that passed, then retries of those that failed.
         """
-        if prompt not in self._accepted:
-            self._accepted[prompt] = self._gold(prompt) or (
-                *self._passed(prompt),
-                *self._later(prompt),
-            )
-        return self._accepted[prompt]
+        gold = self.references_for(prompt)
+        if gold:
+            return tuple(Accepted(answer=each.answer, verdict=None) for each in gold)
+        group = self._group(prompt)
+        if group not in self._later:
+            self._later[group] = tuple(self._retries(prompt))
+        return (*self.clean(prompt), *self._later[group])
+
+    def clean(self, prompt: Prompt) -> tuple[Accepted, ...]:
+        """The log's answers to the same prompt that passed: the best `CLEAN`, each content once."""
+        group = self._group(prompt)
+        if group not in self._clean:
+            passed: dict[str, Accepted] = {}
+            for same in self.same_prompt(prompt):
+                answer, verdict = self.corpus.answer(same), self.corpus.verdict(same)
+                if verdict.state == "pass":
+                    passed.setdefault(canonical(answer), Accepted(answer=answer, verdict=verdict))
+            best = sorted(passed.items(), key=lambda item: (-_score(item[1]), item[0]))
+            self._clean[group] = tuple(accepted for _, accepted in best[:CLEAN])
+        return self._clean[group]
 
     def demands_call(self, prompt: Prompt) -> bool:
         """Whether everything that stands as right here makes a call."""
@@ -114,32 +137,19 @@ class Desk:
         """Whether the prompt holds text of a held-out session (`HeldText.held`)."""
         return self._heldout.held(self.corpus.messages(prompt), self.key(prompt))
 
-    def _gold(self, prompt: Prompt) -> tuple[Accepted, ...]:
-        return tuple(
-            Accepted(answer=reference.answer, verdict=None)
-            for reference in self.references_for(prompt)
-        )
+    def _group(self, prompt: Prompt) -> tuple[str, str]:
+        return self.part(prompt), self.key(prompt) if prompt.step else prompt.session
 
-    def _passed(self, prompt: Prompt) -> tuple[Accepted, ...]:
-        same = ((p, self.corpus.verdict(p)) for p in self.same_prompt(prompt))
-        return tuple(
-            Accepted(answer=self.corpus.answer(p), verdict=verdict)
-            for p, verdict in same
-            if verdict.state == "pass"
-        )
-
-    def _later(self, prompt: Prompt) -> tuple[Accepted, ...]:
-        retries = ((p, self.retry(p)) for p in self.same_prompt(prompt))
-        return tuple(
-            Accepted(
-                answer=retry.chosen,
-                verdict=retry.verdict,
-                edits=retry.edits,
-                retried=(p, retry.step),
-            )
-            for p, retry in retries
-            if retry is not None and retry.verdict.state == "pass"
-        )
+    def _retries(self, prompt: Prompt) -> Iterator[Accepted]:
+        for same in self.same_prompt(prompt):
+            retry = self.retry(same)
+            if retry is not None and retry.verdict.state == "pass":
+                yield Accepted(
+                    answer=retry.chosen,
+                    verdict=retry.verdict,
+                    edits=retry.edits,
+                    retried=(same, retry.step),
+                )
 
     @cached_property
     def _keys(self) -> dict[str, dict[int, str]]:
@@ -163,3 +173,7 @@ class Desk:
         for reference in self.references:
             by_key[reference.key].append(reference)
         return {key: tuple(found) for key, found in by_key.items()}
+
+
+def _score(accepted: Accepted) -> float:
+    return (accepted.verdict.score if accepted.verdict is not None else None) or 0.0

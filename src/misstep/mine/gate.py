@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
-import orjson
-
 from misstep import validate
 from misstep.codes import CODES
 from misstep.mine.desk import Desk
 from misstep.mine.source import (
     Candidate,
+    blamable,
     canonical,
-    offline,
     texts_of,
     tools_of,
+    unfit,
+    values_of,
 )
 from misstep.mine.trim import Trimmed, trim
 from misstep.redact import has_placeholder, has_secret
@@ -87,8 +87,12 @@ def _heldout(desk: Desk, d: Draft) -> str | None:
     return None
 
 
+def _unfit_prompt(desk: Desk, d: Draft) -> str | None:
+    return unfit(desk.corpus.messages(d.candidate.prompt))
+
+
 def _rejected_clean(desk: Desk, d: Draft) -> str | None:
-    if offline(f.code for f in d.rejected_findings):
+    if blamable(f.code for f in d.rejected_findings):
         return None
     return "the rejected side has no defect of its own that the model caused"
 
@@ -177,7 +181,7 @@ def _learned_later(desk: Desk, d: Draft) -> str | None:
     failed, step = d.candidate.retried
     before = desk.corpus.messages(d.candidate.prompt)
     after = desk.corpus.sessions[failed.session].messages[failed.step + 1 : step]
-    new = _values(d.candidate.chosen) - _values(d.candidate.rejected)
+    new = values_of(d.candidate.chosen) - values_of(d.candidate.rejected)
     if not new:
         return None
     heard = "\n".join(_heard(after))
@@ -192,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="HELDOUT_PROMPT", about="the prompt holds text of a held-out session", check=_heldout
     ),
+    Rule(code="UNFIT_PROMPT", about="the prompt is empty or holds an image", check=_unfit_prompt),
     Rule(
         code="REJECTED_CLEAN",
         about="nothing is wrong with the rejected side",
@@ -247,27 +252,3 @@ def _heard(messages: Iterable[Message]) -> Iterator[str]:
     for message in messages:
         yield from texts_of(message)
         yield from (result.text for result in message.results)
-
-
-def _values(answer: Message) -> set[str]:
-    """Casefolded text of every string and number in the arguments that is worth tracing.
-
-    Strings of three characters and numbers of two digits or more: shorter ones are everywhere.
-    """
-    found: set[str] = set()
-    for call in answer.calls:
-        try:
-            waiting = [orjson.loads(call.arguments)]
-        except orjson.JSONDecodeError:
-            continue
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, dict):
-                waiting.extend(value.values())
-            elif isinstance(value, list):
-                waiting.extend(value)
-            elif isinstance(value, str) and len(value) >= 3:
-                found.add(value.casefold())
-            elif isinstance(value, (int, float)) and abs(value) >= 10:
-                found.add(str(value))
-    return found

@@ -24,7 +24,7 @@ from misstep.mine.reference import REFERENCE, Reference
 from misstep.mine.resample import OWN, RESAMPLE, answered
 from misstep.mine.retry import RETRY
 from misstep.mine.sibling import SIBLING
-from misstep.mine.source import Corpus, Source, Template, answer_id, canonical, origins_of
+from misstep.mine.source import Corpus, Source, Template, answer_id, canonical, origins_of, unfit
 from misstep.mine.split import Split
 from misstep.mine.trim import trim
 from misstep.types import Finding, Message, Origin, Pair, Prompt, Refused, content_id
@@ -160,7 +160,7 @@ def _unpaired(desk: Desk, paired: set[str]) -> Iterator[Unpaired]:
     seen = set(paired)
     for prompt, answer, source, defects in _failures(desk):
         key = answer_id(desk.key(prompt), answer)
-        if key in seen or desk.holds_heldout(prompt):
+        if key in seen or desk.holds_heldout(prompt) or unfit(desk.corpus.messages(prompt)):
             continue
         seen.add(key)
         trimmed = trim(answer, defects, periods=desk.config.trim_periods)
@@ -199,8 +199,8 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
     """The figures of `misstep mine --json`, and what makes them add up.
 
     `failed_steps` = `heldout_failed` + `paired_failures` + `unpaired_failures` +
-    `repeated_failures` (an equal answer to an equal prompt) + `near_heldout` (left out, since the
-    prompt holds held-out text). `candidates` = `pairs` + the sum of `refused`.
+    `repeated_failures` (an equal answer to an equal prompt) + `left_out` (the prompt holds
+    held-out text, is empty, or holds an image). `candidates` = `pairs` + the sum of `refused`.
     """
     pairs, refused = door.pairs, door.refused
     failed = desk.failed()
@@ -215,7 +215,7 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
         "paired_failures": len(paired),
         "unpaired_failures": len(loose),
         "repeated_failures": len(failed) - len(once),
-        "near_heldout": len(once) - len(paired) - len(loose),
+        "left_out": len(once) - len(paired) - len(loose),
         "candidates": len(pairs) + len(refused),
         "pairs": len(pairs),
         "parts": _tally(desk.part(pair.prompt) for pair in pairs),

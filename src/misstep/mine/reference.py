@@ -9,8 +9,9 @@ In: a JSONL file, one object a line: the answer, and what it answers.
 `prompt` is text (or chat messages): it stands for every step that directly follows a user message
 of this text, compared as tasks are (`split.normalised`). `id` is a session id, the log's own id
 of a row, or a family; without `step` it stands for the first step of the session. The answer is
-text, a chat message, or `tool_calls` beside the key. Out: `Reference`s. A reference is judged like
-any other answer; where one exists for a prompt, every chosen side must call the same tools.
+text, a chat message, a list of calls, or `tool_calls` beside the key. Out: `Reference`s. A
+reference is judged like any other answer; where one exists for a prompt, every chosen side must
+call the same tools.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import orjson
 
 from misstep.chat import content_text, from_chat
 from misstep.errors import InputError
-from misstep.mine.source import Candidate, Source, offline
+from misstep.mine.source import Candidate, Source, blamable
 from misstep.mine.split import normalised, user_text
 from misstep.types import Message, Origin, Session
 
@@ -83,6 +84,8 @@ def _reference(line: bytes, path: Path, number: int) -> Reference:
 def _answer(row: Mapping[str, Any]) -> Message:
     given = row.get("answer", row.get("text"))
     calls = row.get("tool_calls")
+    if isinstance(given, list) and not any(isinstance(g, Mapping) and "type" in g for g in given):
+        given, calls = None, given
     body = given if isinstance(given, Mapping) else {"content": given}
     chat = {"tool_calls": calls, **body, "role": "assistant"}
     message = from_chat(chat)
@@ -130,7 +133,7 @@ def _names(session: Session) -> list[str]:
 def find(desk: Desk) -> Iterator[Candidate]:
     """A candidate per failed step and gold answer to it."""
     for prompt in desk.failed():
-        if offline(desk.corpus.verdict(prompt).codes):
+        if blamable(desk.corpus.verdict(prompt).codes):
             for reference in desk.references_for(prompt):
                 yield Candidate(
                     prompt=prompt,

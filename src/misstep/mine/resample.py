@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from misstep.chat import prompt_keys
-from misstep.mine.source import Candidate, Corpus, Source, canonical, distance, tools_of
+from misstep.mine.held import HeldText
+from misstep.mine.source import Candidate, Corpus, Source, canonical, distance, tools_of, unfit
 from misstep.mine.split import Split
 from misstep.types import Message, Prompt, content_id
 
@@ -65,26 +66,28 @@ def resample_prompts(
 ) -> tuple[Prompt, ...]:
     """At most `max_prompts` prompts to ask the model under training, each content once.
 
-    Outside the held-out part, failed steps first, then clean ones (there the model may fail);
-    unjudged steps are left out, since no validator could tell an answer's worth. In either group
-    the families take turns, in an order that depends on the seed and not on the logs' order.
+    Outside the held-out part and without its text. Failed steps first, then clean ones (there the
+    model may fail); unjudged steps are left out, since no validator could tell an answer's worth.
+    In either group the families take turns, in an order that depends on the seed and not on the
+    logs' order.
     """
-    picked: list[Prompt] = []
-    seen: set[str] = set()
     keys = {name: prompt_keys(session) for name, session in corpus.sessions.items()}
+    held = HeldText.of(corpus, split, keys)
+    picked: dict[str, Prompt] = {}
     for state in ("fail", "pass"):
         queues: dict[str, list[tuple[str, Prompt]]] = {}
         for (name, step), verdict in corpus.verdicts.items():
-            if verdict.state == state and split.part[name] != "heldout" and step > 0:
+            if verdict.state == state and split.part[name] != "heldout":
                 order = content_id(keys[name][step], name, str(seed))
                 found = queues.setdefault(split.family[name], [])
                 found.append((order, Prompt(session=name, step=step)))
         for prompt in in_turn(queues, seed):
-            key = keys[prompt.session][prompt.step]
-            if key not in seen:
-                seen.add(key)
-                picked.append(prompt)
-    return tuple(picked[:max_prompts])
+            key, messages = keys[prompt.session][prompt.step], corpus.messages(prompt)
+            if len(picked) >= max_prompts:
+                break
+            if key not in picked and not unfit(messages) and not held.held(messages, key):
+                picked[key] = prompt
+    return tuple(picked.values())
 
 
 def in_turn(queues: dict[str, list[tuple[str, Prompt]]], seed: int) -> Iterator[Prompt]:

@@ -2,7 +2,8 @@
 
 In: a failed step. Out: at most one `Retry`: the next steps are walked as long as each is another
 failed try at the same thing, and the first that did not fail is taken. The walk ends when a user
-speaks (the wish may have changed), when the agent turns to another tool, or after `REACH` steps.
+speaks after a result (the wish may have changed), when the agent turns to another tool, or after
+`REACH` steps. What only a later message told, the gate refuses (`LEARNED_LATER`).
 
 What is taken is put back on the original prompt, where nothing has gone wrong yet. So only what
 was wrong is exchanged: failed calls are replaced one for one by their corrected calls and the
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
 
-from misstep.mine.source import Candidate, Corpus, Source, canonical, offline, tools_of
+from misstep.mine.source import Candidate, Corpus, Source, blamable, canonical, tools_of, values_of
 from misstep.types import Finding, Message, Part, Prompt, Session, ToolCall, Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ REACH = 4
 _ALIKE = 60.0
 """Least `fuzz.ratio`, of 100, between a failed text and the text taken as its correction."""
 _COMPARED = 8_000
+_NO_CALL = frozenset({"NO_CALL", "TOOL_AS_TEXT", "EMPTY_OUTPUT"})
+"""Faults of an answer without a call that a call puts right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,34 +72,51 @@ RETRY = Source(
 def retry_of(corpus: Corpus, prompt: Prompt) -> Retry | None:
     """The retry of a failed step, None where there is none."""
     failed = corpus.answer(prompt)
-    defects = [f for f in corpus.defects(prompt) if offline([f.code])]
+    defects = [f for f in corpus.defects(prompt) if blamable([f.code])]
     if not defects:
         return None
     session = corpus.sessions[prompt.session]
-    for step in _next_steps(session, prompt.step, calls=bool(failed.calls)):
+    for step in _next_steps(session, prompt.step):
         later = session.messages[step]
         verdict = corpus.verdict(Prompt(session=session.id, step=step))
+        if verdict.state == "fail" and not failed.calls:
+            continue
         fixed = _corrected(failed, later, defects)
         if fixed is None:
             return None
         if verdict.state != "fail" and canonical(fixed[0]) != canonical(failed):
+            if not _same_wish(failed, fixed[0], defects):
+                return None
             return Retry(chosen=fixed[0], edits=fixed[1], step=step, verdict=verdict)
     return None
 
 
-def _next_steps(session: Session, step: int, *, calls: bool) -> Iterator[int]:
-    """Steps after `step`; after a failed call only up to where a user speaks.
+def _same_wish(failed: Message, fixed: Message, defects: Sequence[Finding]) -> bool:
+    """Whether the correction asks for the same thing.
 
-    A failed text is answered by a user message or not at all, so it may be crossed once.
+    Arguments that broke their schema had to change. Arguments that only the tool turned down may
+    have been given up for others: then the values of both must be much alike.
     """
-    left, spoken = REACH, 0
+    if any(f.code != "TOOL_ERROR" for f in defects):
+        return True
+    texts = ("\n".join(sorted(values_of(side)))[:_COMPARED] for side in (failed, fixed))
+    return fuzz.ratio(*texts) >= _ALIKE
+
+
+def _next_steps(session: Session, step: int) -> Iterator[int]:
+    """Steps after `step`, up to where a user speaks of something new.
+
+    A failed call is answered by a result; what a user says after it is a new wish. What had no
+    result (text, or a call that a harness turned down in the user's name) a user message answers.
+    """
+    after = session.messages[step + 1 : step + 2]
+    asked_again = bool(after) and after[0].role == "user"
+    left = REACH
     for at in range(step + 1, len(session.messages)):
         message = session.messages[at]
-        if message.role == "user" and message.actor != "harness":
-            spoken += 1
-            if calls or spoken > 1:
-                return
-        elif message.role == "assistant":
+        if message.role == "user" and message.actor != "harness" and not asked_again:
+            return
+        if message.role == "assistant":
             yield at
             left -= 1
             if left == 0:
@@ -114,8 +134,8 @@ def _corrected(
         same = Counter(c.name for c in later.calls) == Counter(c.name for c in failed.calls)
         return _calls_only(later) if same else None
     if later.calls:
-        named = all(name in failed.text for name in tools_of(later))
-        return _calls_only(later) if failed.text and named else None
+        named = failed.text and all(name in failed.text for name in tools_of(later))
+        return _calls_only(later) if named or any(f.code in _NO_CALL for f in defects) else None
     if failed.calls or not failed.text.strip() or not later.text.strip():
         return None
     alike = fuzz.ratio(failed.text[:_COMPARED], later.text[:_COMPARED])

@@ -11,25 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from misstep.mine.source import Candidate, Source, canonical, distance, offline
-from misstep.types import Prompt
+from misstep.mine.source import Candidate, Source, blamable, canonical, distance
+from misstep.types import Message
 
 if TYPE_CHECKING:
-    from misstep.mine.desk import Desk
+    from misstep.mine.desk import Accepted, Desk
 
 
 def find(desk: Desk) -> Iterator[Candidate]:
     """One candidate per failed step that has a clean sibling."""
     for prompt in desk.failed():
-        clean = _clean(desk, prompt) if offline(desk.corpus.verdict(prompt).codes) else ()
+        clean = desk.clean(prompt) if blamable(desk.corpus.verdict(prompt).codes) else ()
         if clean:
-            best = min(clean, key=lambda other: _rank(desk, prompt, other))
+            failed = desk.corpus.answer(prompt)
+            best = min(clean, key=lambda other: _rank(other, failed))
             yield Candidate(
                 prompt=prompt,
-                chosen=desk.corpus.answer(best),
-                rejected=desk.corpus.answer(prompt),
+                chosen=best.answer,
+                rejected=failed,
                 source="sibling",
-                logged=desk.corpus.verdict(best),
+                logged=best.verdict,
             )
 
 
@@ -40,14 +41,7 @@ SIBLING = Source(
 )
 
 
-def _clean(desk: Desk, prompt: Prompt) -> tuple[Prompt, ...]:
-    """Steps with the same prompt that passed."""
-    verdict = desk.corpus.verdict
-    return tuple(p for p in desk.same_prompt(prompt) if verdict(p).state == "pass")
-
-
-def _rank(desk: Desk, prompt: Prompt, other: Prompt) -> tuple[float, float, str]:
+def _rank(other: Accepted, failed: Message) -> tuple[float, float, str]:
     """Best score first, then nearest to the failure; the content settles ties."""
-    failed, clean = desk.corpus.answer(prompt), desk.corpus.answer(other)
-    score = desk.corpus.verdict(other).score or 0.0
-    return (-score, distance(clean, failed), canonical(clean))
+    score = other.verdict.score if other.verdict is not None else None
+    return (-(score or 0.0), distance(other.answer, failed), canonical(other.answer))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import orjson
 from rapidfuzz.distance import Levenshtein
 
 from misstep.codes import CODES
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _COMPARED = 8_000
 """Characters of an answer that `distance` looks at."""
+_FLOOD = 40
+"""Outer white space of this many characters is content: half of what the detectors call a flood."""
 
 
 class Template(Protocol):
@@ -117,9 +120,16 @@ class Source:
 
 
 def canonical(answer: Message) -> str:
-    """The content of an answer: texts and calls; outer white space, ids and reasoning left out."""
-    calls = [f"{call.name}\x1f{call.arguments.strip()}" for call in answer.calls]
-    return "\x1e".join([answer.text.strip(), *calls])
+    """The content of an answer: texts and calls; a little outer white space, ids and reasoning
+    left out."""
+    calls = [f"{call.name}\x1f{_bare(call.arguments)}" for call in answer.calls]
+    return "\x1e".join([_bare(answer.text), *calls])
+
+
+def _bare(text: str) -> str:
+    """Without outer white space, unless there is so much of it that it may be the fault itself."""
+    bare = text.strip()
+    return bare if len(text) - len(bare) < _FLOOD else text
 
 
 def distance(left: Message, right: Message) -> float:
@@ -143,14 +153,47 @@ def texts_of(answer: Message) -> Iterator[str]:
         yield call.arguments
 
 
+def values_of(answer: Message) -> set[str]:
+    """Casefolded text of every string and number in the arguments that is worth tracing.
+
+    Strings of three characters and numbers of two digits or more: shorter ones are everywhere.
+    """
+    found: set[str] = set()
+    for call in answer.calls:
+        try:
+            waiting = [orjson.loads(call.arguments)]
+        except orjson.JSONDecodeError:
+            continue
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                waiting.extend(value.values())
+            elif isinstance(value, list):
+                waiting.extend(value)
+            elif isinstance(value, str) and len(value) >= 3:
+                found.add(value.casefold())
+            elif isinstance(value, (int, float)) and abs(value) >= 10:
+                found.add(str(value))
+    return found
+
+
 def origins_of(*messages: Message) -> tuple[Origin, ...]:
     """Where the messages were read, each place once."""
     return tuple(dict.fromkeys(origin for message in messages for origin in message.origins))
 
 
-def offline(codes: Iterable[str]) -> tuple[str, ...]:
+def blamable(codes: Iterable[str]) -> tuple[str, ...]:
     """The codes that are no agent loops: those that one answer alone can be blamed for."""
     return tuple(c for c in codes if c not in CODES or CODES[c].group != "agent-loop")
+
+
+def unfit(messages: Sequence[Message]) -> str | None:
+    """Why a prompt cannot stand in a row, None if it can: rows are chat text."""
+    if not messages:
+        return "there is no message before the step"
+    if any(part.kind == "image" for message in messages for part in message.parts):
+        return "the prompt holds an image, and rows are text"
+    return None
 
 
 def answer_id(prompt_key: str, answer: Message) -> str:

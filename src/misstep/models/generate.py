@@ -1,12 +1,25 @@
-"""Sampling answers from a loaded model."""
+"""Sampling: prompts as token ids in, k answers for each out; fast on two cores.
+
+Prompts that begin alike and are of like length go into one batch, the shared part of a batch and
+every prompt is encoded once (`shared`), an answer leaves the batch at its end of turn. Equal calls
+give equal answers; `draw` says what the random numbers depend on. torch is imported lazily.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
+from misstep.models.draw import pick, prompt_keys, uniforms
 from misstep.models.load import Loaded
+
+_CLUSTER = 48
+"""Prompts whose first 48 tokens agree are batched together: they offer the same tools, most likely.
+A batch shares what all its prompts begin with."""
+_BUFFER_BYTES = 2_000_000_000
+"""Keys and values of one batch stay below this; longer prompts make smaller batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,10 +27,32 @@ class Answer:
     """One sampled answer."""
 
     text: str
-    """What the model wrote, without the end-of-turn token."""
+    """What the model wrote, without the token that ended it."""
     ids: tuple[int, ...]
-    """Its token ids, the end-of-turn token included where it came."""
+    """Its token ids, the token that ended it included."""
     finish_reason: Literal["stop", "length"]
+
+
+class Engine(Protocol):
+    """What decodes one batch; rows are answers, prompt by prompt."""
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> Any:
+        """Logits of each prompt's next token."""
+
+    def step(self, tokens: Any, rows: Any) -> Any:
+        """Logits behind the tokens of those rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is the same for every batch of a call."""
+
+    model: Any
+    stop: frozenset[int]
+    answers: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
 
 
 def sample(
@@ -28,40 +63,41 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_new_tokens: int = 128,
-    batch_size: int = 32,
+    batch_size: int = 128,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Answer]]:
+    """`num_generations` answers to each prompt, in the order of the prompts.
+
+    Args:
+        prompts: token ids, from `Template.prompt_ids`; none may be empty.
+        temperature: 0 takes the most likely token each time (the answers to a prompt are then
+            equal, so ask for one).
+        batch_size: answers generated together; a batch holds whole prompts, at least one.
+        progress: called with (prompts done, prompts) after each batch.
+    """
     import torch
 
-    stop = sorted(stop_ids(loaded))
-    out = []
-    torch.manual_seed(seed)
-    for at, prompt in enumerate(prompts):
-        got = loaded.model.generate(
-            torch.tensor([list(prompt)]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            do_sample=temperature > 0,
-            num_return_sequences=num_generations,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=stop,
-            pad_token_id=stop[0],
-            **({"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature > 0 else {}),
-        )[:, len(prompt) :].tolist()
-        row = []
-        for ids in got:
-            end = next((i for i, t in enumerate(ids) if t in stop), None)
-            kept = ids if end is None else ids[: end + 1]
-            text = loaded.tokenizer.decode(ids if end is None else ids[:end])
-            row.append(
-                Answer(
-                    text=text, ids=tuple(kept), finish_reason="length" if end is None else "stop"
-                )
-            )
-        out.append(row)
-        if progress:
-            progress(at + 1, len(prompts))
-    return out
+    job = _Job(
+        model=loaded.model,
+        stop=stop_ids(loaded),
+        answers=num_generations,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+    )
+    keys = prompt_keys(prompts, seed)
+    ids: list[list[list[int]]] = [[] for _ in prompts]
+    done = 0
+    with torch.inference_mode(), _attention(loaded.model):
+        for batch in _batches(prompts, job, batch_size):
+            answers = _decode(job, [prompts[i] for i in batch], [keys[i] for i in batch])
+            for i, row in zip(batch, answers, strict=True):
+                ids[i] = row
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(prompts))
+    return [[_answer(loaded, job, row) for row in rows] for rows in ids]
 
 
 def stop_ids(loaded: Loaded) -> frozenset[int]:
@@ -70,3 +106,80 @@ def stop_ids(loaded: Loaded) -> frozenset[int]:
     more = own if isinstance(own, list) else [own]
     ids = (loaded.template.end_id, loaded.tokenizer.eos_token_id, *more)
     return frozenset(int(i) for i in ids if i is not None)
+
+
+def _attention(model: Any) -> Any:
+    from misstep.models import shared
+
+    return shared.replaced_attention(model) if shared.supports(model) else nullcontext()
+
+
+def _engine(job: _Job) -> Engine:
+    from misstep.models.plain import Plain
+    from misstep.models.shared import Shared, supports
+
+    if supports(job.model):
+        return Shared(job.model, answers=job.answers, max_new_tokens=job.max_new_tokens)
+    return Plain(job.model, answers=job.answers)
+
+
+def _batches(
+    prompts: Sequence[Sequence[int]], job: _Job, batch_size: int
+) -> Iterator[list[int]]:
+    """Indices of prompts that are decoded together: alike at the start, then by length."""
+    from misstep.models.shared import prompt_bytes
+
+    order = sorted(
+        range(len(prompts)), key=lambda i: (tuple(prompts[i][:_CLUSTER]), len(prompts[i]), i)
+    )
+    most = max(1, batch_size // job.answers)
+    batch: list[int] = []
+    longest = 0
+    for i in order:
+        longest = max(longest, len(prompts[i]))
+        columns = longest + job.answers * job.max_new_tokens
+        size = (len(batch) + 1) * prompt_bytes(job.model, columns)
+        if batch and (len(batch) == most or size > _BUFFER_BYTES):
+            yield batch
+            batch, longest = [], len(prompts[i])
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _decode(
+    job: _Job, prompts: Sequence[Sequence[int]], keys: Sequence[bytes]
+) -> list[list[list[int]]]:
+    """Token ids of the answers to one batch of prompts."""
+    import torch
+
+    engine = _engine(job)
+    k = job.answers
+    draws = torch.cat([uniforms(key, k, job.max_new_tokens) for key in keys])
+    ids: list[list[int]] = [[] for _ in range(len(prompts) * k)]
+    logits = engine.start(prompts).repeat_interleave(k, 0)
+    draws = draws.to(logits.device)
+    rows = torch.arange(len(ids), device=logits.device)
+    for step in range(job.max_new_tokens):
+        tokens = pick(logits, draws[rows, step], temperature=job.temperature, top_p=job.top_p)
+        going = []
+        for at, (row, token) in enumerate(zip(rows.tolist(), tokens.tolist(), strict=True)):
+            ids[row].append(token)
+            if token not in job.stop:
+                going.append(at)
+        if not going or step + 1 == job.max_new_tokens:
+            break
+        if len(going) < len(rows):
+            rows, tokens = rows[going], tokens[going]
+        logits = engine.step(tokens, rows)
+    return [ids[i : i + k] for i in range(0, len(ids), k)]
+
+
+def _answer(loaded: Loaded, job: _Job, ids: Sequence[int]) -> Answer:
+    ended = bool(ids) and ids[-1] in job.stop
+    body = list(ids[:-1] if ended else ids)
+    return Answer(
+        text=str(loaded.tokenizer.decode(body, clean_up_tokenization_spaces=False)),
+        ids=tuple(ids),
+        finish_reason="stop" if ended else "length",
+    )

@@ -34,6 +34,11 @@ class Loaded:
     base_hash: str
     """Fingerprint of the base weights: the same model gives the same one on every machine."""
 
+    @property
+    def window(self) -> int:
+        """Tokens that the model can read and write in all."""
+        return int(self.model.config.max_position_embeddings)
+
 
 def load(
     model: ModelRef | str, *, adapter: Path | None = None, dtype: str = "auto", merge: bool = True

@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from misstep.chat import tool_to_chat
 from misstep.dialects import parse_answer, render_answer
 from misstep.errors import ModelError

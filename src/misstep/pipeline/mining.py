@@ -153,13 +153,12 @@ def _digest(path: str | None) -> str:
 
 
 def pair_rows(job: Job) -> list[train.Row]:
-    """The pairs of the train part as the trainer takes them, at most `dpo.max_pairs`.
+    """The pairs of the train part as the trainer takes them.
 
     Raises:
         InputError: the folder holds no pairs.
     """
-    rows = [_row(mine.row_to_sides(row)) for row in store.read_rows(job.folder / PAIRS)]
-    return train.draw(rows, job.config.dpo.max_pairs, seed=job.config.seed)[0]
+    return [_row(mine.row_to_sides(row)) for row in store.read_rows(job.folder / PAIRS)]
 
 
 def _row(sides: mine.Sides) -> train.Row:

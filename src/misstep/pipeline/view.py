@@ -115,9 +115,11 @@ def _marks(
     row: Mapping[str, Any], session: Session, settings: validate.Settings
 ) -> Sequence[Mapping[str, Any]]:
     """Where in the rejected side the failures lie: the validators say it again."""
-    sides = mine.row_to_sides(row)
+    rejected = mine.row_to_sides(row).rejected
+    if rejected is None:
+        return []
     findings, _ = validate.judge(
-        session, int(row["step"]), sides.rejected, settings=settings, demand_call=True
+        session, int(row["step"]), rejected, settings=settings, demand_call=True
     )
     return [_mark(f) for f in findings if f.level == "defect"]
 

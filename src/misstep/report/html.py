@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from misstep import store
@@ -66,6 +67,7 @@ def _parts(run: RunView) -> Mapping[str, Any]:
         "lines": lines,
         "arms": tables.compared(run.scores),
         "beside": tables.arms_beside(run.scores) if run.scores is not None else (),
+        "also": tables.also(run.scores),
         "axis": charts.axis(lines),
         "guards": tables.rows_of(run, "guards"),
         "collateral": tables.rows_of(run, "collateral"),
@@ -77,6 +79,7 @@ def _parts(run: RunView) -> Mapping[str, Any]:
         "curves": tuple(charts.curves(run.training)),
         "pairs": pairs,
         "pairs_total": len(run.pairs) if run.pairs_total is None else run.pairs_total,
+        "lengths": _lengths(pairs),
         "pair_sources": sorted({pair.source for pair in pairs}),
         "pair_codes": sorted({code for pair in pairs for code in pair.codes}),
         "pair_tools": sorted({tool for pair in pairs for tool in pair.called}),
@@ -95,6 +98,18 @@ def _pairs(run: RunView) -> Iterator[PairView]:
         if shown > MAX_BYTES:
             return
         yield view
+
+
+def _lengths(pairs: Sequence[PairView]) -> tuple[int, int] | None:
+    """Median characters of the chosen and of the rejected sides that are shown."""
+    if not pairs:
+        return None
+    sides = ((pair.chosen for pair in pairs), (pair.rejected for pair in pairs))
+    chosen, rejected = (
+        int(median(sum(len(r.text) for b in blocks for r in b.runs) for blocks in side))
+        for side in sides
+    )
+    return chosen, rejected
 
 
 def _left_out(run: RunView) -> Iterator[tuple[str, Mapping[str, int]]]:

@@ -14,6 +14,7 @@ from misstep.report.tables import (
     COLLATERAL_WORDS,
     GUARD_WORDS,
     Rate,
+    also,
     arms_beside,
     changes,
     code_counts,
@@ -36,7 +37,8 @@ _TOOLS = 30
 METHOD = (
     "Both models answered the same held-out prompts with the same settings, and the validators "
     "that judged the log judged the answers. Prompts come from families of sessions that were not "
-    "trained on, at most a fixed number from each, picked by content hash and not by outcome. "
+    "trained on, at most a fixed number from each, picked by content hash and not by outcome; "
+    "steps that could not be judged in the log are left out. "
     "Rates are over answers that could be judged. Intervals come from drawing families with "
     "replacement; p from flipping the sign of each family's change. Codes that one replayed step "
     "cannot show (a tool's own error, agent loops) are outside the total.",
@@ -103,6 +105,9 @@ def _before_after(run: RunView) -> Iterator[str]:
         f"({number(run.scores.get('families', 0))} in all).",
         "",
     )
+    for sentence in also(run.scores):
+        yield f"- {escape(sentence)}"
+    yield ""
 
 
 def _guards(run: RunView) -> Iterator[str]:

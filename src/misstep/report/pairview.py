@@ -6,6 +6,7 @@ template only escapes and lays out. Long texts are shortened around what matters
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ MAX_PROMPT = 1_500
 """Characters shown of one message of the prompt."""
 PROMPT_TAIL = 4
 """Last messages of the prompt that are shown."""
-_MAX_TOKENS = 4_000
-"""Longer texts are shown without their differences."""
+_MAX_DIFF = 12_000
+"""Characters above which texts are shown without their differences."""
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 Look = Literal["", "diff", "mark", "diff mark", "gap"]
@@ -143,7 +144,8 @@ def _raws(message: Any) -> Iterator[_Raw]:
     if content:
         yield _Raw("text", "", _text(content))
     for index, call in enumerate(_list(message.get("tool_calls"))):
-        body = call.get("function", call) if isinstance(call, dict) else {"arguments": call}
+        inner = call.get("function", call) if isinstance(call, dict) else None
+        body = inner if isinstance(inner, dict) else {"arguments": call}
         yield _Raw("call", str(body.get("name") or ""), _text(body.get("arguments")), index)
 
 
@@ -180,9 +182,9 @@ def _span(mark: Row, raw: _Raw) -> tuple[int, int] | None:
 
 def _differs(text: str, other: str) -> list[tuple[int, int]]:
     """Stretches of `text` that the other text lacks; none where either is too long."""
-    own, peer = _TOKEN.findall(text), _TOKEN.findall(other)
-    if max(len(own), len(peer)) > _MAX_TOKENS:
+    if max(len(text), len(other)) > _MAX_DIFF:
         return []
+    own, peer = _TOKEN.findall(text), _TOKEN.findall(other)
     starts = [0]
     for token in own:
         starts.append(starts[-1] + len(token))
@@ -257,7 +259,7 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, list) and all(isinstance(p, dict) and "text" in p for p in value):
         return "".join(str(p["text"]) for p in value)
-    return orjson.dumps(value, default=str).decode()
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def headline(run: RunView) -> str:
     if run.scores is None:
         return scan_headline(run.summary)
     if run.scores["verdict"] == "nothing-to-train" or not lines or arms is None:
-        return f"Nothing to train: {run.scores['why']}."
+        return f"Nothing to train: {visible(run.scores['why'])}."
     total = lines[0]
     moved = "did not change"
     if total.relative is not None and total.after.value != total.before.value:
@@ -226,11 +226,46 @@ def scan_headline(summary: Row) -> str:
     judged = steps - summary.get("unjudged_steps", 0)
     if not failed:
         return f"None of {number(steps)} steps failed ({number(judged)} could be judged)."
-    worst = code_counts(summary)[0].code
+    worst = visible(code_counts(summary)[0].code)
     return (
         f"{number(failed)} of {number(steps)} steps failed "
         f"({percent(failed / steps)}); most often {worst}."
     )
+
+
+def also(scores: Row | None) -> tuple[str, ...]:
+    """Sentences beside the before/after table: other arms, greedy answers, what was left out."""
+    arms = compared(scores)
+    if scores is None or arms is None:
+        return ()
+    totals = [row for row in scores["paired"] if row["code"] is None]
+    sentences = [
+        f"{arms[1]} against {visible(row['from'])}: {points(row['difference'])} points "
+        f"[{points(row['low'])}, {points(row['high'])}], p {_with_sign(row['p'])}"
+        for row in totals
+        if row["to"] == arms[1] and row["from"] != arms[0] and "difference" in row
+    ]
+    sentences.extend(_greedy(scores, arms, totals))
+    if scores.get("unanswered"):
+        count = number(scores["unanswered"])
+        sentences.append(f"{count} held-out prompts were too long for the model and left out")
+    return tuple(sentences)
+
+
+def _greedy(scores: Row, arms: tuple[str, str], totals: Sequence[Row]) -> Iterator[str]:
+    before, after = (rate_of(scores, arm, None, "failure_rate_greedy") for arm in arms)
+    for row in totals:
+        if (row["from"], row["to"]) == arms and before and after and "greedy_p" in row:
+            yield (
+                f"greedy, one answer a family: {percent(before.value)} → {percent(after.value)}, "
+                f"{row['greedy_fixed']} fixed, {row['greedy_broken']} broken, "
+                f"McNemar p {_with_sign(row['greedy_p'])}"
+            )
+
+
+def _with_sign(p: float) -> str:
+    spelled = spell_p(p)
+    return spelled if spelled.startswith("<") else f"= {spelled}"
 
 
 def rows_of(run: RunView, kind: str) -> Sequence[Row]:
@@ -271,5 +306,5 @@ def spell_p(p: float | None) -> str:
 
 
 def number(count: int) -> str:
-    """A count with thin thousands separators."""
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    """A count with thousands separators."""
+    return f"{count:,}"

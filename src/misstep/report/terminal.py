@@ -19,6 +19,7 @@ from misstep.report.tables import (
     COLLATERAL_WORDS,
     GUARD_WORDS,
     Change,
+    also,
     changes,
     code_counts,
     compared,
@@ -75,6 +76,7 @@ def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
         yield _change_table(run.scores, lines[: codes + 1])
         if len(lines) > codes + 1:
             yield f"… and {len(lines) - codes - 1} rarer codes, see the report"
+        yield from also(run.scores)
         yield from _guard_tables(run)
     if run.scores is not None:
         yield ""
@@ -235,4 +237,5 @@ def _render(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str
     )
     for part in parts:
         console.print(part)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    text = out.getvalue().replace("\N{NO-BREAK SPACE}", " ")
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

@@ -1,1 +1,58 @@
-"""See the modules."""
+"""Training: rows to an adapter, by SFT or by DPO.
+
+In: `Row` values and the name of a model. Out: a LoRA adapter folder and `Trained`. Rows that cannot
+be used are set aside with a reason; nothing is cut to fit. torch and TRL are imported when a
+stage starts, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.errors import ExtraMissing
+from misstep.train.card import fill
+from misstep.train.rows import Row, Trained, TrainSettings
+
+__all__ = ["Row", "TrainSettings", "Trained", "fill", "train_dpo", "train_sft"]
+
+
+def train_sft(
+    rows: Sequence[Row],
+    *,
+    base: str,
+    adapter: Path | None,
+    out: Path,
+    config: SftConfig,
+    lora: LoraConfig,
+    run: TrainSettings,
+) -> Trained:
+    """The supervised stage; see `sft.train_sft`."""
+    try:
+        from misstep.train import sft
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", error.name or "torch") from None
+    return sft.train_sft(
+        rows, base=base, adapter=adapter, out=out, config=config, lora=lora, run=run
+    )
+
+
+def train_dpo(
+    rows: Sequence[Row],
+    *,
+    base: str,
+    adapter: Path | None,
+    out: Path,
+    config: DpoConfig,
+    lora: LoraConfig,
+    run: TrainSettings,
+) -> Trained:
+    """The preference stage; see `dpo.train_dpo`."""
+    try:
+        from misstep.train import dpo
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", error.name or "torch") from None
+    return dpo.train_dpo(
+        rows, base=base, adapter=adapter, out=out, config=config, lora=lora, run=run
+    )

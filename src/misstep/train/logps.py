@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from trl.trainer.utils import FusedCausalLMOutput
 
@@ -38,7 +39,8 @@ class Reading:
 def reading(model: Any, *, shared: bool) -> Reading:
     """What is right for this model, from its config.
 
-    The tree needs full attention in every layer, through PyTorch's SDPA or eager attention.
+    The tree needs full attention in every layer, through PyTorch's SDPA, and rotary positions
+    that do not depend on the length of the input.
     """
     config = model.config.get_text_config().to_dict()
     plain = all(config.get(name) in (None, 1.0) for name in (*_TRANSFORMS, "logits_scaling"))
@@ -47,12 +49,12 @@ def reading(model: Any, *, shared: bool) -> Reading:
     layers = config.get("layer_types") or ["full_attention"]
     windowed = config.get("sliding_window") is not None and config.get("use_sliding_window", True)
     full = set(layers) == {"full_attention"} and not ("layer_types" not in config and windowed)
-    known = model.config._attn_implementation in ("sdpa", "eager")
+    known = model.config._attn_implementation == "sdpa"
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
     return Reading(
         own_head=own_head,
-        shared=shared and own_head and full and known and kind in ("default", "linear", "llama3"),
+        shared=shared and own_head and full and known and kind in ("default", "linear", "llama3", "yarn"),
     )
 
 
@@ -68,15 +70,18 @@ def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> F
     Returns:
         fields of shape [rows, length - 1], zero where the next token's label is -100.
     """
-    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
     mask = labels[:, 1:] != -100
-    with disable_input_dtype_casting(model, active=torch.is_autocast_enabled("cpu")):
+    # under autocast, PEFT's own casts would go up to float32 and straight back down
+    with disable_input_dtype_casting(model, active=torch.is_autocast_enabled(mask.device.type)):
         hidden, at = (_tree_states if shared else _row_states)(base, inputs, mask)
     targets = labels[:, 1:][mask]
     spots, where = _distinct(at, targets)
     weight = base.get_output_embeddings().weight
-    values = ScoredPositions.apply(hidden[at[spots]], weight, targets[spots])
-    scored, entropy, mean, top = (_spread(value[where], mask) for value in values)
+    # index_select, not indexing: its backward adds up in a fixed order
+    asked = hidden.index_select(0, at.index_select(0, spots))
+    values = ScoredPositions.apply(asked, weight, targets.index_select(0, spots))
+    scored, entropy, mean, top = (_spread(value.index_select(0, where), mask) for value in values)
     return FusedCausalLMOutput(
         log_probs=scored, entropy=entropy, mean_logits=mean, is_top1=top, label_mask=mask
     )

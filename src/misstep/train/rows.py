@@ -98,28 +98,30 @@ class Template(Protocol):
 
 
 def tokenise(
-    rows: Sequence[Row], template: Template, *, max_length: int, pairs: bool
+    rows: Sequence[Row], template: Template, *, max_length: int, pairs: bool, limit: int = 0
 ) -> tuple[list[Ids], list[SetAside]]:
     """Token ids of the rows that can be trained on, in their order, and the others with reasons.
 
     Reasons: `template` (the chat template does not render prompt and answer as prompt + answer),
     `too-long` (longer than `max_length` tokens, prompt and answer together), `same-sides` (equal
-    after the template), `no-rejected`, `copy` (the same tokens as an earlier row).
+    after the template), `no-rejected`, `copy` (the same tokens as an earlier row), `over-limit`
+    (with a `limit` above 0: that many rows are kept already).
     """
     kept: list[Ids] = []
     aside: list[SetAside] = []
     seen: set[str] = set()
     for row in rows:
+        if limit > 0 and len(kept) == limit:
+            said = f"not drawn: at most {limit} of {len(rows)} rows are trained on"
+            aside.append(set_aside(row, "over-limit", said))
+            continue
         ids = _ids(row, template, pairs)
-        if not isinstance(ids, Ids):
-            aside.append(set_aside(row, *ids))
-            continue
-        fault = _fault(ids, max_length, seen)
-        if fault is not None:
+        fault = ids if not isinstance(ids, Ids) else _fault(ids, max_length, seen)
+        if isinstance(ids, Ids) and fault is None:
+            seen.add(row_key(ids))
+            kept.append(ids)
+        elif fault is not None:
             aside.append(set_aside(row, *fault))
-            continue
-        seen.add(row_key(ids))
-        kept.append(ids)
     return kept, aside
 
 
@@ -157,25 +159,20 @@ def set_aside(row: Row, reason: str, said: str) -> SetAside:
     return SetAside(origin=origin, reason=reason, said=f"row {row.id}: {said}", room="train")
 
 
-def draw(rows: Sequence[Row], limit: int, *, seed: int) -> tuple[list[Row], list[SetAside]]:
-    """At most `limit` rows, evenly over their families, and the others set aside (`over-limit`).
+def evenly(rows: Sequence[Row], *, seed: int) -> list[Row]:
+    """The rows in an order of which every beginning is spread evenly over the families.
 
-    Every family gives its first row before any gives its second; which rows are first is drawn
-    with `seed`. The rows that stay keep their order. A `limit` below 1 keeps all.
+    Every family gives its first row before any gives its second; which row of a family is its
+    first, and which family comes first, is drawn with `seed`.
     """
-    if limit < 1 or len(rows) <= limit:
-        return list(rows), []
-    dice = random.Random(f"draw/{seed}")
+    dice = random.Random(f"evenly/{seed}")
     turns: dict[str, int] = defaultdict(int)
-    ranked: list[tuple[int, float, int]] = []
-    for at in dice.sample(range(len(rows)), len(rows)):
-        family = rows[at].family or rows[at].id
-        ranked.append((turns[family], dice.random(), at))
+    ranked: list[tuple[int, int, Row]] = []
+    for place, row in enumerate(dice.sample(list(rows), len(rows))):
+        family = row.family or row.id
+        ranked.append((turns[family], place, row))
         turns[family] += 1
-    taken = {at for _, _, at in sorted(ranked)[:limit]}
-    said = f"not drawn: {len(rows)} rows, at most {limit} are trained on"
-    aside = [set_aside(row, "over-limit", said) for at, row in enumerate(rows) if at not in taken]
-    return [row for at, row in enumerate(rows) if at in taken], aside
+    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def plan(

@@ -43,6 +43,8 @@ VALIDATORS: tuple[Validator, ...] = (
 )
 """Every validator. A new one is one file, one line here, its cases and its row in docs/codes.md."""
 
+_OFFLINE = tuple(validator for validator in VALIDATORS if validator.offline)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -110,7 +112,7 @@ def judge(
 
 
 def _look(step: Step, *, offline: bool) -> tuple[tuple[Finding, ...], Verdict]:
-    used = [v for v in VALIDATORS if v.offline or not offline]
+    used = _OFFLINE if offline else VALIDATORS
     found = [f for v in used for f in v.check(step) if CODES[f.code].offline or not offline]
     settled = settle(step, found)
     return settled, decide(step, settled, [v.name for v in used if v.judges(step)])

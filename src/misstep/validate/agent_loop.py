@@ -161,7 +161,7 @@ def _repeats(turn: _Turn, same: Sequence[int]) -> Iterator[tuple[int, _Hit]]:
     steps = [turn.exchanges[at].step for at in same]
     once = [at for i, at in enumerate(same) if not i or steps[i] != steps[i - 1]]
     result = turn.exchanges[same[0]].result
-    fault = None if result is None else read_fault(result)
+    fault = None if result is None else read_fault(result, turn.keys[same[0]][0])
     if len(once) < SUSPECT or (fault is not None and fault.cause in _NOT_A_LOOP):
         return
     name, arguments = turn.keys[same[0]]
@@ -197,7 +197,7 @@ def _same_errors(exchanges: Sequence[Exchange]) -> Iterator[tuple[int, _Hit]]:
     last: tuple[str, str] | None = None
     for at, exchange in enumerate(exchanges):
         result = exchange.result
-        fault = None if result is None else read_fault(result)
+        fault = None if result is None else read_fault(result, exchange.call.name)
         if result is None or fault is None or fault.cause in _NOT_A_LOOP:
             streak, last = [], None
             continue

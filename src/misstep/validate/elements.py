@@ -114,12 +114,30 @@ def _plain(items: list[Any]) -> tuple[int, int, bool] | None:
 
 
 def _masked(items: list[Any]) -> tuple[int, int, bool] | None:
+    """The first stretch of `MASKED` objects or more that are equal once numbers are masked.
+
+    Such a stretch holds two neighbours at a multiple of `MASKED - 1`: only those are compared.
+    """
     if len(items) < MASKED or not isinstance(items[0], dict):
         return None
-    start, count = _longest([_NUMBER.sub("#", _key(item)) for item in items])
-    if count < MASKED or not _tells(items[start]):
-        return None
-    return start, count, True
+    for at in range(0, len(items) - 1, MASKED - 1):
+        if not _alike(items, at, at + 1):
+            continue
+        start, end = at, at + 1
+        while start > 0 and _alike(items, start - 1, at):
+            start -= 1
+        while end + 1 < len(items) and _alike(items, end + 1, at):
+            end += 1
+        if end - start + 1 >= MASKED and _tells(items[start]):
+            return start, end - start + 1, True
+    return None
+
+
+def _alike(items: list[Any], one: int, other: int) -> bool:
+    left, right = items[one], items[other]
+    if not isinstance(left, dict) or not isinstance(right, dict) or left.keys() != right.keys():
+        return False
+    return _NUMBER.sub("#", _key(left)) == _NUMBER.sub("#", _key(right))
 
 
 def _longest(items: list[Any]) -> tuple[int, int]:

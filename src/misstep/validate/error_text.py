@@ -78,10 +78,12 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
             r"EAI_AGAIN|service (?:is )?(?:temporarily )?unavailable|bad gateway|overloaded|"
             r"internal server error|network (?:is unreachable|error)|name resolution|"
             r"temporarily unavailable|quota exceeded|socket hang up|remote end closed|"
+            r"exceeded \d+ redirects|"
             r"no space left on device|sandbox (?:is )?(?:unavailable|not running)",
             re.I,
         ),
     ),
+    ("tool", re.compile(r"command not found|(?:tool )?execution failed", re.I)),
     (
         "model",
         re.compile(
@@ -115,30 +117,31 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ),
 )
 _EXIT = re.compile(r"\s*(?:error:\s*)?(?:exit code|command failed with exit code) \d+", re.I)
+_SHELL = re.compile(r"(?:^|[._-])(?:bash|shell|sh|terminal|exec\w*|run_?command|console)$", re.I)
+_MISUSE = re.compile(r"tool_use_error|inputvalidation|validation error", re.I)
 
 
-def read_fault(result: ToolResult) -> ToolFault | None:
-    """The error that a result is, or None.
+def read_fault(result: ToolResult, tool: str = "") -> ToolFault | None:
+    """The error that the result of `tool` is, or None.
 
-    A non-zero exit status is the tool's own report (a failing test is no bad call), whatever the
-    output behind it says.
+    A non-zero exit status and a shell's output are the command's own report (a failing test is no
+    bad call), whatever they say.
     """
     if result.is_error is False:
         return None
     if result.is_error is None and not _looks_wrong(result.text):
         return None
     head = result.text[:HEAD]
-    return ToolFault(cause=_cause(f"{result.hint or ''}\n{head}"), said=head)
+    reports = _EXIT.match(head) is not None or _SHELL.search(tool) is not None
+    cause = _cause(f"{result.hint or ''}\n{head}", reports and not _MISUSE.search(head))
+    return ToolFault(cause=cause, said=head)
 
 
-def _cause(text: str) -> Cause:
-    exited = _EXIT.match(text) is not None
+def _cause(text: str, reports: bool) -> Cause:
     for cause, pattern in _CAUSES:
-        if exited and cause == "model":
-            continue
-        if pattern.search(text):
+        if pattern.search(text) and not (reports and cause == "model"):
             return cause
-    return "unknown"
+    return "tool" if reports else "unknown"
 
 
 def _looks_wrong(text: str) -> bool:

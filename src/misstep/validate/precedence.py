@@ -1,8 +1,8 @@
 """Which finding explains which: one cause is counted once, its consequences are kept as info.
 
 In: all findings of one step. Out: the same findings; those that another one explains have level
-`info` and the tag `explained`. Only a defect of the model explains anything, so that a step never
-loses its last defect here.
+`info` and the tag `explained`. Only a defect of the model explains a defect of the model, so that
+a step never loses its last one here, unless the answer itself was cut on its way.
 
     REP_* at the end of a channel   explains  TRUNCATED, EMPTY_OUTPUT, NO_CALL and the JSON that
                                               stops in that channel

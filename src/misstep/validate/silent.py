@@ -15,10 +15,7 @@ from misstep.validate.text_loop import CUT
 from misstep.validate.validator import Step, Validator
 
 _TOKEN = re.compile(
-    r"<[|｜][A-Za-z_▁/]{2,40}[|｜]>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>"
-)
-_REJECTED = re.compile(
-    r"tool_use_failed|failed_generation|malformed_function_call|malformed function call", re.I
+    r"<[|｜][A-Za-z_▁/]{2,40}[|｜]>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>\s*\Z"
 )
 
 
@@ -66,9 +63,8 @@ def _empty(step: Step) -> Iterator[Finding]:
 def _as_text(step: Step) -> Iterator[Finding]:
     if step.calls:
         return
-    rejected = f"{step.finish} {step.message.error or ''}"
-    if _REJECTED.search(rejected):
-        said = f"the provider could not read the call: {rejected.strip()}"
+    if step.rejected:
+        said = f"the provider could not read the call: {step.finish} {step.message.error or ''}"
         yield step.find("TOOL_AS_TEXT", "content", tags=("provider_rejected",), evidence=said)
         return
     if not step.tools:

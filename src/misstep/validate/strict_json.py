@@ -21,7 +21,7 @@ SPACE = " \t\r\n"
 
 _AT = re.compile(r" at line (\d+) column (\d+)$")
 _FENCE = re.compile(r"```[^\n`{\[]*(?:\n|(?=[{\[]))(?P<body>.*?)(?P<close>\n?[ \t]*```|\Z)", re.S)
-_LARGE = re.compile(r"\d{16}|\d[eE]\+?\d{3}")
+_LARGE = re.compile(r"[0-9](?:[0-9]{15}|[eE]\+?[0-9]{3})")
 _NONFINITE = re.compile(r"[-+]?(?:NaN|nan|Infinity|inf)\b")
 _PYTHON = re.compile(r"(?:True|False|None)\b")
 _QUOTE = re.compile(r"['’‘“”`]|[A-Za-z_$][\w$-]*\s*:")

@@ -30,6 +30,8 @@ MASKED_LENGTH = 500
 MASKED_COUNT = 8.0
 MIN_LETTERS = 8
 NEAR_LENGTH = 1000
+NEAR_WINDOW = 200_000
+"""Characters at the end of a text in which near repetition is counted, to bound the memory."""
 GATE_RATIO = 2.8
 """Text that zlib (level 1) shrinks less than this holds no drifting or near repetition."""
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
@@ -199,7 +201,7 @@ def _near(text: str, masked: str) -> _Seen | None:
     ratio = _ratio(text, 6)
     if ratio <= 4:
         return None
-    words = masked.split()
+    words = masked[-NEAR_WINDOW:].split()
     grams = list(zip(words, words[1:], words[2:], words[3:], strict=False))
     if not grams:
         return None
@@ -211,8 +213,8 @@ def _near(text: str, masked: str) -> _Seen | None:
 
 
 def _judges(step: Step) -> bool:
-    texts = (step.text, step.reasoning, *(call.arguments for call in step.calls))
-    return any(len(text) >= MIN_LENGTH for text in texts)
+    """True for prose that is long enough to loop; a call is judged by its schema or its result."""
+    return not step.calls and len(step.text) >= MIN_LENGTH
 
 
 VALIDATOR = Validator(

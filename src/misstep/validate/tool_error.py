@@ -20,7 +20,7 @@ LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
 def _check(step: Step) -> Iterator[Finding]:
     yield from _request(step)
     for exchange in step.exchanges:
-        fault = None if exchange.result is None else read_fault(exchange.result)
+        fault = None if exchange.result is None else read_fault(exchange.result, exchange.call.name)
         if fault is None:
             continue
         yield step.find(
@@ -35,6 +35,8 @@ def _check(step: Step) -> Iterator[Finding]:
 
 def _request(step: Step) -> Iterator[Finding]:
     message = step.message
+    if step.rejected:
+        return
     if message.error is not None and not message.parts:
         said = f"the request ended in an error: {message.error}"
     elif message.end == "cut":

@@ -7,6 +7,7 @@ but the step and what stands before it (the agent-level ones also at results tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ MAX_EVIDENCE = 300
 """Characters of evidence that a finding keeps."""
 REFUSED = frozenset({"content_filter", "refusal", "safety", "recitation", "prohibited_content"})
 """Finish reasons (lower case) by which the provider withholds an answer."""
+_REJECTED = re.compile(r"tool_use_failed|failed_generation|malformed_?.?function_?.?call", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,11 @@ class Step:
     def withheld(self) -> bool:
         """True where there is no answer to judge: an error body, or a provider's refusal."""
         return self.message.error is not None or self.finish in REFUSED
+
+    @property
+    def rejected(self) -> bool:
+        """True where the provider could not read the call that the model wrote."""
+        return _REJECTED.search(f"{self.finish} {self.message.error or ''}") is not None
 
     @cached_property
     def schema(self) -> str | None:

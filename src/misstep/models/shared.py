@@ -1,0 +1,257 @@
+"""Decoding with shared prompts: what several answers have in common is computed and kept once.
+
+Imported lazily: needs torch and transformers. The model's own layers run unchanged; only its
+attention is replaced, through transformers' attention interface, for the time of one call.
+
+- The stretch that all prompts of a batch begin with (system turn, tools) is encoded once, the rest
+  of each prompt once for its k answers. Prompts are padded on the right, so no padding is ever
+  seen by a token that counts.
+- Keys and values lie in one preallocated buffer per layer, (prompts, kv heads, columns, width):
+  the prompt's columns, then k columns per step, one for each answer. A step is one attention call
+  per prompt and kv head for all its answers and all query heads of the group at once; a mask keeps
+  the answers apart. Nothing is repeated or concatenated.
+- Only unfinished answers run through the layers; the buffer drops prompts whose answers all ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from os.path import commonprefix
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
+"""Decoders whose layers attend fully, and whose logits are the output embedding's product."""
+_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""Rotary embeddings that do not depend on the length seen so far."""
+_NAME = "misstep_shared"
+_WORTH_SHARING = 16
+"""Tokens; encoding a shorter common stretch by itself costs more than it saves."""
+_KEEP = 0.75
+"""Drop finished prompts from the buffer once fewer than this share is left."""
+
+
+def supports(model: Any) -> bool:
+    """Whether this model's attention can be replaced without changing what it computes."""
+    config = model.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = getattr(config, "layer_types", None) or ()
+    sliding = getattr(config, "sliding_window", None) is not None
+    return (
+        config.model_type in MODEL_TYPES
+        and rope.get("rope_type", "default") in _ROPE_TYPES
+        and (all(kind == "full_attention" for kind in kinds) if kinds else not sliding)
+    )
+
+
+def prompt_bytes(model: Any, columns: int) -> int:
+    """Bytes that the buffers of one prompt take, for so many columns."""
+    config = model.config
+    heads = config.num_key_value_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    per_column = 2 * config.num_hidden_layers * heads * width
+    return int(columns * per_column * model.dtype.itemsize)
+
+
+@contextmanager
+def replaced_attention(model: Any) -> Iterator[None]:
+    """The model attends through `Shared` inside, and as before outside."""
+    AttentionInterface.register(_NAME, _attend)
+    before = model.config._attn_implementation
+    model.config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+def _attend(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **kwargs: Any
+) -> tuple[Any, None]:
+    shared: Shared = kwargs["shared"]
+    return shared.attend(module.layer_idx, query, key, value, kwargs["scaling"]), None
+
+
+class Shared:
+    """The state of one batch: `start`, then `step` until all answers ended.
+
+    Rows are answers, prompt by prompt: row r is answer r % k of prompt r // k.
+    """
+
+    def __init__(self, model: Any, *, answers: int, max_new_tokens: int) -> None:
+        self._model = model
+        self._answers = answers
+        self._room = answers * max_new_tokens
+        self._head: list[tuple[Any, Any]] = []
+        self._buffers: list[tuple[Any, Any]] = []
+        self._mask: Any = None
+        self._used = 0
+        self._phase = self._attend_head
+        self._lengths: Any = None
+        self._slot_of: Any = None
+        self._places: Any = None
+        self._steps = count()
+
+    # --- the model's side ----------------------------------------------------------------------
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Part of what transformers expects of a cache; positions are always given."""
+        return 0
+
+    def update(self, key: Any, value: Any, layer_idx: int, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """Part of what transformers expects of a cache; `attend` stores."""
+        return key, value
+
+    def attend(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
+        """Attention of one layer, (rows, heads, new, width) to (rows, new, heads, width)."""
+        return self._phase(layer, query, key, value, scaling)
+
+    def _attend_head(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
+        self._head.append((key, value))
+        return _grouped(query, key, value, self._mask, scaling)
+
+    def _attend_rest(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
+        prompts, heads, new, width = key.shape
+        size = (prompts, heads, self._used + self._room, width)
+        keys, values = key.new_zeros(size), value.new_zeros(size)
+        head = self._used - new
+        if self._head:
+            keys[:, :, :head], values[:, :, :head] = self._head[layer]
+        keys[:, :, head : self._used] = key
+        values[:, :, head : self._used] = value
+        self._buffers.append((keys, values))
+        seen = slice(0, self._used)
+        return _grouped(query, keys[:, :, seen], values[:, :, seen], self._mask, scaling)
+
+    def _attend_step(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
+        keys, values = self._buffers[layer]
+        prompts, heads, _, width = keys.shape
+        k, first = self._answers, self._used - self._answers
+        new = slice(first, self._used)
+        slots = prompts * k
+        groups = query.shape[1] // heads
+        all_live = self._places is None
+        if not all_live:
+            query, key, value = (_spread(t, self._places, slots) for t in (query, key, value))
+        keys[:, :, new] = key.view(prompts, k, heads, width).transpose(1, 2)
+        values[:, :, new] = value.view(prompts, k, heads, width).transpose(1, 2)
+        query = query.view(prompts, k, heads, groups, width).transpose(1, 2)
+        out = scaled_dot_product_attention(
+            query.reshape(prompts, heads, k * groups, width),
+            keys[:, :, : self._used],
+            values[:, :, : self._used],
+            attn_mask=self._mask[..., : self._used],
+            scale=scaling,
+        )
+        out = out.view(prompts, heads, k, groups, width).transpose(1, 2)
+        out = out.reshape(slots, 1, heads * groups, width)
+        return out if all_live else out[self._places]
+
+    # --- the caller's side ---------------------------------------------------------------------
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> Any:
+        """Encode the prompts; logits of each one's next token, (prompts, vocabulary)."""
+        head = _common(prompts)
+        if head:
+            self._run_prompt([prompts[0][:head]], 0, self._attend_head)
+        rest = [prompt[head:] for prompt in prompts]
+        hidden = self._run_prompt(rest, head, self._attend_rest)
+        self._head = []
+        lengths = torch.tensor([len(r) for r in rest], device=hidden.device)
+        self._lengths = lengths + head
+        self._slot_of = torch.arange(len(rest), device=hidden.device)
+        self._mask = self._answer_mask(lengths, head)
+        self._phase = self._attend_step
+        last = hidden[torch.arange(len(rest), device=hidden.device), lengths - 1]
+        return self._model.get_output_embeddings()(last)
+
+    def step(self, tokens: Any, rows: Any) -> Any:
+        """Logits behind `tokens` of the answers `rows` (ascending), (len(rows), vocabulary)."""
+        places = self._places_of(rows)
+        slots = self._mask.shape[0] * self._answers
+        self._places = None if len(rows) == slots else places
+        self._used += self._answers
+        positions = self._lengths[rows // self._answers] + next(self._steps)
+        hidden = self._run(tokens[:, None], positions[:, None])
+        return self._model.get_output_embeddings()(hidden[:, -1])
+
+    def _run_prompt(self, rows: Sequence[Sequence[int]], seen: int, phase: Any) -> Any:
+        """Hidden states of rows padded on the right, behind `seen` columns."""
+        device = self._model.device
+        length = max(map(len, rows))
+        ids = torch.zeros(len(rows), length, dtype=torch.long)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+        groups = self._model.config.num_attention_heads // self._model.config.num_key_value_heads
+        causal = torch.ones(length, seen + length, dtype=torch.bool, device=device).tril(seen)
+        self._mask = causal.repeat(groups, 1)
+        self._used = seen + length
+        self._phase = phase
+        positions = torch.arange(seen, seen + length, device=device).expand(len(rows), -1)
+        return self._run(ids.to(device), positions)
+
+    def _run(self, ids: Any, positions: Any) -> Any:
+        out = self._model.base_model(
+            input_ids=ids,
+            position_ids=positions,
+            past_key_values=self,
+            use_cache=True,
+            shared=self,
+        )
+        return out.last_hidden_state
+
+    def _answer_mask(self, lengths: Any, head: int) -> Any:
+        """(prompts, 1, k × group, columns) to add: 0 where an answer may look, else -inf."""
+        config, k = self._model.config, self._answers
+        groups = config.num_attention_heads // config.num_key_value_heads
+        columns = torch.arange(self._used + self._room, device=lengths.device)
+        in_prompt = columns[None] < (lengths[:, None] + head)
+        own = (columns - self._used) % k == torch.arange(k, device=lengths.device)[:, None]
+        own &= columns >= self._used
+        seen = in_prompt[:, None, :] | own[None]
+        mask = torch.zeros(seen.shape, dtype=self._model.dtype, device=lengths.device)
+        mask.masked_fill_(~seen, float("-inf"))
+        return mask.repeat_interleave(groups, dim=1)[:, None]
+
+    def _places_of(self, rows: Any) -> Any:
+        """Where the rows lie in the buffers; prompts without a live row are dropped if many."""
+        prompts = rows // self._answers
+        live = torch.unique_consecutive(prompts)
+        if len(live) < _KEEP * self._mask.shape[0]:
+            kept = self._slot_of[live]
+            self._mask = self._mask[kept]
+            for layer, (keys, values) in enumerate(self._buffers):
+                self._buffers[layer] = (keys[kept], values[kept])
+            self._slot_of = torch.full_like(self._slot_of, -1)
+            self._slot_of[live] = torch.arange(len(live), device=live.device)
+        return self._slot_of[prompts] * self._answers + rows % self._answers
+
+
+def _grouped(query: Any, key: Any, value: Any, mask: Any, scaling: float) -> Any:
+    """Attention with the query heads of a group stacked as rows of their kv head."""
+    rows, all_heads, new, width = query.shape
+    heads = key.shape[1]
+    stacked = query.reshape(rows, heads, all_heads // heads * new, width)
+    out = scaled_dot_product_attention(stacked, key, value, attn_mask=mask, scale=scaling)
+    return out.view(rows, all_heads, new, width).transpose(1, 2)
+
+
+def _spread(tensor: Any, places: Any, slots: int) -> Any:
+    """Rows of live answers put at their places among all slots, zeros elsewhere."""
+    out = tensor.new_zeros((slots, *tensor.shape[1:]))
+    out[places] = tensor
+    return out
+
+
+def _common(prompts: Sequence[Sequence[int]]) -> int:
+    """Length of the stretch that all begin with; each keeps a token of its own behind it."""
+    if len(prompts) < 2:
+        return 0
+    shortest = min(map(len, prompts))
+    shared = min(len(commonprefix([list(p) for p in prompts])), shortest - 1)
+    return shared if shared >= _WORTH_SHARING else 0

@@ -1,0 +1,82 @@
+"""The model card beside an adapter, with a place for the before/after table.
+
+In: the note that `stage.publish` writes, and counts. Out: Markdown. `fill` puts the table in once
+it has been measured. Pure text; nothing of the training rows is quoted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from misstep.train.rows import Row
+from misstep.types import SetAside
+
+START, END = "<!-- before-after -->", "<!-- /before-after -->"
+_NOT_YET = "Not measured yet."
+
+
+def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]) -> str:
+    """The card of an adapter; `note` has `base stage seed steps rows versions config stopped`."""
+    stage = str(note["stage"])
+    lines = [
+        *_front(note),
+        f"# {stage.upper()} adapter for {note['base']}",
+        "",
+        f"A LoRA adapter, trained by misstep with {_METHOD[stage]} on {note['rows']} rows from "
+        f"logs of an agent, in {note['steps']} steps with seed {note['seed']}.",
+        "",
+        "## Before and after",
+        "",
+        START,
+        _NOT_YET,
+        END,
+        "",
+        "## Trained on",
+        "",
+        *_counts("failure code of the rejected side", (code for row in rows for code in row.codes)),
+        *_counts("set aside because", (entry.reason for entry in aside)),
+        "## Settings",
+        "",
+        *(f"- `{key}`: {value}" for key, value in sorted(note["config"].items())),
+        "",
+        "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(note["versions"].items())) + ".",
+    ]
+    if note["stopped"]:
+        lines += ["", f"Training ended early: {note['stopped']}."]
+    return "\n".join(lines) + "\n"
+
+
+_METHOD = {"sft": "supervised fine-tuning (TRL)", "dpo": "direct preference optimisation (TRL)"}
+
+
+def _front(note: Mapping[str, Any]) -> list[str]:
+    tags = ["misstep", "trl", "lora", str(note["stage"])]
+    return [
+        "---",
+        f"base_model: {note['base']}",
+        "library_name: peft",
+        f"tags: [{', '.join(tags)}]",
+        "---",
+        "",
+    ]
+
+
+def _counts(title: str, names: Iterable[str]) -> list[str]:
+    counted = Counter(names)
+    if not counted:
+        return []
+    rows = [f"| {name} | {count} |" for name, count in sorted(counted.items())]
+    return [f"| {title} | rows |", "|---|---:|", *rows, ""]
+
+
+def fill(adapter: Path, table: str) -> None:
+    """Put the measured before/after table (Markdown) into the adapter's card; again replaces it."""
+    path = adapter / "README.md"
+    text = path.read_text(encoding="utf-8")
+    head, start, rest = text.partition(START)
+    _, end, tail = rest.partition(END)
+    if start and end:
+        path.write_text(f"{head}{START}\n{table.strip()}\n{END}{tail}", encoding="utf-8")

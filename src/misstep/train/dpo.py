@@ -1,0 +1,120 @@
+"""The preference stage: DPO with LoRA, from pairs to one adapter on the base.
+
+In: rows with a rejected side, and the SFT adapter to continue, if there is one. Out: an adapter
+folder and what happened. The reference is the adapter as given (or the bare base); its
+log-probabilities are measured once, before the first step, and kept with the checkpoints.
+Importing this module imports torch and TRL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import DPOConfig as TrlConfig
+
+from misstep.config import DpoConfig, LoraConfig
+from misstep.models import load
+from misstep.train import stage
+from misstep.train.logps import reading
+from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
+from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route
+from misstep.train.watch import Guard, watched
+
+
+def train_dpo(
+    rows: Sequence[Row],
+    *,
+    base: str,
+    adapter: Path | None,
+    out: Path,
+    config: DpoConfig,
+    lora: LoraConfig,
+    run: TrainSettings,
+) -> Trained:
+    """Train on the pairs among `rows` and leave the adapter in `out`.
+
+    Raises:
+        ModelError: the model cannot be loaded, or `adapter` belongs to another one.
+        StageError: the disk is full; what was done is kept in `OUT.work`.
+    """
+    with stage.quiet(), stage.room_on_disk(out):
+        job = stage.Job(
+            name="dpo",
+            loaded=load(base, dtype=run.dtype),
+            adapter=adapter,
+            out=out,
+            config=config,
+            lora=lora,
+            run=run,
+        )
+        ids, aside = tokenise(
+            evenly(rows, seed=run.seed),
+            job.loaded.template,
+            max_length=config.max_length,
+            pairs=True,
+            limit=config.max_pairs,
+        )
+        if not ids or job.steps(len(ids))[0] == 0:
+            return stage.untrained(job, rows=rows, aside=aside)
+        stage.open_work(job, ids)
+        guard = Guard(config.max_chosen_drop)
+        trainer = pair_trainer(job, config, ids)
+        watched(trainer, run.progress, guard)
+        trainer.refer(_references(trainer, ids, job))
+        trainer.train(resume_from_checkpoint=stage.last_checkpoint(job.work))
+        story = stage.tell(trainer, ids, guard.stopped)
+        return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
+
+
+def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairTrainer:
+    """TRL's trainer over the rows, ready to measure its references and to train."""
+    steps, micro = job.steps(len(ids))
+    model = stage.attach(job)
+    size = config.per_device_train_batch_size
+    route = Route(
+        batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
+        batch=size,
+        reading=reading(model, shared=config.share_prompts),
+    )
+    tokens = max(sum(2 * ids[at].length for at in batch) for batch in route.batches)
+    common = stage.arguments(job, model, steps=steps, tokens=tokens)
+    return PairTrainer(
+        route=route,
+        differing_only=config.preference_tokens == "differing",
+        model=model,
+        args=TrlConfig(
+            **common,
+            beta=config.beta,
+            loss_type=list(config.loss_type),
+            loss_weights=list(config.loss_weights),
+        ),
+        data_collator=PairCollator(pad_token_id=stage.pad_id(job.loaded.tokenizer)),
+        train_dataset=Dataset.from_dict(
+            {
+                "prompt_ids": [row.prompt for row in ids],
+                "chosen_ids": [row.chosen for row in ids],
+                "rejected_ids": [row.rejected for row in ids],
+            }
+        ),
+        processing_class=job.loaded.tokenizer,
+    )
+
+
+def _references(trainer: Any, ids: Sequence[Ids], job: stage.Job) -> dict[int, Reference]:
+    """Reference log-probabilities of all rows, kept beside the checkpoints for a resume."""
+    path = job.work / "reference.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {at: Reference(*values) for at, values in enumerate(kept)}
+    size = job.config.per_device_train_batch_size
+    once = batches(ids, batch=size, count=-(-len(ids) // size), seed=job.run.seed)
+    found: dict[int, Reference] = trainer.references(once)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([astuple(found[at]) for at in range(len(ids))]), encoding="utf-8")
+    fresh.replace(path)
+    return found

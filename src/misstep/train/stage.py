@@ -1,0 +1,314 @@
+"""What both stages of training share: the adapter, the working folder, the saved result.
+
+A stage works in `OUT.work` (checkpoints and a key of its inputs) and publishes `OUT` by one rename
+when it is done; a killed stage finds its last whole checkpoint there and goes on. A working folder
+made from other inputs is removed. A full disk is a `StageError` that names the path.
+Importing this module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.errors import StageError
+from misstep.models import ADAPTER_NOTE, Loaded
+from misstep.models.load import check_adapter
+from misstep.train.card import card
+from misstep.train.memory import needs_checkpointing
+from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
+from misstep.types import SetAside
+
+_WEIGHTS = "adapter_model.safetensors"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_SIGNS = ("No space left", "os error 28", "PytorchStreamWriter failed writing")
+_PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One stage with everything that it is made from, the rows apart."""
+
+    name: Literal["sft", "dpo"]
+    loaded: Loaded
+    adapter: Path | None
+    """The adapter to continue."""
+    out: Path
+    config: SftConfig | DpoConfig
+    lora: LoraConfig
+    run: TrainSettings
+
+    @property
+    def work(self) -> Path:
+        """The folder of checkpoints."""
+        return self.out.with_name(self.out.name + ".work")
+
+    def steps(self, count: int) -> tuple[int, int]:
+        """(optimizer steps, micro-batches) over `count` rows."""
+        return plan(
+            count,
+            batch=self.config.per_device_train_batch_size,
+            accumulate=self.config.gradient_accumulation_steps,
+            epochs=self.config.num_train_epochs,
+            max_steps=self.config.max_steps,
+        )
+
+
+def attach(job: Job) -> Any:
+    """The model with one trainable adapter: a copy of the job's, or a new one drawn by its seed.
+
+    The adapter's weights are float32 whatever the base is: in bfloat16 an update below 0.4 % of
+    a weight would round to nothing.
+
+    Raises:
+        ModelError: the adapter belongs to another base.
+    """
+    import peft
+    from transformers import set_seed
+
+    set_seed(job.run.seed)
+    model = job.loaded.model
+    if job.adapter is not None:
+        check_adapter(job.adapter, job.loaded.ref, job.loaded.base_hash)
+        return peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
+    wanted = peft.LoraConfig(
+        r=job.lora.lora_r,
+        lora_alpha=job.lora.lora_alpha,
+        lora_dropout=job.lora.lora_dropout,
+        target_modules=job.lora.lora_target_modules,
+        task_type="CAUSAL_LM",
+    )
+    return peft.get_peft_model(model, wanted)
+
+
+def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any]:
+    """Keyword arguments that TRL's SFTConfig and DPOConfig have in common.
+
+    `tokens` is the number of tokens of the largest micro-batch, for the choice of checkpointing.
+    """
+    import torch
+
+    config = job.config
+    device = next(model.parameters()).device.type
+    return {
+        "output_dir": str(job.work),
+        "max_steps": steps,
+        "per_device_train_batch_size": config.per_device_train_batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "gradient_checkpointing": needs_checkpointing(model, tokens),
+        "learning_rate": config.learning_rate,
+        "warmup_steps": min(config.warmup_ratio, 0.999),
+        "save_steps": config.save_steps,
+        "save_total_limit": 2,
+        "seed": job.run.seed,
+        "bf16": model.get_base_model().dtype == torch.bfloat16,
+        "use_cpu": device == "cpu",
+        "dataloader_pin_memory": device == "cuda",
+        "max_length": None,
+        "remove_unused_columns": False,
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+# --- the working folder ------------------------------------------------------------------------
+
+
+def open_work(job: Job, ids: Sequence[Ids]) -> None:
+    """Make the working folder; what an interrupted run with the same inputs left stays in it."""
+    key = inputs_key(job, ids)
+    note = job.work / "key"
+    if not (job.run.resume and note.is_file() and note.read_text(encoding="utf-8") == key):
+        shutil.rmtree(job.work, ignore_errors=True)
+        job.work.mkdir(parents=True)
+        note.write_text(key, encoding="utf-8")
+
+
+def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
+    """SHA-256 over everything that the resulting weights depend on."""
+    return digest(
+        [
+            job.name,
+            job.loaded.base_hash,
+            str(job.loaded.model.dtype),
+            _start_sha(job),
+            job.config,
+            job.lora,
+            job.run.seed,
+            sorted(versions().items()),
+            *map(row_key, ids),
+        ]
+    )
+
+
+def last_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written whole; those cut short by a kill are removed.
+
+    `trainer_state.json` is the last file that a checkpoint gets.
+    """
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            return str(folder)
+    return None
+
+
+@contextlib.contextmanager
+def room_on_disk(path: Path) -> Iterator[None]:
+    """Turn "no space left" in any of its forms into a `StageError` that names the path."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if full or any(sign in str(error) for sign in _FULL_SIGNS):
+            raise StageError(
+                f"{path}: no space left on the disk; free some and run the same command again, "
+                "it goes on from the last checkpoint"
+            ) from error
+        raise
+
+
+# --- the result --------------------------------------------------------------------------------
+
+
+def finish(
+    job: Job, model: Any, *, rows: Sequence[Row], aside: Sequence[SetAside], story: Story
+) -> Trained:
+    """Publish the adapter with its note and card, and say what happened."""
+    note = {
+        "stage": job.name,
+        "control": job.run.control,
+        "base": job.loaded.ref.name,
+        "base_hash": job.loaded.base_hash,
+        "continued": _start_sha(job),
+        "seed": job.run.seed,
+        "steps": story.steps,
+        "rows": len(story.ids),
+        "rows_sha256": digest(map(row_key, story.ids)),
+        "config": asdict(job.config),
+        "versions": versions(),
+        "stopped": story.stopped,
+    }
+    used = {ids.id for ids in story.ids}
+    text = card(note, [row for row in rows if row.id in used], aside)
+    sha = publish(model, job.out, note, text)
+    shutil.rmtree(job.work, ignore_errors=True)
+    notes = ({"note": story.stopped},) if story.stopped else ()
+    return Trained(
+        adapter=job.out,
+        steps=story.steps,
+        rows=len(story.ids),
+        set_aside=tuple(aside),
+        log=(*story.log, *notes),
+        sha256=sha,
+        stopped=story.stopped,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """How a training went."""
+
+    ids: Sequence[Ids] = ()
+    steps: int = 0
+    log: Sequence[dict[str, Any]] = ()
+    stopped: str = ""
+
+
+def tell(trainer: Any, ids: Sequence[Ids], stopped: str = "") -> Story:
+    """The story of a trainer that is done."""
+    log = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return Story(ids=ids, steps=trainer.state.global_step, log=log, stopped=stopped)
+
+
+def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Trained:
+    """What a stage without anything to train on leaves: the adapter as it was.
+
+    Without one to continue it is a new adapter, which answers exactly as the base does.
+    """
+    why = "nothing was trained: no row was left to train on" if aside else "no rows were given"
+    return finish(job, attach(job), rows=rows, aside=aside, story=Story(stopped=why))
+
+
+def publish(model: Any, out: Path, note: dict[str, Any], text: str) -> str:
+    """Write the adapter folder in one rename and give the SHA-256 of its weights file."""
+    fresh = out.with_name(out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    model.peft_config["default"].base_model_name_or_path = note["base"]
+    model.save_pretrained(str(fresh), selected_adapters=["default"], save_embedding_layers=False)
+    _sort_targets(fresh / "adapter_config.json")
+    sha = file_sha(fresh / _WEIGHTS)
+    facts = json.dumps({**note, "sha256": sha}, indent=2, sort_keys=True)
+    (fresh / ADAPTER_NOTE).write_text(facts + "\n", encoding="utf-8")
+    (fresh / "README.md").write_text(text, encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(fresh, out)
+    return sha
+
+
+def _sort_targets(path: Path) -> None:
+    """PEFT writes a set; sorted, the same training gives the same file."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def file_sha(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _start_sha(job: Job) -> str:
+    return "" if job.adapter is None else file_sha(job.adapter / _WEIGHTS)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a training run depends on."""
+    return {name: version(name) for name in _PACKAGES}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what transformers, TRL, PEFT and datasets say to developers; restored afterwards."""
+    import datasets
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        datasets.enable_progress_bars()
+        if bars:
+            logging.enable_progress_bar()
+
+
+def pad_id(tokenizer: Any) -> int:
+    """The padding token; it never counts, so end-of-turn serves where there is none."""
+    pad = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if pad is None else pad)

@@ -1,0 +1,170 @@
+"""report.html as a text: self-contained, well-formed, escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import sys
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from misstep.errors import ExtraMissing
+from misstep.report import RunView, html, write_html
+
+VOID = {"meta", "input"}
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes; notes tags that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_page_nests_and_has_one_script_and_one_style(run: RunView) -> None:
+    page = Page(html.render(run))
+    assert (page.faults, page.open) == ([], [])
+    assert (page.tags.count("script"), page.tags.count("style"), page.tags.count("h1")) == (1, 1, 1)
+
+
+def test_hostile_text_adds_no_tag_and_no_handler(run: RunView, hostile: RunView) -> None:
+    page = Page(html.render(hostile))
+    assert (page.faults, page.open) == ([], [])
+    assert set(page.tags) <= set(Page(html.render(run)).tags) | {"ul", "li"}
+    assert (page.tags.count("script"), page.tags.count("style")) == (1, 1)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "style"]
+    links = [value for name, value in page.attributes if name in ("href", "src")]
+    assert all(value.startswith("#") for value in links)
+    assert "49" not in page.texts  # {{ 7*7 }} stays as it is
+
+
+def test_hostile_text_is_there_to_be_read(hostile: RunView) -> None:
+    shown = "".join(Page(html.render(hostile)).texts)
+    assert "<script>document.documentElement.dataset.hacked=1</script>" in shown
+    assert "\\u{1b}[31mred" in shown
+    assert "\\u{202e}gnirts" in shown
+    assert "{{ 7*7 }}" in shown
+
+
+def test_the_policy_names_the_hashes_of_what_stands_in_the_page(run: RunView) -> None:
+    text = html.render(run)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    said = policy.group(1).replace("&#39;", "'")
+    assert said.startswith("default-src 'none'; base-uri 'none'; form-action 'none'; ")
+    assert "unsafe" not in said
+    for tag in ("style", "script"):
+        body = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert body is not None
+        digest = base64.b64encode(hashlib.sha256(body.group(1).encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in said
+
+
+def test_the_page_points_nowhere_outside(run: RunView) -> None:
+    text = html.render(run)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", text)
+
+
+def test_the_page_holds_verdict_funnel_tables_and_pairs(run: RunView) -> None:
+    shown = "".join(Page(html.render(run)).texts)
+    for words in (
+        "Failures fell by 45 %",
+        "Guards: failing less must not mean doing less",
+        "Collateral: what was clean and fails now",
+        "reward accuracy",
+        "203 pairs, the first 8 shown",
+        "rejected from logs/a.jsonl:1 · chosen from logs/a.jsonl:2",
+        "/value: expected number, got string",
+        "candidate pairs refused",
+        "44 failed steps found nothing better to be paired with.",
+        "How the number is made, and when not to believe it",
+        "dpo.loss_type",
+    ):
+        assert words in shown, words
+
+
+def test_a_scan_alone_shows_the_failures_alone(run: RunView) -> None:
+    page = Page(html.render(RunView(title="logs", summary=run.summary)))
+    shown = "".join(page.texts)
+    assert page.faults == []
+    assert "Failures in the logs" in shown
+    assert "Before and after" not in shown
+    assert "Verdict" not in shown
+
+
+def test_an_empty_view_is_a_page_too() -> None:
+    page = Page(html.render(RunView()))
+    assert page.faults == []
+    assert "No agent steps were found." in page.texts
+
+
+def test_nothing_to_train_is_said_once() -> None:
+    scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
+    shown = "".join(Page(html.render(RunView(scores=scores))).texts)
+    assert shown.count("no step failed") == 1
+
+
+def test_the_same_run_gives_the_same_bytes(run: RunView) -> None:
+    assert html.render(run) == html.render(run)
+
+
+def test_very_many_long_pairs_stay_within_the_size_and_the_minute(run: RunView) -> None:
+    long = [
+        {
+            **row,
+            "chosen": [{"content": "a b c " * 50_000}],
+            "rejected": [{"content": "b " * 99_999}],
+        }
+        for row in list(run.pairs) * 100
+    ]
+    started = time.perf_counter()
+    text = html.render(replace(run, pairs=long, pairs_total=800))
+    assert len(text) < 20_000_000
+    assert time.perf_counter() - started < 30
+    assert "800 pairs, the first 500 shown" in text
+
+
+def test_the_file_is_written_whole(run: RunView, tmp_path: Path) -> None:
+    write_html(run, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html.render(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_without_jinja_the_message_holds_the_install_command(
+    run: RunView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ExtraMissing) as caught:
+        html.render(run)
+    assert str(caught.value) == (
+        "this command needs Jinja2, which is not installed; "
+        "install it with: pip install 'misstep[report]'"
+    )

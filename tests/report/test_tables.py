@@ -1,0 +1,149 @@
+"""Numbers, words and sentences that all three reports share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from misstep.report import RunView
+from misstep.report.tables import (
+    also,
+    changes,
+    code_counts,
+    compared,
+    flat,
+    funnel,
+    headline,
+    number,
+    percent,
+    points,
+    spell_p,
+    tool_counts,
+    visible,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("två\tord\nhär", "två\tord\nhär"),
+        ("\x1b[31m", "\\u{1b}[31m"),
+        ("\u202egnirts\u2066", "\\u{202e}gnirts\\u{2066}"),
+        ("a\u200bb\x00\r", "a\\u{200b}b\\u{0}\\u{d}"),
+        ("\ud800", "\\u{d800}"),
+        ("no\u00a0break 日本 🙂", "no\u00a0break 日本 🙂"),
+    ],
+)
+def test_characters_that_act_are_spelled(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(st.text(alphabet=st.characters()))
+def test_what_is_shown_holds_no_control_or_direction_character(text: str) -> None:
+    shown = visible(text)
+    assert all(c in "\n\t" or c >= " " for c in shown)
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200f")
+    shown.encode("utf-8")
+
+
+def test_the_total_comes_first_and_codes_by_how_often_they_failed(run: RunView) -> None:
+    assert [line.label for line in changes(run.scores)[:4]] == [
+        "total",
+        "WRONG_TYPE",
+        "ENUM",
+        "MISSING_REQUIRED",
+    ]
+    total = changes(run.scores)[0]
+    assert (total.before.k, total.after.k, total.direction) == (188, 104, "better")
+    assert total.relative == pytest.approx(104 / 188 - 1)
+
+
+def test_a_change_that_may_be_chance_has_no_direction(run: RunView) -> None:
+    assert {line.label: line.direction for line in changes(run.scores)}["TRUNCATED"] == ""
+
+
+def test_without_named_arms_the_last_two_stages_are_compared(run: RunView) -> None:
+    assert run.scores is not None
+    assert compared({**run.scores, "before": None, "after": None}) == ("sft", "dpo")
+    assert compared(None) is None
+    assert changes(None) == ()
+
+
+def test_the_headline_of_a_run_says_how_much_and_what_to_do(run: RunView) -> None:
+    assert headline(run) == (
+        "Failures fell by 45 % on held-out tasks, 44.4\xa0% → 24.6\xa0% (sft → dpo). Ship it."
+    )
+
+
+def test_the_headline_of_a_run_that_must_not_ship(run: RunView) -> None:
+    scores = {**(run.scores or {}), "verdict": "do-not-ship"}
+    assert headline(replace(run, scores=scores)).endswith("(sft → dpo). Do not ship it.")
+
+
+def test_the_headline_of_a_run_without_training() -> None:
+    scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
+    assert headline(RunView(scores=scores)) == "Nothing to train: no step failed."
+
+
+def test_the_headlines_of_a_scan(run: RunView) -> None:
+    counts = run.summary
+    assert headline(RunView(summary=counts)) == (
+        "581 of 3,786 steps failed (15.3\xa0%); most often WRONG_TYPE."
+    )
+    assert headline(RunView(summary={**counts, "failed_steps": 0})) == (
+        "None of 3,786 steps failed (3,384 could be judged)."
+    )
+    assert headline(RunView()) == "No agent steps were found."
+
+
+def test_the_funnel_ends_where_the_run_ended(run: RunView) -> None:
+    assert [count for _, count in funnel(run)] == [12, 1404, 3786, 581, 203, 182]
+    scanned = RunView(summary=run.summary)
+    assert [count for _, count in funnel(scanned)] == [12, 1404, 3786, 581, None, None]
+
+
+def test_codes_and_tools_come_by_their_failures(run: RunView) -> None:
+    assert [row.code for row in code_counts(run.summary)][:2] == ["WRONG_TYPE", "ENUM"]
+    assert tool_counts(run.summary)[0] == ("convert_units", 812, 201)
+    assert code_counts({}) == ()
+    assert tool_counts({}) == ()
+
+
+def test_settings_are_flattened_to_dotted_words() -> None:
+    config = {"seed": 42, "dpo": {"loss_type": ("sigmoid", "sft"), "on": True}, "path": None}
+    assert list(flat(config)) == [
+        ("seed", "42"),
+        ("dpo.loss_type", "sigmoid, sft"),
+        ("dpo.on", "true"),
+        ("path", "–"),
+    ]
+
+
+def test_numbers_are_spelled_the_same_everywhere() -> None:
+    assert percent(0.1234) == "12.3\xa0%"
+    assert points(-0.0321) == "−3.2"
+    assert points(0.5, 0) == "+50"
+    assert number(1234567) == "1,234,567"
+    assert [spell_p(p) for p in (None, 0.00001, 0.0005, 0.0312, 1.0)] == [
+        "–",
+        "<0.0001",
+        "0.0005",
+        "0.031",
+        "1",
+    ]
+
+
+def test_beside_the_table_stand_the_other_arms_the_greedy_answers_and_what_was_left_out(
+    run: RunView,
+) -> None:
+    scores = {**(run.scores or {}), "unanswered": 3}
+    assert [sentence.replace("\xa0", " ") for sentence in also(scores)] == [
+        "dpo against base: −46.6 points [−51.6, −41.6], p <0.0001",
+        "greedy, one answer a family: 43.3 % → 22.0 %, 20 fixed, 4 broken, McNemar p = 0.0015",
+        "3 held-out prompts were too long for the model and left out",
+    ]
+    assert also(None) == ()

@@ -1,0 +1,118 @@
+"""What stands in the terminal at the end."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from misstep.report import RunView, scan_summary, terminal_summary, wants_colour
+from misstep.report.terminal import LINES
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def fits(text: str) -> bool:
+    lines = text.splitlines()
+    return len(lines) <= LINES and all(len(line) <= 80 for line in lines)
+
+
+def test_a_run_in_plain_text(run: RunView) -> None:
+    text = terminal_summary(run)
+    lines = text.splitlines()
+    assert lines[0] == (
+        "Failures fell by 45 % on held-out tasks, 44.4 % → 24.6 % (sft → dpo). Ship it."
+    )
+    assert lines[1] == (
+        "12 files → 1,404 sessions → 3,786 steps → 581 failed → 203 pairs → 182 trained"
+    )
+    heads = "of 141 families sft, n=423 dpo, n=423 change better/worse p"
+    assert " ".join(lines[4].split()) == heads
+    total = "total 44.4 % [40–49] 24.6 % [20–29] −45 % 28/4 <0.0001"
+    assert " ".join(lines[5].split()) == total
+    assert "collateral, clean before, fails now: 7 of 156 answers (4.5 % [2–9])" in lines
+    assert "verdict: ship: total failure rate" in text
+    assert "\x1b" not in text
+
+
+def test_a_run_fits_forty_lines_of_eighty_columns(run: RunView) -> None:
+    assert fits(terminal_summary(run))
+
+
+def test_a_run_with_very_many_codes_and_long_words_still_fits(run: RunView) -> None:
+    scores = dict(run.scores or {})
+    some = [row for row in scores["scores"] if row["code"] == "ENUM"]
+    scores["scores"] = [
+        *scores["scores"],
+        *({**row, "code": f"PLUG_IN_{i:02}_{'X' * 40}"} for i in range(40) for row in some),
+    ]
+    scores["why"] = scores["why"] + "; guard down: something" * 6
+    text = terminal_summary(replace(run, scores=scores, notes=["a long note " * 12] * 9))
+    assert fits(text)
+    assert "rarer codes, see the report" in text
+
+
+def test_a_run_that_trained_nothing_says_why() -> None:
+    scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
+    text = terminal_summary(RunView(scores=scores, summary={"files": 1, "steps": 4}))
+    assert text == (
+        "Nothing to train: no step failed.\n1 files → 4 steps → 0 pairs\n\n"
+        "verdict: nothing-to-train: no step failed\n"
+    )
+
+
+def test_a_hostile_run_is_shown_without_control_characters(hostile: RunView) -> None:
+    for text in (terminal_summary(hostile), scan_summary(hostile.summary)):
+        assert not [c for c in text if (c < " " and c != "\n") or c in "\u202e\u2066\x7f"]
+        text.encode()
+
+
+def test_a_coloured_run_has_the_same_words(run: RunView) -> None:
+    coloured = terminal_summary(run, colour=True)
+    assert "\x1b[" in coloured
+    assert "Ship it." in coloured
+
+
+def test_a_scan_in_plain_text(run: RunView) -> None:
+    text = scan_summary(run.summary)
+    lines = text.splitlines()
+    assert lines[0] == "581 of 3,786 steps failed (15.3 %); most often WRONG_TYPE."
+    assert lines[3] == "set aside: not-json 2"
+    assert lines[5].split() == ["code", "defect", "suspect", "info", "meaning"]
+    assert lines[6].startswith("WRONG_TYPE           212        ·     ·  a value of another type")
+    assert any(line.split() == ["convert_units", "812", "201", "24.8", "%"] for line in lines)
+    assert not any(line.startswith("weather") for line in lines)
+    assert fits(text)
+
+
+def test_a_scan_of_nothing() -> None:
+    assert scan_summary({"files": 2, "seconds": 0.04}) == (
+        "No agent steps were found.\n"
+        "2 files · 0 records · 0 sessions · 0 steps · 0 tool calls · 0.0 s\n"
+    )
+
+
+def test_a_long_scan_says_what_it_left_out(run: RunView) -> None:
+    tools = {f"tool_{i:03}": {"calls": 9, "failed": 3} for i in range(100)}
+    text = scan_summary({**run.summary, "tools": tools})
+    assert "… and 86 more" in text
+    assert fits(text)
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "expected"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(
+    stream: io.StringIO, environ: dict[str, str], expected: bool
+) -> None:
+    assert wants_colour(stream, environ) is expected
