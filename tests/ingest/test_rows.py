@@ -135,7 +135,7 @@ def test_what_fits_no_shape_is_set_aside_with_its_pointer(tmp_path, row, pointer
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(session=any_session)
+@given(session=any_session.filter(lambda session: session.messages))
 def test_a_stored_session_reads_back_as_it_was(tmp_path_factory, session):
     path = tmp_path_factory.mktemp("rows") / "stored.jsonl"
     path.write_bytes(store.encode(session) + b"\n")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.validate.strict_json import parse, partial, walk
+from misstep.validate.strict_json import lists, parse, partial, walk
 
 
 def suite() -> Path:
@@ -102,3 +102,16 @@ def test_walking_gives_json_pointers_with_their_escapes():
     pointers = dict(walk({"a/b": [1], "c~d": None}))
     assert pointers["/a~1b/0"] == 1
     assert pointers["/c~0d"] is None
+
+
+def test_lists_are_found_with_their_pointers():
+    assert dict(lists({"a/b": [[1], {"c": []}], "d": {"e": 2}})) == {
+        "/a~1b": [[1], {"c": []}],
+        "/a~1b/0": [1],
+        "/a~1b/1/c": [],
+    }
+
+
+def test_a_long_fraction_is_not_a_large_integer():
+    assert parse('{"v": 0.12345678901234567, "w": [12.5e10]}').notes == ()
+    assert [n.code for n in parse('{"v": 12345678901234567}').notes] == ["JSON_BIGINT_LOSS"]

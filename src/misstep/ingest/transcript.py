@@ -97,9 +97,14 @@ class Linker:
             root.start = root.start or self._mains.get(session)
         unanswered = prune(self._roots)
         grown = Sessions(self._format)
-        for root in self._roots:
+        for root in self._distinct_roots():
             grown.add(root)
         return Linked(sessions=grown.made(), used=total - unanswered, unanswered=unanswered)
+
+    def _distinct_roots(self) -> list[Node]:
+        """The conversations; a bare opening that another one continues is its copy."""
+        continued = {message_key(root.message) for root in self._roots if root.down}
+        return [r for r in self._roots if r.down or message_key(r.message) not in continued]
 
     def _put(self, entry: Entry) -> None:
         strand = (entry.file, entry.session, entry.side)

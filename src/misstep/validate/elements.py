@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from misstep.types import Channel, Finding, Level, Loop
-from misstep.validate.strict_json import walk
+from misstep.validate.strict_json import lists
 from misstep.validate.validator import Step
 
 PLAIN = 4
@@ -44,8 +44,8 @@ def repeated_elements(
     step: Step, channel: Channel, value: Any, *, call: int | None
 ) -> Iterator[Finding]:
     """The longest repeated stretch of each list inside `value`."""
-    for where, items in walk(value):
-        if isinstance(items, list) and len(items) >= PLAIN:
+    for where, items in lists(value):
+        if len(items) >= PLAIN:
             found = _plain(items) or _masked(items)
             if found is None:
                 continue

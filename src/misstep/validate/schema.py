@@ -95,12 +95,16 @@ def breaches(known: Compiled, value: Any) -> Iterator[Breach]:
 
 
 def undeclared(known: Compiled, value: Any) -> Iterator[tuple[str, str]]:
-    """JSON pointer and name of each property that an open schema does not name.
+    """JSON pointer and name of each property that an open schema does not name, at most 100.
 
     Looks only where the schema lists properties and says nothing about others; behind anyOf and
     its kin it does not look, since the branch that holds decides there.
     """
-    todo = [("", known.schema, value)]
+    yield from islice(_undeclared(known, value), MAX_BREACHES)
+
+
+def _undeclared(known: Compiled, value: Any) -> Iterator[tuple[str, str]]:
+    todo = [("", known.schema, value)] if isinstance(value, dict | list) else []
     while todo:
         where, schema, at = todo.pop()
         schema = _followed(schema, known.schema)
@@ -114,7 +118,8 @@ def undeclared(known: Compiled, value: Any) -> Iterator[tuple[str, str]]:
         closed = "additionalProperties" in schema or "unevaluatedProperties" in schema
         for key, item in at.items():
             if key in named:
-                todo.append((f"{where}/{escape(key)}", named[key], item))
+                if isinstance(item, dict | list):
+                    todo.append((f"{where}/{escape(key)}", named[key], item))
             elif not closed:
                 yield f"{where}/{escape(key)}", key
 
@@ -125,7 +130,7 @@ def _followed(schema: Any, root: Any) -> Any:
         if not isinstance(schema, dict) or "$ref" not in schema:
             return schema
         target = schema["$ref"]
-        if not isinstance(target, str) or not target.startswith("#/"):
+        if not isinstance(target, str) or not target.startswith("#/") or "properties" in schema:
             return None
         schema = root
         for token in target[2:].split("/"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ SPACE = " \t\r\n"
 
 _AT = re.compile(r" at line (\d+) column (\d+)$")
 _FENCE = re.compile(r"```[^\n`{\[]*(?:\n|(?=[{\[]))(?P<body>.*?)(?P<close>\n?[ \t]*```|\Z)", re.S)
-_LARGE = re.compile(r"[0-9](?:[0-9]{15}|[eE]\+?[0-9]{3})")
+_LARGE = re.compile(r"[0-9](?:(?<![0-9.][0-9])[0-9]{15}|[eE]\+?[0-9]{3})")
 _NONFINITE = re.compile(r"[-+]?(?:NaN|nan|Infinity|inf)\b")
 _PYTHON = re.compile(r"(?:True|False|None)\b")
 _QUOTE = re.compile(r"['’‘“”`]|[A-Za-z_$][\w$-]*\s*:")
@@ -84,6 +84,27 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
             stack.extend((f"{where}/{escape(key)}", item) for key, item in at.items())
         elif isinstance(at, list):
             stack.extend((f"{where}/{index}", item) for index, item in enumerate(at))
+
+
+def lists(value: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Every list inside `value` with its JSON pointer, without recursion."""
+    stack: list[tuple[Any, Any]] = [((), value)]  # a path is a pair: the parent's path, a token
+    while stack:
+        path, at = stack.pop()
+        if isinstance(at, list):
+            yield _joined(path), at
+            inside: Iterable[tuple[Any, Any]] = enumerate(at)
+        else:
+            inside = at.items() if isinstance(at, dict) else ()
+        stack.extend(((path, key), item) for key, item in inside if isinstance(item, dict | list))
+
+
+def _joined(path: Any) -> str:
+    tokens: list[str] = []
+    while path:
+        path, token = path
+        tokens.append(escape(str(token)))
+    return "".join(f"/{token}" for token in reversed(tokens))
 
 
 def escape(key: str) -> str:

@@ -1,0 +1,37 @@
+import pytest
+
+from misstep.config import load_config
+
+pytest.importorskip("torch", reason="training needs the train extra")
+
+from tiny import build_tiny
+
+SMALL = {
+    "mine.off_policy": True,
+    "sample.max_new_tokens": 6,
+    "sft.max_steps": 3,
+    "sft.save_steps": 1,
+    "dpo.max_steps": 3,
+    "dpo.save_steps": 1,
+    "dpo.per_device_train_batch_size": 2,
+    "sft.per_device_train_batch_size": 2,
+    "lora.lora_r": 2,
+    "eval.num_generations": 2,
+    "eval.resamples": 200,
+    "dtype": "float32",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    return str(build_tiny(tmp_path_factory.mktemp("model") / "tiny"))
+
+
+@pytest.fixture
+def small(tiny_model):
+    """Settings of a run that takes seconds."""
+
+    def settings(**more):
+        return load_config(None, {**SMALL, "model": tiny_model, **more})
+
+    return settings

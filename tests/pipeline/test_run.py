@@ -1,0 +1,200 @@
+"""The whole loop on a tiny real model: what it writes, resumes, refuses."""
+
+import json
+
+import pytest
+
+from logs import RIGHT, WRONG, mixed, session, write
+from misstep import api, evaluate, store
+from misstep.errors import LeakError, ModelError
+from misstep.pipeline import mining
+from misstep.pipeline.measuring import TRAINED
+
+pytestmark = pytest.mark.slow
+
+TASKS = 24
+
+
+def weights(folder):
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_model):
+    """One finished run that several tests look at."""
+    from misstep.config import load_config
+
+    from .conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("finished")
+    log = mixed(folder / "log.jsonl", TASKS)
+    config = load_config(None, {**SMALL, "model": tiny_model, "eval.control": True})
+    api.run([log], folder / "run", config)
+    return log, folder / "run", config
+
+
+def test_a_run_leaves_every_file_of_a_run_folder(finished):
+    _, run, _ = finished
+    for name in (
+        "config.yaml",
+        "sessions.parquet",
+        "findings.parquet",
+        "set_aside.jsonl",
+        "pairs/train.parquet",
+        "refused.jsonl",
+        "README.md",
+        "heldout.parquet",
+        "adapter/adapter_model.safetensors",
+        "scores.json",
+        "report.md",
+        "report.html",
+        "state.json",
+    ):
+        assert (run / name).exists(), name
+    assert not list(run.rglob("*.part"))
+
+
+def test_the_scores_have_every_arm_with_n_and_an_interval(finished):
+    _, run, _ = finished
+    scores = json.loads((run / "scores.json").read_text())
+    store.check_row(scores, "scores")
+    totals = {s["model"]: s for s in scores["scores"] if s["code"] is None}
+    assert set(totals) == {"base", "sft", "dpo", "control"}
+    assert all(s["n"] > 0 and s["low"] <= s["value"] <= s["high"] for s in totals.values())
+
+
+def test_no_held_out_family_was_trained_on(finished):
+    _, run, _ = finished
+    held = {row["family"] for row in store.read_rows(run / "heldout.parquet")}
+    paired = {row["family"] for row in store.read_rows(run / "pairs/train.parquet")}
+    accepted = {row["family"] for row in store.read_rows(run / mining.ACCEPTED)}
+    assert held
+    assert paired
+    assert held.isdisjoint(paired | accepted)
+    trained = json.loads((run / "adapter" / TRAINED).read_text())["prompts"]
+    hashes = {row["hash"] for row in store.read_rows(run / "heldout.parquet")}
+    assert trained
+    assert hashes.isdisjoint(trained)
+
+
+def test_a_second_run_keeps_everything(finished):
+    log, run, config = finished
+    before = weights(run / "adapter")
+    said = []
+    api.run([log], run, config, say=said.append)
+    stages = [line for line in said if line.endswith(("…", "kept"))]
+    assert all(line.endswith("unchanged, kept") for line in stages), stages
+    assert weights(run / "adapter") == before
+
+
+class Killed(BaseException):
+    """Stands for a signal in the middle of a stage."""
+
+
+def killer(at):
+    def progress(label, done, total):
+        if label.startswith(at) and (done >= 2 or done >= total):
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    "at", ["judging", "train sft", "train adapter", "sft: sampled", "dpo: greedy"]
+)
+def test_a_killed_run_resumes_to_the_same_adapter(finished, tmp_path, at):
+    log, run, config = finished
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        api.run([log], folder, config, progress=killer(at))
+    api.run([log], folder, config)
+    assert weights(folder / "adapter") == weights(run / "adapter")
+    assert (folder / "scores.json").read_text() == (run / "scores.json").read_text()
+
+
+def test_evaluating_a_prompt_that_was_trained_on_is_refused(finished, tmp_path):
+    _, run, config = finished
+    adapter = run / "adapter"
+    note = adapter / TRAINED
+    kept = note.read_text()
+    hashes = [row["hash"] for row in store.read_rows(run / "heldout.parquet")]
+    try:
+        note.write_text(json.dumps({"prompts": hashes[:1]}))
+        with pytest.raises(LeakError, match="1 of"):
+            api.evaluate(run, config)
+    finally:
+        note.write_text(kept)
+
+
+def test_an_adapter_of_another_base_is_refused(finished, tmp_path, tiny_model):
+    from dataclasses import replace
+
+    from tiny import build_tiny
+
+    _, run, config = finished
+    other = build_tiny(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="another"):
+        api.evaluate(run, replace(config, model=str(other)))
+
+
+def test_logs_without_a_failure_train_nothing(tmp_path, small):
+    log = write(tmp_path / "log.jsonl", [session(n, RIGHT % n) for n in range(1, 6)])
+    assert api.run([log], tmp_path / "run", small()) == "nothing-to-train"
+    scores = api.scores(tmp_path / "run")
+    assert scores["why"].startswith("no step in these logs failed")
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_logs_with_nothing_to_choose_say_which_sources_could_help(tmp_path, small):
+    log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(1, 6)])
+    assert api.run([log], tmp_path / "run", small()) == "nothing-to-train"
+    assert "--references" in api.scores(tmp_path / "run")["why"]
+
+
+def test_a_model_that_does_not_exist_stops_before_the_logs_are_read(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", 2)
+    with pytest.raises(ModelError, match="no such model"):
+        api.run([log], tmp_path / "run", small(model="./none"))
+    assert not (tmp_path / "run" / "sessions.parquet").exists()
+
+
+def test_mine_train_and_eval_one_after_the_other_do_what_run_does(finished, tmp_path):
+    log, run, config = finished
+    folder = tmp_path / "steps"
+    facts = api.mine([log], folder, config, resample=False)
+    assert facts["pairs"] == len(store.read_rows(run / "pairs/train.parquet")) + len(
+        store.read_rows(run / "pairs/dev.parquet")
+    )
+    api.train(folder, config)
+    assert weights(folder / "adapter") == weights(run / "adapter")
+    scores = api.evaluate(folder, config)
+    wanted = {s["model"]: s for s in api.scores(run)["scores"] if s["code"] is None}
+    got = {s["model"]: s for s in scores["scores"] if s["code"] is None}
+    assert {m: got[m] for m in ("base", "sft", "dpo")} == {
+        m: wanted[m] for m in ("base", "sft", "dpo")
+    }
+
+
+def test_a_model_that_did_not_write_the_log_is_resampled(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", 6)
+    said = []
+    config = small(**{"mine.off_policy": False, "resample.num_generations": 2})
+    api.run([log], tmp_path / "run", config, say=said.append)
+    assert any("wrote 0% of the logged steps" in line for line in said)
+    assert (tmp_path / "run" / "answers" / "resample.parquet").exists()
+
+
+def test_the_plan_marks_what_is_trained_on_and_writes_nothing(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", TASKS)
+    text = api.plan([log], tmp_path / "run", small())
+    assert text.count("chosen     «") == 2
+    assert text.count("rejected   «") == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_prompt_hash_of_the_log_is_that_of_the_pairs(finished):
+    _, run, _ = finished
+    corpus = mining.corpus_of(store.RunFolder(run))
+    for row in store.read_rows(run / "pairs/train.parquet"):
+        session_ = corpus.sessions[row["session"]]
+        assert evaluate.prompt_hashes(session_)[row["step"]]
