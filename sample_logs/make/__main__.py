@@ -21,8 +21,21 @@ SEED = 20260309
 GOLDS = 250
 SAMPLES = 2
 TASKS = {"openai": 150, "anthropic": 100, "claude-code": 30, "sessions": 130}
-DESK = ("get_weather", "start_timer", "translate")
-"""What every Claude Code session offers; the format keeps no schemas, so a tools file holds them."""
+DESKS = (
+    ("add_event", "set_reminder"),
+    ("get_weather", "convert_money"),
+    ("order_status", "draft_email"),
+    ("set_heating", "start_timer"),
+    ("book_table", "translate"),
+    ("find_files", "add_event"),
+    ("convert_money", "book_table"),
+    ("set_reminder", "start_timer"),
+    ("draft_email", "find_files"),
+    ("order_status", "set_heating"),
+)
+"""The tools that requests offer together."""
+TRAVEL = ("get_weather", "start_timer", "translate")
+"""What every Claude Code session offers; the format keeps no schemas, `tools.json` holds them."""
 
 STYLES = {
     "openai": Style(name="openai", system=True, parsed=False, choice="required", wrap="Error: {}"),
@@ -42,17 +55,17 @@ STYLES = {
 
 def golds() -> list[tuple[Task, Style]]:
     """Tasks for the fine-tuning, in the proportions of the formats."""
-    tasks = make_tasks(GOLDS, seed=SEED)
-    desk = make_tasks(GOLDS // 10, seed=SEED + 1, only=DESK, offer=DESK)
-    return [(t, STYLES["openai"]) for t in tasks] + [(t, STYLES["claude-code"]) for t in desk]
+    tasks = make_tasks(GOLDS, seed=SEED, desks=DESKS)
+    travel = make_tasks(GOLDS // 10, seed=SEED + 1, desks=(TRAVEL,))
+    return [(t, STYLES["openai"]) for t in tasks] + [(t, STYLES["claude-code"]) for t in travel]
 
 
 def logged_tasks(avoid: frozenset[str]) -> dict[str, tuple[Task, ...]]:
     """Tasks for the logs, by format; no text stands in `avoid` or in two formats."""
     made: dict[str, tuple[Task, ...]] = {}
     for n, (name, count) in enumerate(TASKS.items()):
-        only = DESK if name == "claude-code" else ()
-        made[name] = make_tasks(count, seed=SEED + 10 + n, avoid=avoid, only=only, offer=only)
+        desks = (TRAVEL,) if name == "claude-code" else DESKS
+        made[name] = make_tasks(count, seed=SEED + 10 + n, desks=desks, avoid=avoid)
         avoid |= {task.user for task in made[name]}
     return made
 
@@ -71,7 +84,7 @@ def write_all(runs: dict[str, list[Run]], out: Path) -> None:
     _report(out / "anthropic" / "pairs.jsonl", pairs)
     for n, run in enumerate(runs["claude-code"]):
         write(out / "claude-code" / f"{session_uuid(run)}.jsonl", transcript(run, n))
-    tools = [BY_NAME[name].chat for name in DESK]
+    tools = [BY_NAME[name].chat for name in TRAVEL]
     _report(out / "claude-code" / "tools.json", tools)
     rows = [session_row(run, limits) for run in runs["sessions"]]
     _report(out / "sessions" / "sessions.jsonl.gz", rows)
@@ -86,9 +99,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/sample_logs"))
     parser.add_argument("--out", type=Path, default=Path("sample_logs"))
+    parser.add_argument("--share", type=float, default=1.0, help="of the tasks, for a quick try")
     given = parser.parse_args()
     learned = golds()
     tasks = logged_tasks(frozenset(task.user for task, _ in learned))
+    tasks = {name: some[: round(len(some) * given.share)] for name, some in tasks.items()}
     adapter = fine_tune(learned, given.work / "sft", seed=SEED)
     write_all(record(Sampler(adapter, seed=SEED), tasks), given.out)
 

@@ -69,7 +69,6 @@ class Sampler:
             temperature=TEMPERATURE,
             top_p=1.0,
             max_new_tokens=MAX_TOKENS,
-            batch_size=32,
             seed=self._seed,
             progress=_progress,
         )

@@ -18,7 +18,7 @@ from toolbox import BY_NAME, Tool, ToolFailed
 
 from misstep.chat import tool_from_chat
 from misstep.dialects import parse_answer
-from misstep.types import Context, Message, Part, ToolCall, ToolResult
+from misstep.types import Context, Message, Part, Role, ToolCall, ToolResult
 
 SYSTEM = "Today is 2026-03-09."
 ATTEMPTS = 3
@@ -199,7 +199,5 @@ def _results(attempt: Attempt) -> list[Message]:
     ]
 
 
-def _text(role: str, text: str) -> Message:
-    return Message(
-        role="user" if role == "user" else "system", parts=(Part(kind="text", text=text),)
-    )
+def _text(role: Role, text: str) -> Message:
+    return Message(role=role, parts=(Part(kind="text", text=text),))

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import words as w
-from toolbox import TOOLBOX
 
 Made = tuple[str, dict[str, Any]]
 TODAY = date(2026, 3, 9)
@@ -37,42 +36,31 @@ def make_tasks(
     count: int,
     *,
     seed: int,
+    desks: Sequence[tuple[str, ...]],
     avoid: frozenset[str] = frozenset(),
-    only: tuple[str, ...] = (),
-    offer: tuple[str, ...] = (),
 ) -> tuple[Task, ...]:
-    """`count` tasks, spread evenly over the tools, none with a text in `avoid`.
+    """`count` tasks, spread evenly over the tools of `desks`, none with a text in `avoid`.
 
-    `only` names the tools to make tasks for, `offer` what each request offers; empty for any.
+    A desk is the tools that a request offers together, in that order.
     """
     rng = random.Random(seed)
     seen = set(avoid)
     tasks: list[Task] = []
-    for turn in _turns(rng, only or tuple(MAKERS)):
+    for tool in _turns(rng, sorted({name for desk in desks for name in desk})):
         if len(tasks) == count:
             break
-        user, gold = MAKERS[turn](rng)
+        user, gold = MAKERS[tool](rng)
         if user not in seen:
             seen.add(user)
-            tasks.append(_task(turn, user, gold, offer or _offer(rng, turn)))
+            offered = rng.choice([desk for desk in desks if tool in desk])
+            text = json.dumps(gold, separators=(",", ":"))
+            tasks.append(Task(user=user, offered=offered, tool=tool, gold=text))
     return tuple(tasks)
 
 
-def _turns(rng: random.Random, tools: tuple[str, ...]) -> Iterator[str]:
+def _turns(rng: random.Random, tools: Sequence[str]) -> Iterator[str]:
     while True:
         yield from rng.sample(tools, len(tools))
-
-
-def _offer(rng: random.Random, tool: str) -> tuple[str, ...]:
-    others = [t.name for t in TOOLBOX if t.name != tool]
-    names = [tool, *rng.sample(others, 2 if rng.random() < 0.1 else 1)]
-    rng.shuffle(names)
-    return tuple(names)
-
-
-def _task(tool: str, user: str, gold: dict[str, Any], offered: tuple[str, ...]) -> Task:
-    text = json.dumps(gold, separators=(",", ":"))
-    return Task(user=user, offered=offered, tool=tool, gold=text)
 
 
 def _day(rng: random.Random) -> tuple[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from misstep.evaluate.figures import (
     FAILED,
@@ -145,3 +147,23 @@ def test_nothing_clean_gives_no_collateral() -> None:
 def test_counting_skips_what_does_not_count() -> None:
     assert count(FAILED, [CLEAN, WRONG, UNJUDGED]) == (1, 2)
     assert count(GUARD["judged_rate"], [CLEAN, WRONG, UNJUDGED]) == (2, 3)
+
+
+@given(st.lists(st.tuples(*[st.text("wsu.", min_size=2, max_size=5)] * 2), min_size=1, max_size=12))
+def test_looking_backwards_mirrors_the_change_and_keeps_the_p(rows: list[tuple[str, str]]) -> None:
+    before, after = arm("sft", *(a for a, _ in rows)), arm("dpo", *(b for _, b in rows))
+    draws = Bootstrap(len(rows), resamples=200)
+    forth = paired(before, after, FAILED, draws, 100)
+    back = paired(after, before, FAILED, draws, 100)
+    assert (forth.fixed, forth.broken) == (back.broken, back.fixed)
+    assert (forth.p, forth.greedy_p) == (back.p, back.greedy_p)
+    assert forth.difference == pytest.approx(-back.difference)
+    assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low))
+
+
+@given(st.lists(st.text("wsu.", min_size=2, max_size=5), min_size=1, max_size=12))
+def test_an_arm_against_itself_has_not_changed(words: list[str]) -> None:
+    same = arm("dpo", *words)
+    got = paired(same, same, FAILED, Bootstrap(len(words), resamples=100), 100)
+    assert (got.fixed, got.broken, got.p, got.greedy_p, got.difference) == (0, 0, 1.0, 1.0, 0.0)
+    assert got.low <= 0.0 <= got.high

@@ -132,12 +132,13 @@ def test_two_compressed_frames_in_one_file_are_both_read(tmp_path):
         assert len(got.sessions) == 2
 
 
-def test_a_gzip_that_breaks_off_keeps_what_came_before(tmp_path):
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_an_archive_that_breaks_off_keeps_what_came_before(tmp_path, pack):
     rows = [
         {"messages": [{"role": "assistant", "content": f"{n} {os.urandom(500).hex()}"}]}
         for n in range(2000)
     ]
-    whole = gzip.compress(lines(*rows))
+    whole = pack(lines(*rows))
     got = read(tmp_path, {"log.jsonl.gz": whole[: len(whole) // 2]})
     assert got.set_aside[-1].reason == "broken-archive"
     assert len(got.sessions) > 100

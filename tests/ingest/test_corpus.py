@@ -31,7 +31,7 @@ def transcript_counts(folder):
     answers, calls, results, flagged = set(), set(), set(), set()
     total = 0
     for path in sorted(folder.rglob("*.jsonl")):
-        for text in path.read_text(encoding="utf-8").splitlines():
+        for text in path.read_bytes().splitlines():
             total += 1
             entry = json.loads(text)
             body = entry.get("message") if isinstance(entry, dict) else None

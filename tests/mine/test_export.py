@@ -12,8 +12,8 @@ from hypothesis import given
 from misstep import mine, store
 from misstep.chat import from_chat, to_chat
 from misstep.errors import StageError
-from misstep.mine.export import _message
-from misstep.types import Prompt
+from misstep.mine.rows import Redactor, _gist, _message
+from misstep.types import Part, Prompt, ToolCall
 from scenes import TRAIN_ONLY, called, corpus, mined, result, said, session, user
 from strategies import sessions as any_sessions
 
@@ -161,12 +161,30 @@ def test_a_prompt_survives_the_table(log):
         assert _message(padded) == from_chat(row)
 
 
+def test_text_behind_a_call_comes_back_behind_the_call():
+    call = Part(kind="call", call=ToolCall(name="weather", arguments='{"city": "Oslo"}'))
+    parts = (call, Part(kind="text", text=f"And so on with {KEY}."))
+    log = session(ASK, called("weather", {"city": "Oslo"}))
+    answer = replace(log.messages[1], parts=parts)
+    known = corpus(replace(log, messages=(log.messages[0], answer)))
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    row = mine.accepted_row(Prompt(session=log.id, step=1), known, split)
+    got = mine.accepted_to_sides(row).chosen.parts
+    assert got[0] == call
+    assert got[1].text == "And so on with [REDACTED:aws-key]."
+    assert KEY not in str(row)
+
+
+def test_plain_rows_need_no_exact_form(written):
+    assert store.read_rows(written[0] / "pairs" / "train.parquet")[0]["exact"] is None
+
+
 @given(any_sessions)
-def test_any_step_makes_a_row_of_its_schema(log):
+def test_a_template_sees_the_same_parts_after_the_table(log):
     known = corpus(log)
     split = mine.split(known.sessions, TRAIN_ONLY, 0)
     for step in log.steps:
         row = mine.accepted_row(Prompt(session=log.id, step=step), known, split)
-        assert mine.accepted_to_sides(row).prompt == tuple(
-            from_chat(message) for message in row["prompt"]
-        )
+        sides = mine.accepted_to_sides(json.loads(json.dumps(row)))
+        before = [Redactor().message(m) for m in (*log.messages[:step], log.messages[step])]
+        assert _gist((*sides.prompt, sides.chosen)) == _gist(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from misstep import mine
 from misstep.config import MineConfig
 from misstep.mine.desk import Desk
+from misstep.mine.door import FULL
 from misstep.mine.gate import RULES, draft, objection
 from misstep.mine.source import Candidate
 from misstep.types import Message, Prompt
@@ -75,6 +77,12 @@ def test_the_gate_names_its_reason(code, chosen, rejected):
 
 def test_every_rule_has_a_code_of_its_own():
     assert max(Counter(rule.code for rule in RULES).values()) == 1
+
+
+@pytest.mark.source
+def test_every_reason_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "pairs.md").read_text()
+    assert [c for c in (*(rule.code for rule in RULES), *FULL) if f"`{c}`" not in page] == []
 
 
 def test_a_long_text_is_no_judged_cure_of_a_bad_call():

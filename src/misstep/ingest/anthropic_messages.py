@@ -7,7 +7,7 @@ in streams. There is no time in the body.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,27 +37,14 @@ def is_answer(body: Body) -> bool:
     )
 
 
-def _history(request: Body, record: Record, at: str) -> list[Message]:
-    rows = request.get("messages")
-    if not isinstance(rows, list):
-        raise Misfit(f"{at}/messages", f"expected a list of messages, got {kind_of(rows)}")
-    if not rows:
-        raise Misfit(f"{at}/messages", "the list of messages is empty")
-    messages: list[Message] = []
+def _rows(request: Body) -> Iterator[tuple[Any, str]]:
     if request.get("system"):
-        pointer = f"{at}/system"
-        messages.extend(_placed(_system(request["system"], pointer), record, pointer))
-    for index, row in enumerate(rows):
-        pointer = f"{at}/messages/{index}"
-        messages.extend(_placed(_messages(row, pointer), record, pointer))
-    return messages
+        yield {"role": "system", "content": request["system"]}, "/system"
+    for index, row in enumerate(request.get("messages") or ()):
+        yield row, f"/messages/{index}"
 
 
-def _system(content: Any, pointer: str) -> list[Message]:
-    return [replace(message, role="system") for message in user_messages(content, pointer)]
-
-
-def _messages(row: Any, pointer: str) -> list[Message]:
+def _turns(row: Any, pointer: str) -> list[Message]:
     if not isinstance(row, Mapping):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     role, content, at = row.get("role"), row.get("content"), f"{pointer}/content"
@@ -66,14 +53,9 @@ def _messages(row: Any, pointer: str) -> list[Message]:
     if role == "user":
         return list(user_messages(content, at))
     if role == "system":
-        return _system(content, at)
+        return [replace(message, role="system") for message in user_messages(content, at)]
     said = f"unknown role {role!r}; expected user, assistant or system"
     raise Misfit(f"{pointer}/role", said)
-
-
-def _placed(messages: list[Message], record: Record, pointer: str) -> list[Message]:
-    origins = (record.at(place(record, pointer)),)
-    return [replace(message, origins=origins) for message in messages]
 
 
 def _answers(exchange: Exchange, record: Record) -> list[Message]:
@@ -127,7 +109,8 @@ def _reader(tally: Tally) -> ExchangeReader:
 PROVIDER = Provider(
     name="anthropic-messages",
     is_answer=is_answer,
-    history=_history,
+    rows=_rows,
+    turns=_turns,
     answers=_answers,
     join=join_message,
 )

@@ -7,7 +7,8 @@ requests and answers read; everything else is the same for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record, Tally
+from misstep.ingest.identity import message_key
 from misstep.ingest.messages import int_or_none, kind_of
 from misstep.ingest.stream import events
-from misstep.ingest.threads import Threads
+from misstep.ingest.threads import Threads, Turn
 from misstep.types import Context, Message, Session
 
 Body = Mapping[str, Any]
@@ -42,8 +44,10 @@ class Provider:
     name: str
     is_answer: Callable[[Body], bool]
     """Whether an object is a response body, an error body included."""
-    history: Callable[[Body, Record, str], list[Message]]
-    """The messages of a request."""
+    rows: Callable[[Body], Iterator[tuple[Any, str]]]
+    """What stands for messages in a request, each with its pointer."""
+    turns: Callable[[Any, str], Sequence[Message]]
+    """The messages of one such row, without origins."""
     answers: Callable[[Exchange, Record], list[Message]]
     """The assistant messages of a response; an error body gives one with `error`."""
     join: Callable[[Sequence[Body]], dict[str, Any]]
@@ -114,7 +118,9 @@ class ExchangeReader:
         self._tally = tally
         self._threads = Threads(provider.name)
         self._contexts = Contexts()
-        self._waiting: tuple[Record, list[Message], Context, Body] | None = None
+        self._turns: dict[bytes, tuple[tuple[Message, bytes], ...]] = {}
+        """Rows that were read before: every request repeats those of the one before it."""
+        self._waiting: tuple[Record, list[Turn], Context, Body] | None = None
 
     def read(self, record: Record) -> None:
         """Take one record; a request alone waits for the answer on the next line."""
@@ -133,12 +139,25 @@ class ExchangeReader:
             return
         self._give_up()
         context = self._in(halves.request_at, lambda: self._contexts.of(halves.request or {}))
-        history = self._provider.history(halves.request, record, halves.request_at)
+        history = self._history(halves.request, halves.request_at)
         if halves.response is None and "response" not in record.value:
             self._waiting = (record, history, context, halves.request)
             return
         answers = self._provider.answers(halves, record) if halves.response is not None else []
         self._add(record, history, answers, context)
+
+    def _history(self, request: Body, at: str) -> list[Turn]:
+        history: list[Turn] = []
+        for row, pointer in self._provider.rows(request):
+            where = at + pointer
+            digest = hashlib.blake2b(orjson.dumps(row), digest_size=16).digest()
+            if digest not in self._turns:
+                messages = self._provider.turns(row, where)
+                self._turns[digest] = tuple((m, message_key(m)) for m in messages)
+            history.extend(Turn(message, key, where) for message, key in self._turns[digest])
+        if not history:
+            raise Misfit(f"{at}/messages", "the list of messages is empty")
+        return history
 
     def _join(self, halves: Exchange, record: Record) -> None:
         if self._waiting is None:
@@ -165,16 +184,16 @@ class ExchangeReader:
     def _add(
         self,
         record: Record,
-        history: Sequence[Message],
+        history: Sequence[Turn],
         answers: Sequence[Message],
         context: Context,
     ) -> None:
-        if not answers and not any(message.role == "assistant" for message in history):
+        if not answers and not any(turn.message.role == "assistant" for turn in history):
             origin = record.at(record.origin.pointer or "")
             self._tally.aside(origin, "no-answer", "a request without an answer")
             return
         self._tally.use()
-        self._threads.add(history, answers, context)
+        self._threads.add(record, history, answers=answers, context=context)
 
     def _give_up(self) -> None:
         if self._waiting is not None:

@@ -13,9 +13,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import zstandard
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 18
 _GZIP = b"\x1f\x8b"
@@ -73,9 +76,46 @@ def _stream(raw: IO[bytes]) -> IO[bytes]:
     if magic.startswith(_GZIP):
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw, mode="rb"))
     if magic == _ZSTD:
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return cast(IO[bytes], reader)
+        return cast(IO[bytes], io.BufferedReader(_Zstd(raw), BLOCK))
     return raw
+
+
+class _Zstd(io.RawIOBase):
+    """The frames of a zstd file one after another; unlike the library's own reader it tells a file
+    that ends inside a frame. Fed in small pieces, since 4 bytes may unfold to 128 kB."""
+
+    _PIECE = 1 << 11
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        while not self._ready:
+            piece = self._raw.read(self._PIECE)
+            if not piece:
+                if self._frame is not None:
+                    raise zstandard.ZstdError("the file ends inside a frame")
+                return 0
+            self._ready = memoryview(self._unfold(piece))
+        into = memoryview(buffer).cast("B")
+        size = min(len(into), len(self._ready))
+        into[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+    def _unfold(self, piece: bytes) -> bytes:
+        parts = []
+        while piece:
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            parts.append(frame.decompress(piece))
+            self._frame = None if frame.eof else frame
+            piece = frame.unused_data if frame.eof else b""
+        return b"".join(parts)
 
 
 def _chunks(

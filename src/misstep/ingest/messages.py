@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -34,24 +33,6 @@ def chat_message(row: Any, pointer: str) -> Message:
         return from_chat(row)
     except ValueError as error:
         raise Misfit(pointer, str(error)) from None
-
-
-def chat_messages(rows: Any, record: Record, pointer: str) -> list[Message]:
-    """A list of chat dicts as messages with their origins.
-
-    Raises:
-        Misfit: it is no list, holds nothing, or one of them has no chat form.
-    """
-    if not isinstance(rows, list):
-        raise Misfit(pointer, f"expected a list of messages, got {kind_of(rows)}")
-    if not rows:
-        raise Misfit(pointer, "the list of messages is empty")
-    messages = []
-    for index, row in enumerate(rows):
-        at = f"{pointer}/{index}"
-        message = chat_message(row, at)
-        messages.append(replace(message, origins=(record.at(place(record, at)),)))
-    return messages
 
 
 def place(record: Record, pointer: str) -> str:

@@ -7,7 +7,7 @@ verbatim; streams joined. An error body gives a step with `error`; the call that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,6 @@ from misstep.ingest.exchange import (
 from misstep.ingest.format import Format, Misfit, Record, Tally, share
 from misstep.ingest.messages import (
     chat_message,
-    chat_messages,
     kind_of,
     place,
     text_or_none,
@@ -42,8 +41,13 @@ def is_answer(body: Body) -> bool:
     return isinstance(body.get("error"), (Mapping, str)) and body.get("type") != "error"
 
 
-def _history(request: Body, record: Record, at: str) -> list[Message]:
-    return chat_messages(request.get("messages"), record, f"{at}/messages")
+def _rows(request: Body) -> Iterator[tuple[Any, str]]:
+    for index, row in enumerate(request.get("messages") or ()):
+        yield row, f"/messages/{index}"
+
+
+def _turns(row: Any, pointer: str) -> list[Message]:
+    return [chat_message(row, pointer)]
 
 
 def _answers(exchange: Exchange, record: Record) -> list[Message]:
@@ -153,7 +157,8 @@ def _reader(tally: Tally) -> ExchangeReader:
 PROVIDER = Provider(
     name="openai-chat",
     is_answer=is_answer,
-    history=_history,
+    rows=_rows,
+    turns=_turns,
     answers=_answers,
     join=join_chat,
 )

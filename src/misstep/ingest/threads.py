@@ -10,11 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from misstep.ingest.format import Record
 from misstep.ingest.identity import message_key
+from misstep.ingest.messages import place
 from misstep.ingest.tree import Node, Sessions, plant, prune
 from misstep.types import Context, Message, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a request's history; its origin is only made where it is new."""
+
+    message: Message
+    key: bytes
+    """Its `message_key`."""
+    pointer: str
 
 
 class Threads:
@@ -27,17 +39,23 @@ class Threads:
         self._tails: dict[bytes, Node] = {}
         """Answers by the hash of all messages up to them, system messages left out."""
 
-    def add(self, history: Sequence[Message], answers: Sequence[Message], context: Context) -> None:
+    def add(
+        self,
+        record: Record,
+        history: Sequence[Turn],
+        *,
+        answers: Sequence[Message],
+        context: Context,
+    ) -> None:
         """Take one exchange; no answers where the log kept none."""
         at: Node | None = None
         tail = b""
-        for message in history:
-            key = message_key(message)
-            known = self._below.get((id(at), key))
-            at = known or self._plant(message, at, key)
-            if message.role != "system":
-                tail = _roll(tail, key)
-                if known is None and message.role == "assistant":
+        for turn in history:
+            known = self._below.get((id(at), turn.key))
+            at = known or self._plant(_placed(turn, record), at, turn.key)
+            if turn.message.role != "system":
+                tail = _roll(tail, turn.key)
+                if known is None and turn.message.role == "assistant":
                     at.echo = self._tails.get(tail)
         if at is not None:
             at.asked = True
@@ -73,6 +91,10 @@ class Threads:
         for root in self._roots:
             grown.add(root)
         return grown.made()
+
+
+def _placed(turn: Turn, record: Record) -> Message:
+    return replace(turn.message, origins=(record.at(place(record, turn.pointer)),))
 
 
 def _roll(tail: bytes, key: bytes) -> bytes:

@@ -7,20 +7,20 @@ are written of them. Loads no model.
 
 from misstep.mine.accepted import accepted_steps
 from misstep.mine.card import write_card
-from misstep.mine.export import (
+from misstep.mine.export import export
+from misstep.mine.gate import RULES
+from misstep.mine.miner import SOURCES, Mined, Unpaired, mine
+from misstep.mine.reference import Reference, read_references
+from misstep.mine.resample import OWN, resample_prompts
+from misstep.mine.rows import (
     Sides,
     accepted_row,
     accepted_to_sides,
-    export,
     pair_row,
     refused_row,
     row_to_sides,
     unpaired_row,
 )
-from misstep.mine.gate import RULES
-from misstep.mine.miner import SOURCES, Mined, Unpaired, mine
-from misstep.mine.reference import Reference, read_references
-from misstep.mine.resample import OWN, resample_prompts
 from misstep.mine.source import Candidate, Corpus, Source, gather, own_share
 from misstep.mine.split import Split, split
 

@@ -24,6 +24,7 @@ _COLUMNS = (
     ("rejected", "one assistant message with at least one defect that the model caused"),
     ("tools", "the offered tools, as JSON text"),
     ("context", "what else the request demanded, as JSON text of misstep's `Context`"),
+    ("exact", "the messages in misstep's own form where chat form loses the order of parts"),
     ("id, session, step, family", "content hashes; what shares a family shares a split"),
     ("source", "where the chosen side comes from"),
     ("codes", "what the rejected side failed by"),

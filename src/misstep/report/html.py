@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from misstep import store
 from misstep.errors import ExtraMissing
-from misstep.report import charts, tables
+from misstep.report import charts, tables, words
 from misstep.report.markdown import METHOD
 from misstep.report.pairview import PairView, pair_view
 from misstep.report.view import RunView
@@ -136,11 +136,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=tables.percent,
-        points=tables.points,
-        number=tables.number,
-        spell_p=tables.spell_p,
-        visible=tables.visible,
+        percent=words.percent,
+        points=words.points,
+        number=words.number,
+        spell_p=words.spell_p,
+        visible=words.visible,
     )
     return environment
 

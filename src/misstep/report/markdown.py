@@ -22,15 +22,11 @@ from misstep.report.tables import (
     flat,
     funnel,
     headline,
-    number,
-    percent,
-    points,
     rows_of,
-    spell_p,
     tool_counts,
-    visible,
 )
 from misstep.report.view import RunView
+from misstep.report.words import number, percent, points, spell_p, visible
 
 _TOOLS = 30
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import orjson
 from rapidfuzz.distance import Indel
 
-from misstep.report.tables import visible
 from misstep.report.view import Row
+from misstep.report.words import visible
 
 MAX_TEXT = 4_000
 """Characters shown of one block of an answer."""

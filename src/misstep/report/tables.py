@@ -1,18 +1,18 @@
 """Tables and sentences shared by the terminal, the Markdown and the HTML report.
 
 In: a `RunView`, or the rows of `scores.json`. Out: small frozen values with ready numbers and
-words; no layout. `visible` makes control and direction characters of logged text harmless.
+words; no layout.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from misstep.codes import CODES
 from misstep.report.view import Row, RunView
+from misstep.report.words import number, percent, points, spell_p, visible
 
 STAGES = ("base", "sft", "dpo")
 
@@ -82,24 +82,6 @@ class CodeCount:
     defect: int
     suspect: int
     info: int
-
-
-def visible(text: str) -> str:
-    """Text with every control, direction and invisible character spelled as `\\u{…}`.
-
-    New lines and tabs stay. Terminal escapes, right-to-left overrides, zero-width characters and
-    lone surrogates become harmless and seen.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_spell(c) for c in text)
-
-
-def _spell(c: str) -> str:
-    if c in "\n\t" or c.isprintable():
-        return c
-    # Zs are the typographic spaces, Co the private-use glyphs: odd but harmless
-    return c if unicodedata.category(c) in ("Zs", "Co") else f"\\u{{{ord(c):x}}}"
 
 
 def compared(scores: Row | None) -> tuple[str, str] | None:
@@ -286,25 +268,3 @@ def _word(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(str(each) for each in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def percent(share: float) -> str:
-    """`12.3 %`, with a no-break space."""
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-
-
-def points(share: float, places: int = 1) -> str:
-    """A difference in percentage points with its sign, `−3.2`."""
-    return f"{100 * share:+.{places}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def spell_p(p: float | None) -> str:
-    """`0.031`, `<0.0001`, or a dash."""
-    if p is None:
-        return "–"
-    return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p >= 0.001 else f"{p:.4f}"
-
-
-def number(count: int) -> str:
-    """A count with thousands separators."""
-    return f"{count:,}"

@@ -25,23 +25,19 @@ from misstep.report.tables import (
     compared,
     funnel,
     headline,
-    number,
-    percent,
-    points,
     rows_of,
     scan_headline,
-    spell_p,
     tool_counts,
-    visible,
 )
 from misstep.report.view import Row, RunView
+from misstep.report.words import number, percent, points, spell_p, visible
 
 WIDTH = 80
 LINES = 40
 _CODES = 14
 """Failure codes in the summary of a run at most; the rest is in the report."""
 _NOTES = 3
-_ROWS = 14
+_ROWS = 10
 """Lines per table in the summary of a scan."""
 
 

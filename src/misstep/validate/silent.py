@@ -18,6 +18,8 @@ _TOKEN = re.compile(
     r"<[|｜][A-Za-z_▁/]{2,40}[|｜]>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>\s*\Z"
 )
 
+_ENVELOPE = re.compile(r"^[ \t]*<tool_call>\s*(?P<body>.{0,2000}?)(?:</tool_call>|\Z)", re.M | re.S)
+
 
 def _check(step: Step) -> Iterator[Finding]:
     yield from _truncated(step)
@@ -76,6 +78,20 @@ def _as_text(step: Step) -> Iterator[Finding]:
     found = markup(step.reasoning, step.tools.keys())
     if found:
         yield _call_in(step, "reasoning", step.reasoning, found[0])
+        return
+    broken = _nameless(step.text)
+    if broken is not None:
+        said = f"a call envelope without a name: {step.text[broken[0] : broken[0] + 160]!r}"
+        yield step.find("TOOL_AS_TEXT", "content", span=broken, tags=("nameless",), evidence=said)
+
+
+def _nameless(text: str) -> tuple[int, int] | None:
+    """The first call envelope at the head of a line, outside code fences, that names no tool."""
+    for found in _ENVELOPE.finditer(text):
+        fenced = text.count("```", 0, found.start()) % 2
+        if not fenced and '"name"' not in found["body"] and "<" not in found["body"][:1]:
+            return found.span()
+    return None
 
 
 def _call_in(step: Step, channel: Channel, text: str, found: Markup) -> Finding:

@@ -1,0 +1,49 @@
+"""How numbers and logged text are spelled, the same in every report.
+
+In: a number or a text. Out: a short text. `visible` makes control and direction characters of
+logged text harmless and seen; escaping for Markdown or HTML is left to those.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def visible(text: str) -> str:
+    """Text with every control, direction and invisible character spelled as `\\u{…}`.
+
+    New lines and tabs stay. Terminal escapes, right-to-left overrides, zero-width characters and
+    lone surrogates become harmless and seen.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spell(c) for c in text)
+
+
+def _spell(c: str) -> str:
+    if c in "\n\t" or c.isprintable():
+        return c
+    # Zs are the typographic spaces, Co the private-use glyphs: odd but harmless
+    return c if unicodedata.category(c) in ("Zs", "Co") else f"\\u{{{ord(c):x}}}"
+
+
+def percent(share: float) -> str:
+    """`12.3 %`, with a no-break space."""
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def points(share: float, places: int = 1) -> str:
+    """A difference in percentage points with its sign, `−3.2`."""
+    return f"{100 * share:+.{places}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def spell_p(p: float | None) -> str:
+    """`0.031`, `<0.0001`, or a dash."""
+    if p is None:
+        return "–"
+    return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p >= 0.001 else f"{p:.4f}"
+
+
+def number(count: int) -> str:
+    """A count with thousands separators."""
+    return f"{count:,}"
