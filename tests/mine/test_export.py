@@ -188,3 +188,18 @@ def test_a_template_sees_the_same_parts_after_the_table(log):
         sides = mine.accepted_to_sides(json.loads(json.dumps(row)))
         before = [Redactor().message(m) for m in (*log.messages[:step], log.messages[step])]
         assert _gist((*sides.prompt, sides.chosen)) == _gist(before)
+
+
+def test_pairs_of_sampled_answers_have_no_place_in_the_logs(tmp_path):
+    right = session(user("Weather in Oslo, please."), called("weather", {"city": "Oslo"}))
+    answers = [
+        replace(right.messages[1], origins=(), model="base"),
+        replace(corpus(LOOSE).answer(Prompt(session=LOOSE.id, step=1)), origins=()),
+    ]
+    found = mined(right, answers={Prompt(session=right.id, step=1): answers})
+    known = corpus(right)
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    mine.export(found, known, split, folder=tmp_path)
+    row = store.read_rows(tmp_path / "pairs" / "train.parquet")[0]
+    assert (row["source"], row["origin_chosen"], row["model_chosen"]) == ("resample", [], "base")
+    assert mine.row_to_sides(row).source == "resample"

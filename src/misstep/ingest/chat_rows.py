@@ -28,7 +28,7 @@ from misstep.ingest.messages import (
     unix_time,
     usage_of,
 )
-from misstep.types import Actor, Context, Message, Outcome, Session
+from misstep.types import Actor, Context, Message, Outcome, Role, Session
 
 NAME = "chat-rows"
 _OFFERS = (
@@ -62,9 +62,13 @@ class _Row:
 class RowReader:
     """Reads rows; each is one session unless it is the beginning of another."""
 
-    def __init__(self, tally: Tally, name: str = NAME) -> None:
+    def __init__(
+        self, tally: Tally, name: str = NAME, actors: Mapping[Role, Actor] | None = None
+    ) -> None:
+        """`actors` says who speaks in a role where the row does not."""
         self._tally = tally
         self._name = name
+        self._actors = actors or {}
         self._contexts = Contexts()
         self._rows: list[_Row] = []
 
@@ -104,7 +108,7 @@ class RowReader:
         """
         contexts = self._offers(row)
         messages = tuple(
-            _message(message, row, record, f"{at}/{index}", len(contexts))
+            self._message(message, row, record, pointer=f"{at}/{index}", contexts=len(contexts))
             for index, message in enumerate(rows)
         )
         copies, prefix = int_or_none(row.get("copies")), int_or_none(row.get("prefix"))
@@ -117,6 +121,32 @@ class RowReader:
             outcome=outcome_of(row),
             copies=max(1, copies or 1),
             family=text_or_none(row.get("family")) or "",
+        )
+
+    def _message(
+        self, value: Any, row: Mapping[str, Any], record: Record, *, pointer: str, contexts: int
+    ) -> Message:
+        message = chat_message(value, pointer)
+        actor = _actor(value) or self._actors.get(message.role)
+        origins = (record.at(place(record, pointer), text_or_none(row.get("id"))),)
+        if message.role != "assistant":
+            return replace(message, actor=actor, origins=origins)
+        context = int_or_none(value.get("context"))
+        if context is None:
+            context = 0 if contexts else None
+        elif not 0 <= context < contexts:
+            raise Misfit(f"{pointer}/context", f"no context {context}; the row holds {contexts}")
+        return replace(
+            message,
+            actor=actor,
+            context=context,
+            finish_reason=text_or_none(value.get("finish_reason")),
+            end="cut" if value.get("end") == "cut" else "complete",
+            error=text_or_none(value.get("error")),
+            model=text_or_none(value.get("model")) or text_or_none(row.get("model")),
+            usage=usage_of(value.get("usage")),
+            time=unix_time(value.get("time", value.get("timestamp"))),
+            origins=origins,
         )
 
     def _offers(self, row: Mapping[str, Any]) -> tuple[Context, ...]:
@@ -157,32 +187,6 @@ def _chain(session: Session) -> Iterator[bytes]:
     for message in session.messages:
         at = hashlib.blake2b(at + message_key(message), digest_size=16).digest()
         yield at
-
-
-def _message(
-    value: Any, row: Mapping[str, Any], record: Record, pointer: str, contexts: int
-) -> Message:
-    message = chat_message(value, pointer)
-    origins = (record.at(place(record, pointer), text_or_none(row.get("id"))),)
-    if message.role != "assistant":
-        return replace(message, actor=_actor(value), origins=origins)
-    context = int_or_none(value.get("context"))
-    if context is None:
-        context = 0 if contexts else None
-    elif not 0 <= context < contexts:
-        raise Misfit(f"{pointer}/context", f"no context {context}; the row holds {contexts}")
-    return replace(
-        message,
-        actor=_actor(value),
-        context=context,
-        finish_reason=text_or_none(value.get("finish_reason")),
-        end="cut" if value.get("end") == "cut" else "complete",
-        error=text_or_none(value.get("error")),
-        model=text_or_none(value.get("model")) or text_or_none(row.get("model")),
-        usage=usage_of(value.get("usage")),
-        time=unix_time(value.get("time", value.get("timestamp"))),
-        origins=origins,
-    )
 
 
 def _actor(value: Mapping[str, Any]) -> Actor | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from misstep.types import Origin, Session, SetAside
@@ -28,7 +28,16 @@ class Record:
 
     def at(self, pointer: str, row: str | None = None) -> Origin:
         """The origin of something inside this record."""
-        return replace(self.origin, pointer=pointer or None, row=row)
+        here = self.origin
+        return Origin(
+            file=here.file,
+            format=here.format,
+            line=here.line,
+            offset=here.offset,
+            member=here.member,
+            row=row,
+            pointer=pointer or None,
+        )
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast
 
 import zstandard
 
@@ -69,14 +69,14 @@ Progress = Callable[[int], None]
 """Told the position in the file on disk after each block."""
 
 
-def _stream(raw: IO[bytes]) -> IO[bytes]:
+def _stream(raw: io.BufferedReader) -> io.BufferedIOBase:
     """The decompressed bytes of an open file; gzip and zstd are known by their first bytes."""
     magic = raw.read(4)
     raw.seek(0)
     if magic.startswith(_GZIP):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw, mode="rb"))
+        return cast(io.BufferedIOBase, gzip.GzipFile(fileobj=raw, mode="rb"))
     if magic == _ZSTD:
-        return cast(IO[bytes], io.BufferedReader(_Zstd(raw), BLOCK))
+        return io.BufferedReader(_Zstd(raw), BLOCK)
     return raw
 
 
@@ -86,7 +86,7 @@ class _Zstd(io.RawIOBase):
 
     _PIECE = 1 << 11
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: io.BufferedReader) -> None:
         self._raw = raw
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._ready = memoryview(b"")
@@ -127,7 +127,7 @@ def _chunks(
         stream = _stream(raw)
         while True:
             try:
-                chunk = stream.read(BLOCK)
+                chunk = stream.read1(BLOCK)  # `read` would lose what came before an error
             except _DAMAGED as error:
                 yield "broken-archive", f"the compressed file breaks off or is damaged ({error})"
                 return
@@ -223,6 +223,6 @@ def head(path: Path, size: int = 8192) -> bytes:
     """The first decompressed bytes of a file; none where it cannot be decompressed."""
     with path.open("rb") as raw:
         try:
-            return io.BufferedReader(cast(io.RawIOBase, _stream(raw))).read(size)
+            return _stream(raw).read(size)
         except _DAMAGED:
             return b""

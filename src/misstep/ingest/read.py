@@ -183,8 +183,14 @@ def _recognise(
         return formats[-best], None
     if not values and _meant_as_json(file, seen):
         return None, None
+    if not values and seen and isinstance(seen[-1].value, Fault) and _container(seen[-1].value):
+        return None, seen[-1].value
     said = "none of the known formats; `misstep formats` lists them, --format forces one"
     return None, Fault("unknown-format", said if seen else "an empty file")
+
+
+def _container(fault: Fault) -> bool:
+    return fault.reason in ("broken-archive", "too-large")
 
 
 def _first(records: Iterator[Item]) -> tuple[list[Item], list[object]]:

@@ -13,7 +13,7 @@ from typing import Any
 from misstep.ingest.chat_rows import RowReader
 from misstep.ingest.format import Format, Misfit, Record, Tally, share
 from misstep.ingest.messages import kind_of, number_or_none, place
-from misstep.types import Message, Outcome, Session, content_id
+from misstep.types import Outcome, Session, content_id
 
 NAME = "tau-bench"
 
@@ -23,7 +23,7 @@ class _Runs:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._rows = RowReader(tally, NAME)
+        self._rows = RowReader(tally, NAME, {"user": "simulated-user", "assistant": "agent"})
         self._sessions: list[Session] = []
 
     def read(self, record: Record) -> None:
@@ -45,12 +45,11 @@ class _Runs:
             raise Misfit("/traj", f"expected a list of messages, got {kind_of(traj)}")
         if not traj:
             raise Misfit("/traj", "the list of messages is empty")
-        session = self._rows.session({}, traj, record, "/traj")
+        name = f"task {run.get('task_id')} trial {run.get('trial')}"
+        session = self._rows.session({"id": name}, traj, record, "/traj")
         reward = number_or_none(run.get("reward"))
-        row = f"task {run.get('task_id')} trial {run.get('trial')}"
         return replace(
             session,
-            messages=tuple(_told(message, row) for message in session.messages),
             outcome=None if reward is None else Outcome(reward=reward),
             family=_task(run),
         )
@@ -69,17 +68,6 @@ def _task(run: Mapping[str, Any]) -> str:
     task = info.get("task") if isinstance(info, Mapping) else None
     text = task.get("instruction") if isinstance(task, Mapping) else None
     return f"task-{run.get('task_id')}" + (f"-{content_id(text)}" if isinstance(text, str) else "")
-
-
-def _told(message: Message, row: str) -> Message:
-    """The message with its run as origin row; the user is a model that plays one."""
-    origins = tuple(replace(origin, row=row) for origin in message.origins)
-    actor = message.actor
-    if message.role == "user":
-        actor = "simulated-user"
-    elif message.role == "assistant":
-        actor = "agent"
-    return replace(message, origins=origins, actor=actor)
 
 
 def _weigh(value: dict[str, Any]) -> float:
