@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from misstep import chat
-from misstep.types import Message, Part, ToolCall, ToolResult, ToolSpec
+from misstep.types import Context, Message, Part, Session, ToolCall, ToolResult, ToolSpec
 
 
 def test_arguments_stay_the_text_that_the_model_wrote():
@@ -73,3 +77,44 @@ def test_tools_are_read_in_three_spellings_and_written_in_one():
 def test_legacy_function_calls_are_calls():
     row = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
     assert chat.from_chat(row).calls[0].name == "f"
+
+
+def asked(*words, tools=()):
+    """A session in which each word is a user's message, with one answer at the end."""
+    users = [Message(role="user", parts=(Part(kind="text", text=word),)) for word in words]
+    step = Message(role="assistant", context=0)
+    context = Context(tools=tuple(ToolSpec(name=name) for name in tools))
+    return Session(id="s", format="x", messages=(*users, step), contexts=(context,))
+
+
+words = st.lists(st.text(max_size=8), max_size=5)
+
+
+@given(words, words)
+def test_prompt_keys_differ_exactly_where_prompts_do(one, other):
+    keys = [list(chat.prompt_keys(asked(*each)).values()) for each in (one, other)]
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+def test_the_key_of_a_step_depends_on_what_stands_before_it_alone():
+    session = asked("a")
+    longer = replace(session, messages=(*session.messages, *asked("b").messages))
+    assert chat.prompt_keys(longer)[1] == chat.prompt_keys(session)[1]
+    assert set(chat.prompt_keys(longer)) == {1, 3}
+
+
+def test_the_request_counts_unless_it_is_left_out():
+    one, other = asked("a", tools=("f",)), asked("a", tools=("g",))
+    assert chat.prompt_keys(one) != chat.prompt_keys(other)
+    assert chat.prompt_keys(one, request=False) == chat.prompt_keys(other, request=False)
+
+
+def test_prompt_keys_leave_out_times_models_and_reasoning():
+    session = asked("a")
+    first = replace(
+        session.messages[0],
+        time=5.0,
+        parts=(Part(kind="reasoning", text="hm"), *session.messages[0].parts),
+    )
+    other = replace(session, messages=(first, *session.messages[1:]))
+    assert chat.prompt_keys(other) == chat.prompt_keys(session)

@@ -210,16 +210,16 @@ def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def prompt_keys(session: Session) -> dict[int, str]:
+def prompt_keys(session: Session, *, request: bool = True) -> dict[int, str]:
     """A content key of the prompt of each own step, so that equal prompts have equal keys.
 
     What counts: roles and texts of the messages before the step, the calls with their argument
-    text, the offered tools and the demanded output. What does not: ids of calls, times, origins,
-    reasoning, sampling settings. One pass over the session.
+    text, and, with `request`, the offered tools and the demanded output. What does not: ids of
+    calls, times, origins, reasoning, sampling settings. One pass over the session.
     """
     steps = set(session.steps)
-    requests = [_request_key(context) for context in session.contexts]
-    unknown = _request_key(Context())
+    requests = [_request_key(context) if request else b"" for context in session.contexts]
+    unknown = _request_key(Context()) if request else b""
     digest, keys = hashlib.blake2b(digest_size=8), {}
     for at, message in enumerate(session.messages):
         if at in steps:

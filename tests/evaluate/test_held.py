@@ -5,42 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from misstep.config import EvalConfig
 from misstep.errors import LeakError
-from misstep.evaluate import check_leak, held_out, prompt_hash, prompt_hashes
+from misstep.evaluate import check_leak, held_out
 from misstep.types import Message, Part, ToolResult
 
 BAD = '{"n": "one"}'
-texts = st.lists(st.text(max_size=8), max_size=5)
 
 
 def error() -> Message:
     result = ToolResult(text="n must be an integer", name="add", is_error=True)
     return Message(role="tool", parts=(Part(kind="result", result=result),))
-
-
-def test_the_hash_of_every_step_is_the_hash_of_what_stands_before_it(make) -> None:
-    session = make.session("s", make.user("1+1"), make.calls(BAD), error(), make.calls())
-    assert prompt_hashes(session) == {
-        1: prompt_hash(session.messages[:1]),
-        3: prompt_hash(session.messages[:3]),
-    }
-
-
-@given(texts, texts)
-def test_different_conversations_hash_differently(one: list[str], other: list[str]) -> None:
-    def messages(words: list[str]) -> list[Message]:
-        return [Message(role="user", parts=(Part(kind="text", text=w),)) for w in words]
-
-    assert (prompt_hash(messages(one)) == prompt_hash(messages(other))) == (one == other)
-
-
-def test_the_hash_leaves_out_ids_times_and_models(make) -> None:
-    message = make.user("1+1")
-    assert prompt_hash([message]) == prompt_hash([replace(message, time=5.0, model="m")])
 
 
 def test_one_prompt_a_family_is_picked_whatever_its_outcome(make, corpus) -> None:

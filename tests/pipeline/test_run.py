@@ -5,7 +5,7 @@ import json
 import pytest
 
 from logs import RIGHT, WRONG, mixed, session, write
-from misstep import api, evaluate, store
+from misstep import api, store
 from misstep.errors import LeakError, ModelError
 from misstep.pipeline import mining
 from misstep.pipeline.measuring import TRAINED
@@ -190,11 +190,3 @@ def test_the_plan_marks_what_is_trained_on_and_writes_nothing(tmp_path, small):
     assert text.count("chosen     «") == 2
     assert text.count("rejected   «") == 2
     assert not (tmp_path / "run").exists()
-
-
-def test_the_prompt_hash_of_the_log_is_that_of_the_pairs(finished):
-    _, run, _ = finished
-    corpus = mining.corpus_of(store.RunFolder(run))
-    for row in store.read_rows(run / "pairs/train.parquet"):
-        session_ = corpus.sessions[row["session"]]
-        assert evaluate.prompt_hashes(session_)[row["step"]]

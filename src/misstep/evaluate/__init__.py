@@ -4,7 +4,7 @@ In: a corpus, a split, and the answers of each model. Out: an `Evaluation`. Load
 """
 
 from misstep.evaluate.compare import Evaluation, evaluate, nothing_to_train
-from misstep.evaluate.held import Held, check_leak, held_out, prompt_hash, prompt_hashes
+from misstep.evaluate.held import Held, check_leak, held_out
 from misstep.evaluate.marks import ArmAnswers
 
 __all__ = [
@@ -15,6 +15,4 @@ __all__ = [
     "evaluate",
     "held_out",
     "nothing_to_train",
-    "prompt_hash",
-    "prompt_hashes",
 ]

@@ -7,12 +7,12 @@ content, never by its outcome, so failed and clean logged steps come as they lie
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from misstep.chat import prompt_keys
 from misstep.config import EvalConfig
 from misstep.errors import LeakError
 from misstep.types import Message, Prompt, Session, Verdict
@@ -52,50 +52,11 @@ class Held:
     """A clean answer from the log to this prompt: the step itself, a sibling or a retry."""
     logged: Verdict
     hash: str = ""
-    """Content hash of the prompt, see `prompt_hash`."""
-
-
-def prompt_hash(messages: Iterable[Message]) -> str:
-    """32 hex digits over roles, texts, calls and results of a prompt; ids and times left out."""
-    digest = hashlib.blake2b(digest_size=16)
-    for message in messages:
-        _feed(digest, message)
-    return digest.hexdigest()
-
-
-def prompt_hashes(session: Session) -> dict[int, str]:
-    """`prompt_hash` of every own step of the session, in one pass over its messages."""
-    digest = hashlib.blake2b(digest_size=16)
-    hashes = {}
-    own = set(session.steps)
-    for i, message in enumerate(session.messages):
-        if i in own:
-            hashes[i] = digest.hexdigest()
-        _feed(digest, message)
-    return hashes
-
-
-def _feed(digest: hashlib.blake2b, message: Message) -> None:
-    for text in (message.role, *_texts(message)):
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(data))
-        digest.update(data)
-    digest.update(b"\n")
-
-
-def _texts(message: Message) -> Iterator[str]:
-    for part in message.parts:
-        yield part.kind
-        yield part.text or ""
-        if part.call is not None:
-            yield part.call.name
-            yield part.call.arguments
-        if part.result is not None:
-            yield part.result.text
+    """Content hash of the prompt, `chat.prompt_keys` without the request."""
 
 
 def check_leak(held: Collection[str], trained: Collection[str]) -> None:
-    """Compare content hashes of held-out and trained prompts (`prompt_hash` of both).
+    """Compare content hashes of held-out and trained prompts, as `Held.hash` has them.
 
     Raises:
         LeakError: a prompt is in both.
@@ -139,7 +100,7 @@ def _heldout_steps(corpus: CorpusLike, split: SplitLike) -> dict[str, list[_Key]
     steps: dict[str, list[_Key]] = defaultdict(list)
     for name in sorted(corpus.sessions):
         if split.part.get(name) == "heldout":
-            for step, at in prompt_hashes(corpus.sessions[name]).items():
+            for step, at in prompt_keys(corpus.sessions[name], request=False).items():
                 steps[at].append((name, step))
     return steps
 
@@ -149,7 +110,7 @@ def _hashes_elsewhere(corpus: CorpusLike, split: SplitLike, wanted: set[str]) ->
         at
         for name, session in corpus.sessions.items()
         if split.part.get(name) != "heldout"
-        for at in prompt_hashes(session).values()
+        for at in prompt_keys(session, request=False).values()
         if at in wanted
     }
 

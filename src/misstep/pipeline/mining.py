@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from misstep import mine, models, store, train, validate
-from misstep.evaluate import prompt_hashes
+from misstep.chat import prompt_keys
 from misstep.pipeline.answers import Ask, all_answers, ask
 from misstep.pipeline.job import Job, stage
 from misstep.pipeline.scan import Scanned, kept
@@ -192,7 +192,7 @@ def accepted_rows(job: Job) -> list[train.Row]:
 
 def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
     """Content hashes of the prompts of all rows that a stage may have trained on."""
-    hashes = {name: prompt_hashes(session) for name, session in known.sessions.items()}
+    hashes = {name: prompt_keys(session, request=False) for name, session in known.sessions.items()}
     places = [
         (row["session"], int(row["step"]))
         for name in (PAIRS, ACCEPTED)
