@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -124,8 +125,21 @@ def test_recorded_anthropic_pairs_hold_every_logged_call():
         for block in row["response"].get("content", ())
         if block["type"] == "tool_use"
     }
-    kept = {call.id for call in own_calls(got.sessions)}
-    assert logged <= kept
+    streamed = sum(
+        len(re.findall(r'"content_block": ?\{"type": ?"tool_use"', row["response"]))
+        for row in rows
+        if isinstance(row["response"], str)
+    )
+    answered = [
+        call.id
+        for s in got.sessions
+        for i in s.steps
+        if s.messages[i].context is not None
+        for call in s.messages[i].calls
+        if call.kind == "function"
+    ]
+    assert logged <= set(answered)
+    assert len(answered) == len(set(answered)) == len(logged) + streamed == 117
 
 
 def test_recorded_openai_pairs_hold_every_logged_call():

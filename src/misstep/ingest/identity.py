@@ -1,8 +1,9 @@
 """What makes two messages or two sessions the same: hashes of content, never of place or time.
 
 `message_key` joins the history in a request to the answers that were logged before: it leaves out
-reasoning, outer white space and the spelling of argument objects, since clients change those when
-they send an answer back. `session_id` is exact: every part, the request of each step, the model.
+reasoning, outer white space, the spelling of argument objects and the results of hosted tools,
+since clients change those when they send an answer back. `session_id` is exact: every part, the
+request of each step, the model.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def message_key(message: Message) -> bytes:
         message.text.strip(),
         [part.text for part in message.parts if part.kind == "image"],
         [(call.id, call.name, _canonical(call.arguments)) for call in message.calls],
-        [(result.call_id, result.text) for result in message.results],
+        [(r.call_id, r.text) for r in message.results if message.role == "tool"],
         message.error,
     )
     return hashlib.blake2b(orjson.dumps(content), digest_size=16).digest()

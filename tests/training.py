@@ -1,0 +1,55 @@
+"""Rows and settings that the training tests share, small enough to work out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.models.template import Encoded
+from misstep.train import Row, TrainSettings
+from misstep.types import Context, Message, Part
+
+LORA = LoraConfig(lora_r=4, lora_alpha=8)
+SFT = SftConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-2)
+DPO = DpoConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3)
+
+
+def say(role: Any, text: str) -> Message:
+    """A message of one text part."""
+    return Message(role=role, parts=(Part(kind="text", text=text),))
+
+
+def pairs(count: int) -> list[Row]:
+    """Pairs of several lengths, two to a prompt."""
+    return [
+        Row(
+            id=f"r{at}",
+            prompt=(say("user", f"question {at // 2} " + "why " * (at % 5)),),
+            context=Context(),
+            chosen=say("assistant", f"good {at}"),
+            rejected=say("assistant", f"bad {at} bad"),
+            family=f"f{at // 2}",
+            codes=("TOOL_UNKNOWN",),
+        )
+        for at in range(count)
+    ]
+
+
+def settings(**changes: Any) -> TrainSettings:
+    """Float32, whatever the machine can do, so that numbers compare."""
+    return TrainSettings(**{"dtype": "float32", **changes})
+
+
+class Letters:
+    """A template that gives one token per character, and 0 for end-of-turn."""
+
+    def encode(
+        self, messages: Any, context: Context, *, answer: Message, end: bool = True
+    ) -> Encoded:
+        """Token ids, or a refusal for an answer that begins with `!`."""
+        if answer.text.startswith("!"):
+            return Encoded(refused="rendered in another way")
+        prompt = tuple(ord(c) for message in messages for c in message.text)
+        return Encoded(
+            prompt_ids=prompt, answer_ids=(*map(ord, answer.text), *((0,) if end else ()))
+        )
