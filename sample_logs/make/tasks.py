@@ -71,7 +71,7 @@ def _day(rng: random.Random) -> tuple[str, str]:
             f"{day:%B} {day.day}",
             f"{day.day} {day:%B}",
             f"{day.day} {day:%b} {day.year}",
-            f"{day.day}.{day.month}.",
+            f"{day.day}.{day.month}.{day.year}",
             f"the {w.ordinal(day.day)} of {day:%B}",
             f"{day.month}/{day.day}/{day.year % 100}",
         )
@@ -240,7 +240,7 @@ def _start_timer(rng: random.Random) -> Made:
         (
             "Start a timer of {span} for the {label}.",
             "The {label} needs {span}, start the clock.",
-            "Tell me when {span} are over ({label}).",
+            "Wake me in {span} ({label}).",
             "{label}: count down {span}.",
         )
     ).format(label=label, span=span)

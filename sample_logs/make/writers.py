@@ -236,7 +236,8 @@ class _Lines:
 
     def __init__(self, run: Run, start: int) -> None:
         self.rows: list[Row] = []
-        self._run, self._time, self._last = run, start, None
+        self._run, self._time = run, start
+        self._last: str | None = None
 
     def add(self, kind: str, message: Row, **extra: Any) -> None:
         at = datetime.fromtimestamp(self._time + 2 * len(self.rows), UTC)

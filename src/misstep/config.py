@@ -85,7 +85,7 @@ class SampleConfig:
     """Nucleus of sampled answers; 1.0 keeps every token."""
     max_new_tokens: int = 128
     """An answer that reaches it ends with finish reason `length`."""
-    batch_size: int = 32
+    batch_size: int = 128
     """Answers generated together."""
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from training import pairs
-
 from misstep.train.card import card, fill
 from misstep.train.rows import set_aside
+from training import pairs
 
 NOTE = {
     "stage": "dpo",
@@ -40,6 +39,8 @@ def test_the_measured_table_replaces_what_stood_there(tmp_path):
     for table in ("| first |", "| second |\n"):
         fill(tmp_path, table)
     text = path.read_text(encoding="utf-8")
-    assert "## Before and after\n\n<!-- before-after -->\n| second |\n<!-- /before-after -->" in text
+    assert (
+        "## Before and after\n\n<!-- before-after -->\n| second |\n<!-- /before-after -->" in text
+    )
     assert "Not measured yet" not in text
     assert "first" not in text

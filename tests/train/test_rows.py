@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from training import Letters, pairs, say
 
 from misstep.train import Row
 from misstep.train.rows import Ids, batches, differing, evenly, plan, tokenise
 from misstep.types import Context, Origin
+from training import Letters, pairs, say
 
 
 def row(chosen: str, rejected: str | None, **more) -> Row:
@@ -125,7 +125,7 @@ def test_max_steps_overrides_epochs():
 
 
 def some_ids(lengths):
-    return [Ids(id=str(at), prompt=(1,) * n, chosen=(at,)) for at, n in enumerate(lengths)]
+    return [Ids(id=str(at), prompt=(at,) * n, chosen=(at,)) for at, n in enumerate(lengths)]
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=60), st.integers(1, 9))
@@ -151,6 +151,20 @@ def test_two_pairs_with_one_prompt_share_a_batch():
         prompts = sorted(at // 2 for at in group)
         assert prompts[0] == prompts[1]
         assert prompts[2] == prompts[3]
+
+
+def test_steps_of_one_session_and_prompts_with_the_same_tools_meet_in_a_batch():
+    tools = {"a": (1,) * 70, "b": (2,) * 70}
+    rows = [
+        Ids(id=f"{name}{task}{step}", prompt=(*head, 100 + task, *range(step * 40)), chosen=(9,))
+        for name, head in tools.items()
+        for task in range(6)
+        for step in range(2)
+    ]
+    for group in batches(rows, batch=4, count=6, seed=0):
+        names = [rows[at].id for at in group]
+        assert len({name[0] for name in names}) == 1
+        assert len({name[:2] for name in names}) == 2
 
 
 def test_another_seed_gives_another_order():

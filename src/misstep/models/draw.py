@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _BELOW_ONE = 1 - 1e-6
+_BLOCK = 256
 
 
 def prompt_keys(prompts: Sequence[Sequence[int]], seed: int) -> list[bytes]:
@@ -50,19 +51,30 @@ def pick(logits: Any, draws: Any, *, temperature: float, top_p: float) -> Any:
     """
     if temperature == 0:
         return logits.float().argmax(-1)
-    scores = logits.float().div_(temperature)
+    scores = logits.float() / temperature
     if top_p < 1:
         return _nucleus(scores, draws, top_p)
     return _invert(scores.softmax(-1), draws)
 
 
 def _invert(weights: Any, draws: Any) -> Any:
-    """The index at which the running sum first exceeds draw × total; its weight is above zero."""
+    """The index at which the running sum first exceeds draw × total; its weight is above zero.
+
+    Sums of blocks come first, then the sums within the block that is hit: a running sum over a
+    whole vocabulary would cost more than the model's largest layer.
+    """
     import torch
 
-    sums = weights.cumsum(-1)
+    rows, size = weights.shape
+    padded = torch.nn.functional.pad(weights, (0, -size % _BLOCK)).view(rows, -1, _BLOCK)
+    sums = padded.sum(-1).cumsum(-1)
     target = draws.to(sums)[:, None] * (sums[:, -1:] * _BELOW_ONE)
-    return torch.searchsorted(sums, target, right=True).squeeze(-1)
+    block = torch.searchsorted(sums, target, right=True)
+    before = torch.where(block > 0, sums.gather(-1, (block - 1).clamp(min=0)), 0.0)
+    inside = padded.gather(1, block[:, :, None].expand(-1, -1, _BLOCK))[:, 0].cumsum(-1)
+    # the two roundings may differ by a hair, so the target stays below the block's own sum
+    rest = torch.minimum(target - before, inside[:, -1:] * _BELOW_ONE)
+    return (block * _BLOCK + torch.searchsorted(inside, rest, right=True)).squeeze(-1)
 
 
 def _nucleus(scores: Any, draws: Any, top_p: float) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from misstep.models.draw import pick, prompt_keys, uniforms
 from misstep.models.load import Loaded
@@ -33,6 +33,22 @@ class Answer:
     finish_reason: Literal["stop", "length"]
 
 
+class Sampling(TypedDict, total=False):
+    """How answers are sampled."""
+
+    num_generations: int
+    """Answers to each prompt; default 1."""
+    temperature: float
+    """Default 1.0; 0 takes the most likely token each time, so that answers to a prompt are equal:
+    ask for one."""
+    top_p: float
+    """Probability of the set of tokens that is drawn from; default 1.0."""
+    max_new_tokens: int
+    """Default 128."""
+    batch_size: int
+    """Answers generated together; default 128. A batch holds whole prompts, at least one."""
+
+
 class Engine(Protocol):
     """What decodes one batch; rows are answers, prompt by prompt."""
 
@@ -49,48 +65,36 @@ class _Job:
 
     model: Any
     stop: frozenset[int]
-    answers: int
-    temperature: float
-    top_p: float
-    max_new_tokens: int
+    num_generations: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_new_tokens: int = 128
+    batch_size: int = 128
 
 
 def sample(
     loaded: Loaded,
     prompts: Sequence[Sequence[int]],
     *,
-    num_generations: int = 1,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    max_new_tokens: int = 128,
-    batch_size: int = 128,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    **how: Unpack[Sampling],
 ) -> list[list[Answer]]:
     """`num_generations` answers to each prompt, in the order of the prompts.
 
     Args:
         prompts: token ids, from `Template.prompt_ids`; none may be empty.
-        temperature: 0 takes the most likely token each time (the answers to a prompt are then
-            equal, so ask for one).
-        batch_size: answers generated together; a batch holds whole prompts, at least one.
         progress: called with (prompts done, prompts) after each batch.
+        how: the fields of `Sampling`.
     """
     import torch
 
-    job = _Job(
-        model=loaded.model,
-        stop=stop_ids(loaded),
-        answers=num_generations,
-        temperature=temperature,
-        top_p=top_p,
-        max_new_tokens=max_new_tokens,
-    )
+    job = _Job(model=loaded.model, stop=stop_ids(loaded), **how)
     keys = prompt_keys(prompts, seed)
     ids: list[list[list[int]]] = [[] for _ in prompts]
     done = 0
     with torch.inference_mode(), _attention(loaded.model):
-        for batch in _batches(prompts, job, batch_size):
+        for batch in _batches(prompts, job):
             answers = _decode(job, [prompts[i] for i in batch], [keys[i] for i in batch])
             for i, row in zip(batch, answers, strict=True):
                 ids[i] = row
@@ -119,25 +123,23 @@ def _engine(job: _Job) -> Engine:
     from misstep.models.shared import Shared, supports
 
     if supports(job.model):
-        return Shared(job.model, answers=job.answers, max_new_tokens=job.max_new_tokens)
-    return Plain(job.model, answers=job.answers)
+        return Shared(job.model, answers=job.num_generations, max_new_tokens=job.max_new_tokens)
+    return Plain(job.model, answers=job.num_generations)
 
 
-def _batches(
-    prompts: Sequence[Sequence[int]], job: _Job, batch_size: int
-) -> Iterator[list[int]]:
+def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]:
     """Indices of prompts that are decoded together: alike at the start, then by length."""
     from misstep.models.shared import prompt_bytes
 
     order = sorted(
         range(len(prompts)), key=lambda i: (tuple(prompts[i][:_CLUSTER]), len(prompts[i]), i)
     )
-    most = max(1, batch_size // job.answers)
+    most = max(1, job.batch_size // job.num_generations)
     batch: list[int] = []
     longest = 0
     for i in order:
         longest = max(longest, len(prompts[i]))
-        columns = longest + job.answers * job.max_new_tokens
+        columns = longest + job.num_generations * job.max_new_tokens
         size = (len(batch) + 1) * prompt_bytes(job.model, columns)
         if batch and (len(batch) == most or size > _BUFFER_BYTES):
             yield batch
@@ -154,7 +156,7 @@ def _decode(
     import torch
 
     engine = _engine(job)
-    k = job.answers
+    k = job.num_generations
     draws = torch.cat([uniforms(key, k, job.max_new_tokens) for key in keys])
     ids: list[list[int]] = [[] for _ in range(len(prompts) * k)]
     logits = engine.start(prompts).repeat_interleave(k, 0)

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from os.path import commonprefix
 from typing import Any
 
 import torch
@@ -252,6 +251,7 @@ def _common(prompts: Sequence[Sequence[int]]) -> int:
     """Length of the stretch that all begin with; each keeps a token of its own behind it."""
     if len(prompts) < 2:
         return 0
-    shortest = min(map(len, prompts))
-    shared = min(len(commonprefix([list(p) for p in prompts])), shortest - 1)
+    low, high = min(prompts), max(prompts)  # what these two share lies between them in all others
+    room = min(map(len, prompts)) - 1
+    shared = next((i for i in range(room) if low[i] != high[i]), room)
     return shared if shared >= _WORTH_SHARING else 0

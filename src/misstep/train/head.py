@@ -36,7 +36,9 @@ class ScoredPositions(torch.autograd.Function):
             scored = logits.gather(-1, target)[:, 0] - log_z
             shares = torch.exp(logits - log_z[:, None])
             slices.append((scored, log_z - torch.linalg.vecdot(shares, logits), mean, top, log_z))
-        scored, entropy, mean, top, log_z = (torch.cat(parts) for parts in zip(*slices, strict=True))
+        scored, entropy, mean, top, log_z = (
+            torch.cat(parts) for parts in zip(*slices, strict=True)
+        )
         ctx.save_for_backward(hidden, weight, targets, log_z)
         ctx.mark_non_differentiable(entropy, mean, top)
         return scored, entropy, mean, top

@@ -2,15 +2,14 @@
 
 In: a batch as TRL collates it. Out: TRL's `FusedCausalLMOutput`, with the same numbers that its
 own fused head gives, so losses, metrics and everything after them stay TRL's. Two savings: the
-vocabulary is scored at completion positions only (off the GPU, TRL scores all), and rows with one
-prompt are read as a tree (`tree`), so the prompt is read once. Models for which the second would
-be wrong (sliding windows, recurrent layers) are read row by row; those with an unusual head
-(scaled or capped logits) take TRL's own path.
+vocabulary is scored at completion positions only (off the GPU, TRL scores all), and what the rows
+of a batch have in common is read once (`tree`): tools and instructions, the prompt of a pair, the
+earlier steps of a session. Models for which the second would be wrong (sliding windows, recurrent
+layers) are read row by row; those with an unusual head (scaled or capped logits) take TRL's path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +19,20 @@ from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from trl.trainer.utils import FusedCausalLMOutput
 
+from misstep.train import attention
 from misstep.train.head import ScoredPositions
-from misstep.train.tree import Tree, group, grow
+from misstep.train.tree import lay_out
 
-_TRANSFORMS = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier")
+_TRANSFORMS = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "output_multiplier",
+    "lm_head_multiplier",
+)
+"""Fields of a config by which TRL sees that logits are capped or scaled."""
+_FIXED_ROPE = ("default", "linear", "llama3", "yarn")
+"""Kinds of rotary positions that do not depend on the length of the input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,7 @@ class Reading:
     own_head: bool
     """Score completion positions only; False leaves everything to TRL."""
     shared: bool
-    """Read rows with one prompt as a tree."""
+    """Read what the rows of a batch have in common once."""
 
 
 def reading(model: Any, *, shared: bool) -> Reading:
@@ -43,19 +52,23 @@ def reading(model: Any, *, shared: bool) -> Reading:
     that do not depend on the length of the input.
     """
     config = model.config.get_text_config().to_dict()
-    plain = all(config.get(name) in (None, 1.0) for name in (*_TRANSFORMS, "logits_scaling"))
     head = model.get_output_embeddings()
+    plain = all(config.get(name) in (None, 1.0) for name in _TRANSFORMS)
     own_head = plain and type(head) is torch.nn.Linear and head.bias is None
-    layers = config.get("layer_types") or ["full_attention"]
-    windowed = config.get("sliding_window") is not None and config.get("use_sliding_window", True)
-    full = set(layers) == {"full_attention"} and not ("layer_types" not in config and windowed)
-    known = model.config._attn_implementation == "sdpa"
+    usual = _full_attention(config) and _fixed_positions(config)
+    sdpa = model.config._attn_implementation in ("sdpa", attention.NAME)
+    return Reading(own_head=own_head, shared=shared and own_head and usual and sdpa)
+
+
+def _full_attention(config: dict[str, Any]) -> bool:
+    if "layer_types" in config and config["layer_types"] is not None:
+        return set(config["layer_types"]) == {"full_attention"}
+    return config.get("sliding_window") is None or config.get("use_sliding_window") is False
+
+
+def _fixed_positions(config: dict[str, Any]) -> bool:
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    return Reading(
-        own_head=own_head,
-        shared=shared and own_head and full and known and kind in ("default", "linear", "llama3", "yarn"),
-    )
+    return rope.get("rope_type", "default") in _FIXED_ROPE
 
 
 def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> FusedCausalLMOutput:
@@ -65,13 +78,14 @@ def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> F
         model: a causal language model, or the `PeftModel` around one.
         inputs: `input_ids` and `attention_mask`, [rows, length], padded on the right.
         labels: [rows, length], -100 where a token is not scored.
-        shared: read rows with one prompt as a tree.
+        shared: read what the rows have in common once.
 
     Returns:
         fields of shape [rows, length - 1], zero where the next token's label is -100.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     mask = labels[:, 1:] != -100
+    attention.switch(base, on=shared)
     # under autocast, PEFT's own casts would go up to float32 and straight back down
     with disable_input_dtype_casting(model, active=torch.is_autocast_enabled(mask.device.type)):
         hidden, at = (_tree_states if shared else _row_states)(base, inputs, mask)
@@ -108,34 +122,17 @@ def _row_states(base: Any, inputs: dict[str, Any], mask: Any) -> tuple[Any, Any]
 
 
 def _tree_states(base: Any, inputs: dict[str, Any], mask: Any) -> tuple[Any, Any]:
-    """The same as `_row_states` from trees of the rows that share a prompt."""
+    """The same as `_row_states`, with what the rows share read once."""
     device = inputs["input_ids"].device
     lengths = inputs["attention_mask"].sum(1).tolist()
     rows = [row[:n] for row, n in zip(inputs["input_ids"].tolist(), lengths, strict=True)]
-    scored = mask.cpu().numpy()
-    heads = [int(line.argmax()) + 1 for line in scored]
-    groups = group(rows, heads)
-    trees = [grow([rows[at] for at in members]) for members in groups]
-    width = max(len(tree.ids) for tree in trees)
-    places: dict[int, Any] = {
-        at: tree.paths[turn] + number * width
-        for number, (members, tree) in enumerate(zip(groups, trees, strict=True))
-        for turn, at in enumerate(members)
-    }
-    at = np.concatenate([places[i][np.flatnonzero(scored[i])] for i in range(len(rows))])
-    ids, positions, sees = (torch.from_numpy(part).to(device) for part in _padded(trees, width))
+    layout = lay_out(rows)
     out = base.base_model(
-        input_ids=ids, position_ids=positions, attention_mask=sees, use_cache=False
+        input_ids=torch.from_numpy(layout.ids)[None].to(device),
+        position_ids=torch.from_numpy(layout.positions)[None].to(device),
+        attention_mask=torch.from_numpy(layout.sees).to(device),
+        use_cache=False,
     )
-    return out.last_hidden_state.flatten(0, 1), torch.from_numpy(at).to(device)
-
-
-def _padded(trees: Sequence[Tree], width: int) -> tuple[Any, Any, Any]:
-    ids = np.zeros((len(trees), width), dtype=np.int64)
-    positions = np.zeros((len(trees), width), dtype=np.int64)
-    sees = np.zeros((len(trees), 1, width, width), dtype=np.bool_)
-    sees[:, :, range(width), range(width)] = True  # padding sees itself: no row of all -inf
-    for at, tree in enumerate(trees):
-        n = len(tree.ids)
-        ids[at, :n], positions[at, :n], sees[at, 0, :n, :n] = tree.ids, tree.positions, tree.sees
-    return ids, positions, sees
+    scored = mask.cpu().numpy()
+    at = np.concatenate([layout.paths[i][np.flatnonzero(scored[i])] for i in range(len(rows))])
+    return out.last_hidden_state[0], torch.from_numpy(at).to(device)

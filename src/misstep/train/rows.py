@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,19 +191,42 @@ def plan(
 def batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[list[int]]:
     """Indices into `rows` for `count` micro-batches of at most `batch` rows.
 
-    Every epoch has each row once. Rows of one batch are alike in length (little padding) and rows
-    with one prompt stand together (it is read once); the batches of an epoch come in random order.
-    The same arguments give the same batches.
+    Every epoch has each row once. Rows of one session or prompt stand together and rows of a batch
+    are alike in their first tokens and in length, so that much is read once and little is padded;
+    the batches of an epoch come in random order. The same arguments give the same batches.
     """
     dice = random.Random(f"batches/{seed}")
+    units = _sessions(rows)
+    crowds = Counter(row.prompt[:_TRUNK] for row in rows)
     out: list[list[int]] = []
+
+    def place(unit: list[int]) -> tuple[tuple[int, ...], int]:
+        trunk = rows[unit[0]].prompt[:_TRUNK]
+        return trunk if crowds[trunk] >= batch else (), max(rows[at].length for at in unit) // 16
+
     while rows and len(out) < count:
-        pool = dice.sample(range(len(rows)), len(rows))
-        pool.sort(key=lambda at: (rows[at].length // 16, len(rows[at].prompt), rows[at].prompt))
+        epoch = sorted(dice.sample(units, len(units)), key=place)
+        pool = [at for unit in epoch for at in unit]
         groups = [pool[at : at + batch] for at in range(0, len(pool), batch)]
         dice.shuffle(groups)
         out.extend(groups)
     return out[:count]
+
+
+_TRUNK = 64
+"""First tokens by which prompts are taken to have the same instructions and tools."""
+
+
+def _sessions(rows: Sequence[Ids]) -> list[list[int]]:
+    """Row indices by session: prompts that go on from the first prompt of the group."""
+    out: list[list[int]] = []
+    for at in sorted(range(len(rows)), key=lambda at: rows[at].prompt):
+        first = rows[out[-1][0]].prompt if out else None
+        if first is not None and rows[at].prompt[: len(first)] == first:
+            out[-1].append(at)
+        else:
+            out.append([at])
+    return out
 
 
 def differing(

@@ -76,7 +76,7 @@ def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> Ans
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=False),
+        reading=reading(model, shared=True),
     )
     tokens = max(len(batch) * max(ids[at].length for at in batch) for batch in route.batches)
     return AnswerTrainer(

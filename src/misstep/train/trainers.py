@@ -69,7 +69,7 @@ class _Quiet:
         return self.accelerator.prepare(loader)
 
 
-class AnswerTrainer(_Quiet, SFTTrainer):  # type: ignore[misc]
+class AnswerTrainer(_Quiet, SFTTrainer):
     """SFTTrainer over rows of `input_ids` and `labels`."""
 
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
@@ -87,12 +87,13 @@ class AnswerTrainer(_Quiet, SFTTrainer):  # type: ignore[misc]
         stand_in = model
         if self.route.reading.own_head:
             with self.accelerator.autocast():
-                outputs = logps.score(self.model, inputs, inputs["labels"], shared=False)
+                shared = self.route.reading.shared
+                outputs = logps.score(self.model, inputs, inputs["labels"], shared=shared)
             stand_in = _Answered(outputs)
         return super().compute_loss(stand_in, inputs, return_outputs, num_items_in_batch)
 
 
-class PairTrainer(_Quiet, DPOTrainer):  # type: ignore[misc]
+class PairTrainer(_Quiet, DPOTrainer):
     """DPOTrainer over rows of `prompt_ids`, `chosen_ids` and `rejected_ids`.
 
     The reference is the adapter as it is when training begins. Its log-probabilities are measured
@@ -193,7 +194,7 @@ class Reference:
     """Over all tokens of the chosen side."""
 
 
-class PairCollator(DataCollatorForPreference):  # type: ignore[misc]
+class PairCollator(DataCollatorForPreference):
     """TRL's collator, and the log-probability that each chosen side had at the start."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:

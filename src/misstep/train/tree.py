@@ -1,8 +1,9 @@
-"""Rows that share a beginning, laid out so that the shared tokens are read once.
+"""Rows that share a beginning, laid out so that shared tokens are read once.
 
-In: token rows. Out: a `Tree`: a trie of the rows flattened into one sequence, in which each token
-sees its own ancestors only and keeps the position it has in its row. A model that honours
-`position_ids` and a 4D mask computes the same log-probabilities as on the separate rows.
+In: token rows. Out: a `Layout`: one sequence with the trunk (what all rows begin with) and then
+blocks of equal width, each a trie of rows that go on together (the two sides of a pair, the steps
+of a session). A token sees the trunk and its own ancestors only, and keeps the position it has in
+its row, so a model that honours both computes the same log-probabilities as on separate rows.
 No weights and no model in here; the arithmetic is numpy.
 """
 
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+Row = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,21 @@ class Tree:
     """For each input row: where its tokens lie in `ids`, in order."""
 
 
-def grow(rows: Sequence[Sequence[int]]) -> Tree:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Trunk of T tokens and G blocks of L tokens; N = T + G * L."""
+
+    ids: NDArray[np.int64]
+    """[N] tokens; blocks are padded with 0."""
+    positions: NDArray[np.int64]
+    """[N] position of each token in its rows."""
+    sees: NDArray[np.bool_]
+    """[G, 1, L, T + L] whether a block's token attends to the trunk and to its own block."""
+    paths: tuple[NDArray[np.int64], ...]
+    """For each input row: where its tokens lie in `ids`, in order."""
+
+
+def grow(rows: Sequence[Row]) -> Tree:
     """The tree of the rows; rows without a common first token become separate trunks."""
     children: dict[tuple[int, int], int] = {}
     ids: list[int] = []
@@ -65,12 +82,48 @@ def _ancestors(parents: Sequence[int]) -> NDArray[np.bool_]:
     return sees
 
 
-def group(rows: Sequence[Sequence[int]], heads: Sequence[int]) -> list[list[int]]:
-    """Indices of the rows that go into one tree: those whose first `heads[i]` tokens are equal.
+def lay_out(rows: Sequence[Row]) -> Layout:
+    """The rows of a batch as trunk and blocks. Every row has at least two tokens."""
+    order = sorted(range(len(rows)), key=lambda at: tuple(rows[at]))
+    trunk = min(_common(rows[order[0]], rows[order[-1]]), min(map(len, rows)) - 1)
+    groups = bundles([tuple(row[trunk:]) for row in rows])
+    trees = [grow([rows[at][trunk:] for at in group]) for group in groups]
+    width = max(len(tree.ids) for tree in trees)
+    ids = np.zeros(trunk + len(trees) * width, dtype=np.int64)
+    positions = np.zeros_like(ids)
+    ids[:trunk], positions[:trunk] = rows[0][:trunk], range(trunk)
+    sees = np.zeros((len(trees), 1, width, trunk + width), dtype=np.bool_)
+    sees[..., :trunk] = True
+    sees[:, :, range(width), range(trunk, trunk + width)] = True  # padding sees itself too
+    paths: list[NDArray[np.int64]] = [np.arange(trunk)] * len(rows)
+    for block, (group, tree) in enumerate(zip(groups, trees, strict=True)):
+        start, n = trunk + block * width, len(tree.ids)
+        ids[start : start + n] = tree.ids
+        positions[start : start + n] = tree.positions + trunk
+        sees[block, 0, :n, trunk : trunk + n] = tree.sees
+        for at, path in zip(group, tree.paths, strict=True):
+            paths[at] = np.concatenate((paths[at], path + start))
+    return Layout(ids=ids, positions=positions, sees=sees, paths=tuple(paths))
 
-    Groups and their rows keep the order of first appearance.
+
+def bundles(rows: Sequence[Row]) -> list[list[int]]:
+    """Indices of rows that are worth one tree: neighbours in alphabetical order that share half.
+
+    A row joins the bundle of its predecessor when their common beginning is at least half of the
+    shorter of the two.
     """
-    trunks: dict[tuple[int, ...], list[int]] = {}
-    for at, (row, head) in enumerate(zip(rows, heads, strict=True)):
-        trunks.setdefault(tuple(row[:head]), []).append(at)
-    return list(trunks.values())
+    out: list[list[int]] = []
+    for at in sorted(range(len(rows)), key=lambda at: tuple(rows[at])):
+        last = rows[out[-1][-1]] if out else ()
+        if last and 2 * _common(last, rows[at]) >= min(len(last), len(rows[at])):
+            out[-1].append(at)
+        else:
+            out.append([at])
+    return out
+
+
+def _common(one: Row, other: Row) -> int:
+    for at, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return at
+    return min(len(one), len(other))

@@ -16,7 +16,7 @@ _WINDOW = 4
 """Logged steps that the guard averages over; one batch alone is noisy."""
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]
+class Progress(TrainerCallback):
     """Reports each logged step."""
 
     def __init__(self, report: Callable[[int, int, float], None]) -> None:
@@ -29,7 +29,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._report(state.global_step, state.max_steps, float(logs["loss"]))
 
 
-class Guard(TrainerCallback):  # type: ignore[misc]
+class Guard(TrainerCallback):
     """Stops when the chosen answers themselves have become much less likely.
 
     DPO may lower both sides as long as the rejected one falls faster. With careless settings the

@@ -1,0 +1,124 @@
+"""Log-probabilities: ours equal TRL's own, values and gradients, for every kind of batch."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tiny import build_tiny  # noqa: E402
+
+FIELDS = ("log_probs", "entropy", "mean_logits", "is_top1")
+ROWS = [
+    {"prompt_ids": [1, 20, 3, 40], "chosen_ids": [5, 60, 7], "rejected_ids": [5, 60, 8, 9, 10]},
+    {"prompt_ids": [1, 20, 9, 7, 7, 8], "chosen_ids": [5], "rejected_ids": [6, 70]},
+    {"prompt_ids": [1, 20, 3, 40], "chosen_ids": [5, 60, 7], "rejected_ids": [90]},
+]
+
+
+def adapted(folder, kind="llama"):
+    """A model with a LoRA that does something, so that every gradient is non-zero."""
+    from peft import LoraConfig, get_peft_model
+
+    from misstep.models import load
+
+    loaded = load(str(build_tiny(folder / kind, kind=kind)), dtype="float32")
+    torch.manual_seed(0)
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    return get_peft_model(loaded.model, lora)
+
+
+def batch(rows=ROWS):
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    inputs = DataCollatorForPreference(pad_token_id=0)(rows)
+    mask = inputs.pop("completion_mask")
+    return inputs, inputs["input_ids"].masked_fill(mask == 0, -100)
+
+
+def by_trl(model, inputs, labels):
+    from trl.trainer.utils import add_fused_lm_head
+
+    from misstep.train.attention import switch
+
+    switch(model.get_base_model(), on=False)
+    add_fused_lm_head(model.get_base_model(), outputs=FIELDS)
+    return model(**inputs, labels=labels, fused_lm_head=True, use_cache=False)
+
+
+def gradients(model, outputs):
+    """Of a loss that weighs every token differently."""
+    scored = outputs.log_probs
+    weights = torch.arange(scored.numel()).view_as(scored).sin()
+    model.zero_grad()
+    (scored * weights).sum().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+def test_values_and_gradients_equal_those_of_trl(tmp_path, kind, shared):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path, kind)
+    inputs, labels = batch()
+    ours = score(model, inputs, labels, shared=shared)
+    mine = gradients(model, ours)
+    theirs = by_trl(model, inputs, labels)
+    yours = gradients(model, theirs)
+    assert ours.log_probs.abs().max() > 1
+    for name in FIELDS:
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), atol=1e-4, rtol=1e-4)
+    assert mine.keys() == yours.keys()
+    for name, grad in yours.items():
+        torch.testing.assert_close(mine[name], grad, atol=1e-4, rtol=1e-3)
+
+
+def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path):
+    from misstep.train.attention import switch
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path)
+    inputs, labels = batch(ROWS[:1])
+    scored = score(model, inputs, labels, shared=True).log_probs
+    switch(model.get_base_model(), on=False)
+    row = torch.tensor([[1, 20, 3, 40, 5, 60, 7]])
+    plain = model(input_ids=row).logits.log_softmax(-1)[0]
+    expected = torch.stack([plain[3, 5], plain[4, 60], plain[5, 7]])
+    torch.testing.assert_close(scored[0, 3:6], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_head_is_scored_in_slices_without_a_seam():
+    from misstep.train import head
+
+    torch.manual_seed(0)
+    hidden = torch.randn(300, 8, requires_grad=True)
+    weight, targets = torch.randn(50, 8), torch.randint(0, 50, (300,))
+    scored, *_ = head.ScoredPositions.apply(hidden, weight, targets)
+    weights = torch.randn(300)
+    (mine,) = torch.autograd.grad((scored * weights).sum(), hidden)
+    plain = (hidden @ weight.t()).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    (theirs,) = torch.autograd.grad((plain * weights).sum(), hidden)
+    torch.testing.assert_close(scored, plain)
+    torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("config", "own_head", "shared"),
+    [
+        ({}, True, True),
+        ({"sliding_window": 64}, True, False),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, True, False),
+        ({"final_logit_softcapping": 30.0}, False, False),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, True, False),
+    ],
+)
+def test_a_model_is_read_in_the_fastest_way_that_is_right_for_it(
+    tmp_path, config, own_head, shared
+):
+    from misstep.train.logps import Reading, reading
+
+    model = adapted(tmp_path)
+    for name, value in config.items():
+        setattr(model.config, name, value)
+    assert reading(model, shared=True) == Reading(own_head=own_head, shared=shared)

@@ -1,0 +1,158 @@
+"""Loss arithmetic, worked by hand on four log-probabilities, against what the trainer computes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from training import DPO, LORA, settings
+
+torch = pytest.importorskip("torch")
+
+from misstep.train.rows import Ids  # noqa: E402
+
+IDS = [Ids(id="a", prompt=(1,), chosen=(5, 6, 9), rejected=(5, 7, 9))]
+
+
+def trainer_for(tiny, tmp_path, config):
+    from misstep.models import load
+    from misstep.train import stage
+    from misstep.train.dpo import pair_trainer
+
+    job = stage.Job(
+        name="dpo",
+        loaded=load(tiny, dtype="float32"),
+        adapter=None,
+        out=tmp_path / "out",
+        config=config,
+        lora=LORA,
+        run=settings(),
+    )
+    with stage.quiet():
+        return pair_trainer(job, config, IDS)
+
+
+def loss_of(trainer, chosen, rejected, reference):
+    """The trainer's loss, and its gradients, were the model to give these log-probabilities."""
+    from trl.trainer.utils import FusedCausalLMOutput
+
+    from misstep.train.trainers import Reference
+
+    scored = torch.tensor([chosen, rejected], requires_grad=True)
+    trainer._score = lambda *_: FusedCausalLMOutput(
+        log_probs=scored,
+        entropy=torch.zeros(2, 3),
+        mean_logits=torch.zeros(2, 3),
+        is_top1=torch.zeros(2, 3, dtype=torch.bool),
+    )
+    trainer.refer({0: Reference(*reference)})
+    inputs = trainer.data_collator([trainer.train_dataset[0]])
+    trainer.model.train()
+    loss = trainer._compute_loss(trainer.model, inputs, False)
+    loss.backward()
+    return loss.item(), scored.grad.tolist()
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def test_dpo_and_sft_loss_of_one_pair(tiny, tmp_path):
+    # policy: -2.0 and -3.5; reference: -2.5 and -3.0; log-ratios 0.5 and -0.5; beta 0.5
+    config = replace(DPO, beta=0.5, loss_weights=(1.0, 0.3))
+    trainer = trainer_for(tiny, tmp_path, config)
+    loss, _ = loss_of(trainer, [-1.0, -0.5, -0.5], [-1.0, -2.0, -0.5], (-2.5, -3.0, -2.5))
+    preference = -math.log(sigmoid(0.5 * (0.5 - -0.5)))  # 0.4741
+    assert loss == pytest.approx(preference + 0.3 * 2.0 / 3, abs=1e-6)
+    assert preference == pytest.approx(0.474077, abs=1e-6)
+    logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    assert logged["rewards/chosen"] == pytest.approx(0.25)
+    assert logged["rewards/margins"] == pytest.approx(0.5)
+    assert logged["logps/chosen"] == pytest.approx(-2.0)
+    assert logged["logps/rejected"] == pytest.approx(-3.5)
+    assert logged["logps/chosen_change"] == pytest.approx(0.5)
+
+
+def test_only_differing_tokens_count_in_the_preference_and_all_in_the_sft_term(tiny, tmp_path):
+    # the sides differ in their second token: policy -0.5 and -2.0, reference -1.0 and -1.5
+    config = replace(DPO, beta=0.5, loss_weights=(1.0, 0.3), preference_tokens="differing")
+    trainer = trainer_for(tiny, tmp_path, config)
+    loss, grad = loss_of(trainer, [-1.0, -0.5, -0.25], [-1.0, -2.0, -0.75], (-1.0, -1.5, -2.0))
+    sft = 0.3 * (1.0 + 0.5 + 0.25) / 3
+    assert loss == pytest.approx(-math.log(sigmoid(0.5)) + sft, abs=1e-6)
+    push = 0.5 * sigmoid(-0.5)
+    assert grad[0] == pytest.approx([-0.1, -0.1 - push, -0.1], abs=1e-6)
+    assert grad[1] == pytest.approx([0.0, push, 0.0], abs=1e-6)
+    assert trainer._metrics["train"]["logps/chosen"][-1] == pytest.approx(-1.75)
+    assert trainer._metrics["train"]["logps/chosen_change"][-1] == pytest.approx(0.25)
+
+
+def test_the_reference_counts_the_same_tokens_as_the_policy(tiny, tmp_path):
+    from misstep.train.attention import switch
+
+    trainers = {
+        name: trainer_for(tiny, tmp_path, replace(DPO, preference_tokens=name))
+        for name in ("all", "differing")
+    }
+    whole, part = (trainers[name].references([[0]])[0] for name in ("all", "differing"))
+    assert whole.chosen == whole.whole == part.whole
+    switch(trainers["all"].model.get_base_model(), on=False)
+    row = torch.tensor([[1, 5, 6, 9], [1, 5, 7, 9]])
+    plain = trainers["all"].model(input_ids=row).logits.log_softmax(-1)
+    assert part.chosen == pytest.approx(plain[0, 1, 6].item(), abs=1e-5)
+    assert part.rejected == pytest.approx(plain[1, 1, 7].item(), abs=1e-5)
+
+
+def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path):
+    from trl import DPOTrainer
+
+    from misstep.train import stage
+
+    class Plain(DPOTrainer):
+        def _prepare_dataset(self, dataset, *_):
+            return dataset
+
+    ours = trainer_for(tiny, tmp_path, DPO)
+    columns = ours.train_dataset
+    stir(ours.model)
+    ours.refer(ours.references([[0]]))
+    with stage.quiet():
+        other = trainer_for(tiny, tmp_path, DPO).model
+        stir(other)
+        theirs = Plain(
+            model=other,
+            args=ours.args,
+            train_dataset=columns,
+            processing_class=ours.processing_class,
+        )
+    assert "ref" in theirs.model.peft_config
+    results = []
+    for trainer in (ours, theirs):
+        stir(trainer.model)
+        trainer.model.train()
+        loss = trainer._compute_loss(
+            trainer.model, trainer.data_collator([trainer.train_dataset[0]]), False
+        )
+        loss.backward()
+        grads = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
+        metrics = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+        metrics.pop("logps/chosen_change", None)
+        results.append((loss.item(), grads, metrics))
+    (loss, grads, metrics), (their_loss, their_grads, their_metrics) = results
+    assert loss == pytest.approx(their_loss, abs=1e-4)
+    assert metrics == pytest.approx(their_metrics, abs=1e-4)
+    assert abs(metrics["rewards/margins"]) > 1e-3
+    assert grads.keys() == their_grads.keys()
+    for name, grad in their_grads.items():
+        torch.testing.assert_close(grads[name], grad, atol=1e-4, rtol=1e-3)
+
+
+def stir(model):
+    """Move the trainable adapter by the same random step in every model."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if ".default." in name:
+                parameter += 0.1 * torch.randn_like(parameter)
