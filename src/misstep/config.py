@@ -59,6 +59,8 @@ class MineConfig:
     """Path of a JSONL file with gold answers."""
     split: Literal["family", "time"] = "family"
     """Hold out families drawn by hash, or the latest ones."""
+    split_seed: int = 0
+    """Of the draw; apart from `seed`, so that another seed opens no other held-out families."""
     heldout: float = 0.35
     """Share of the families that is held out."""
     dev: float = 0.05
@@ -181,7 +183,7 @@ class RunConfig:
     model: str = "smollm2"
     """Hub id, folder, .gguf file, or smollm2."""
     seed: int = 42
-    """Of the split, the sampling and the training."""
+    """Of the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the model's weights; auto is bfloat16 where the hardware computes in it."""
     ingest: IngestConfig = field(default_factory=IngestConfig)

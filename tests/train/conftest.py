@@ -11,3 +11,13 @@ def tiny(tmp_path_factory):
     from tiny import build_tiny
 
     return str(build_tiny(tmp_path_factory.mktemp("tiny") / "model"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """A tiny model is slower on several threads, much slower on a busy machine."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

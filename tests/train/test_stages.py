@@ -158,7 +158,7 @@ def test_a_killed_and_resumed_run_gives_the_adapter_of_an_unbroken_one(stage, ti
 
 
 def test_a_checkpoint_cut_short_by_a_kill_is_passed_over(tmp_path):
-    from misstep.train.stage import last_checkpoint
+    from misstep.train.disk import last_checkpoint
 
     for step in (9, 10, 11):
         (tmp_path / f"checkpoint-{step}").mkdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config
+from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, run_config
 from misstep.cli.progress import reporter
 
 
@@ -41,7 +41,11 @@ def command(
     from misstep import api
 
     config = build_config(
-        config_path, settings, model=model, seed=seed, sample__temperature=temperature
+        run_config(folder, config_path),
+        settings,
+        model=model,
+        seed=seed,
+        sample__temperature=temperature,
     )
     with reporter(quiet=quiet or as_json) as show:
         scores = api.evaluate(folder, config, adapter, progress=show.progress, say=show.say)

@@ -65,6 +65,12 @@ def build_config(path: Path | None, settings: Sequence[str] = (), **overrides: A
     return load_config(path, merged)
 
 
+def run_config(folder: Path, given: Path | None) -> Path | None:
+    """The settings file to start from: the given one, else that of the run folder."""
+    own = folder / "config.yaml"
+    return given if given is not None or not own.exists() else own
+
+
 def reading_config(values: dict[str, Any], **overrides: Any) -> RunConfig:
     """The settings of a command that reads logs, from its click parameters."""
     return build_config(

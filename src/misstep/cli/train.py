@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, MODEL, QUIET, SEED, SET, build_config
+from misstep.cli.options import CONFIG, MODEL, QUIET, SEED, SET, build_config, run_config
 from misstep.cli.progress import reporter
 
 
@@ -39,7 +39,7 @@ def command(
     from misstep import api
 
     config = build_config(
-        config_path,
+        run_config(folder, config_path),
         settings,
         model=model,
         seed=seed,

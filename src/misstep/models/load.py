@@ -8,6 +8,7 @@ id, and not with `HF_HUB_OFFLINE` set. torch is imported inside the functions.
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,9 @@ def _with_adapter(network: Any, adapter: Path, ref: ModelRef, *, merge: bool) ->
     from peft import PeftModel
 
     try:
-        tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name on its way out
+            tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         said = str(error).strip().splitlines()
         raise ModelError(

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import orjson
 
 from misstep.chat import tool_to_chat
 from misstep.dialects import parse_answer, render_answer
@@ -29,6 +31,7 @@ from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
 _ARGS_OPEN, _ARGS_CLOSE = RESERVED[2:]
 _ARGS = re.compile(rf'\{{\s*"{_ARGS_OPEN}(\d+){_ARGS_CLOSE}"\s*:\s*0\s*\}}')
 _PROBE_ANSWER = "Xanswer7X"
+_CUT = "\ue004"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +84,13 @@ class Template:
     def answer_text(self, answer: Message, end: bool = True) -> str:
         """The answer as text; with `end`, the end-of-turn token's spelling behind it."""
         hidden = self._neutral.hidden()
-        return hidden.shown(self._answer(answer, hidden)) + (self.end_text if end else "")
+        text = hidden.shown(self._ending(answer, hidden, end))
+        return text + (self.end_text if end else "")
 
     def answer_ids(self, answer: Message, end: bool = True) -> list[int]:
         """Token ids of the answer; with `end`, the one end-of-turn token that stops it."""
         hidden = self._neutral.hidden()
-        ids = self._neutral.encode(self._answer(answer, hidden), hidden)
+        ids = self._neutral.encode(self._ending(answer, hidden, end), hidden)
         return [*ids, self.end_id] if end else ids
 
     def parse(self, text: str, context: Context) -> Message:
@@ -150,6 +154,12 @@ class Template:
             return self._natively(messages, context, hidden, generate=generate)
         rows = [(role, hidden.hide(text)) for role, text in fallback.turns(messages, context)]
         return self._render(self._chat(rows), generate=generate)
+
+    def _ending(self, answer: Message, hidden: Hidden, end: bool) -> str:
+        """The answer; without `end`, a last call that broke off stays open, as it was written."""
+        if end or not _breaks_off(answer):
+            return self._answer(answer, hidden)
+        return self._answer(_marked(answer), hidden).partition(_CUT)[0]
 
     def _answer(self, answer: Message, hidden: Hidden) -> str:
         if not self.native:
@@ -244,6 +254,27 @@ class Template:
             return self._answer(answer, hidden)
         finally:
             self.native = False
+
+
+def _breaks_off(answer: Message) -> bool:
+    """The answer ends in a call whose arguments are not complete JSON."""
+    call = answer.parts[-1].call if answer.parts else None
+    if call is None:
+        return False
+    try:
+        orjson.loads(call.arguments)
+    except orjson.JSONDecodeError:
+        return True
+    return False
+
+
+def _marked(answer: Message) -> Message:
+    """The answer with a mark behind the arguments of its last call."""
+    *before, last = answer.parts
+    if last.call is None:
+        return answer
+    call = replace(last.call, arguments=last.call.arguments + _CUT)
+    return replace(answer, parts=(*before, replace(last, call=call)))
 
 
 def _user(text: str) -> Message:

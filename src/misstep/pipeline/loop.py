@@ -112,7 +112,7 @@ def evaluate(
     if not path.is_dir():
         raise InputError(f"{path}: no such adapter; train one first, or give --adapter")
     corpus = mining.corpus_of(job.folder)
-    split = mining_room.split(corpus.sessions, config.mine, config.seed)
+    split = mining.families(job, corpus)
     held = held_prompts(job, corpus, split)
     arms = [ArmSpec(name="base")]
     sft = folder / "sft"
@@ -131,7 +131,7 @@ def _job(folder: Path, config: RunConfig, progress: Progress, say: Say) -> Job:
 
 def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_room.Split]:
     corpus = mining.corpus(scan_stage(job, paths))
-    return corpus, mining_room.split(corpus.sessions, job.config.mine, job.config.seed)
+    return corpus, mining.families(job, corpus)
 
 
 def _sft(job: Job, corpus: mining_room.Corpus, split: mining_room.Split) -> training.Adapter | None:

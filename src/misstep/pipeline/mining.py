@@ -81,6 +81,11 @@ def policy(job: Job, known: mine.Corpus) -> Policy:
     return Policy(sources=sources, resample=True, share=share, why=why)
 
 
+def families(job: Job, known: mine.Corpus) -> mine.Split:
+    """Which family each session is of, and which part each family is in."""
+    return mine.split(known.sessions, job.config.mine, job.config.mine.split_seed)
+
+
 def all_sources(job: Job, *, resample: bool) -> Policy:
     """The policy of `misstep mine`: every configured source; resampling if a model is given."""
     sources = tuple(s for s in job.config.mine.sources if resample or s != "resample")

@@ -6,7 +6,6 @@ the logs; where the run would resample, its own pairs exist only once the model 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +33,9 @@ def plan(
     template = models.load_tokenizer(config.model)[1]
     scanned = scan(paths, config, progress=progress)
     corpus = mining.corpus(scanned)
-    split = mine.split(corpus.sessions, config.mine, config.seed)
-    with tempfile.TemporaryDirectory() as nowhere:
-        policy = mining.policy(Job(store.RunFolder(Path(nowhere)), config), corpus)
+    job = Job(store.RunFolder(folder), config)
+    split = mining.families(job, corpus)
+    policy = mining.policy(job, corpus)
     logged = tuple(s for s in config.mine.sources if s != "resample")
     mined = mine.mine(
         corpus,

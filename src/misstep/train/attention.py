@@ -31,8 +31,8 @@ def trunk_attention(
     scale = options.get("scaling")
     parts = []
     if trunk:
-        sides = (side[:, :, :trunk] for side in (query, key, value))
-        parts.append(scaled_dot_product_attention(*sides, is_causal=True, scale=scale))
+        q, k, v = (side[:, :, :trunk] for side in (query, key, value))
+        parts.append(scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale))
 
     def split(side: Any, prefix: bool) -> Any:
         _, heads, _, size = side.shape

@@ -20,9 +20,11 @@ from trl import DPOConfig as TrlConfig
 from misstep.config import DpoConfig, LoraConfig
 from misstep.models import load
 from misstep.train import stage
+from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route
+from misstep.train.tree import tokens_read
 from misstep.train.watch import Guard, watched
 
 
@@ -42,7 +44,7 @@ def train_dpo(
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
         StageError: the disk is full; what was done is kept in `OUT.work`.
     """
-    with stage.quiet(), stage.room_on_disk(out):
+    with stage.quiet(), room_on_disk(out):
         job = stage.Job(
             name="dpo",
             loaded=load(base, dtype=run.dtype),
@@ -66,7 +68,7 @@ def train_dpo(
         trainer = pair_trainer(job, config, ids)
         watched(trainer, run.progress, guard)
         trainer.refer(_references(trainer, ids, job))
-        trainer.train(resume_from_checkpoint=stage.last_checkpoint(job.work))
+        trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, guard.stopped)
         return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
 
@@ -81,7 +83,8 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
         batch=size,
         reading=reading(model, shared=config.share_prompts),
     )
-    tokens = max(sum(2 * ids[at].length for at in batch) for batch in route.batches)
+    shared = route.reading.shared
+    tokens = max(tokens_read(_sides(ids, batch), shared=shared) for batch in route.batches)
     common = stage.arguments(job, model, steps=steps, tokens=tokens)
     return PairTrainer(
         route=route,
@@ -103,6 +106,11 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
         ),
         processing_class=job.loaded.tokenizer,
     )
+
+
+def _sides(ids: Sequence[Ids], batch: Sequence[int]) -> list[tuple[int, ...]]:
+    rows = [ids[at] for at in batch]
+    return [row.prompt + side for row in rows for side in (row.chosen, row.rejected or ())]
 
 
 def _references(trainer: Any, ids: Sequence[Ids], job: stage.Job) -> dict[int, Reference]:

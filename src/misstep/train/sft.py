@@ -17,9 +17,11 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from misstep.config import LoraConfig, SftConfig
 from misstep.models import load
 from misstep.train import stage
+from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.trainers import AnswerTrainer, Route
+from misstep.train.tree import tokens_read
 from misstep.train.watch import watched
 
 
@@ -41,7 +43,7 @@ def train_sft(
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
         StageError: the disk is full; what was done is kept in `OUT.work`.
     """
-    with stage.quiet(), stage.room_on_disk(out):
+    with stage.quiet(), room_on_disk(out):
         job = stage.Job(
             name="sft",
             loaded=load(base, dtype=run.dtype),
@@ -63,7 +65,7 @@ def train_sft(
         stage.open_work(job, ids)
         trainer = answer_trainer(job, config, ids)
         watched(trainer, run.progress)
-        trainer.train(resume_from_checkpoint=stage.last_checkpoint(job.work))
+        trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids)
         return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
 
@@ -72,13 +74,15 @@ def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> Ans
     """TRL's trainer over the rows, ready to train."""
     steps, micro = job.steps(len(ids))
     model = stage.attach(job)
+    sequences = [row.prompt + row.chosen for row in ids]
     size = config.per_device_train_batch_size
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
         reading=reading(model, shared=True),
     )
-    tokens = max(len(batch) * max(ids[at].length for at in batch) for batch in route.batches)
+    shared = route.reading.shared
+    tokens = max(tokens_read([sequences[at] for at in b], shared=shared) for b in route.batches)
     return AnswerTrainer(
         route=route,
         model=model,
@@ -91,7 +95,7 @@ def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> Ans
         ),
         train_dataset=Dataset.from_dict(
             {
-                "input_ids": [row.prompt + row.chosen for row in ids],
+                "input_ids": sequences,
                 "labels": [(-100,) * len(row.prompt) + row.chosen for row in ids],
             }
         ),

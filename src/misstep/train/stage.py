@@ -9,8 +9,6 @@ Importing this module imports nothing heavy.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,17 +20,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from misstep.config import DpoConfig, LoraConfig, SftConfig
-from misstep.errors import StageError
 from misstep.models import ADAPTER_NOTE, Loaded
 from misstep.models.load import check_adapter
 from misstep.train.card import card
+from misstep.train.disk import file_sha
 from misstep.train.memory import needs_checkpointing
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.types import SetAside
 
 _WEIGHTS = "adapter_model.safetensors"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_SIGNS = ("No space left", "os error 28", "PytorchStreamWriter failed writing")
 _PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
 
 
@@ -153,39 +149,6 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
     )
 
 
-def last_checkpoint(work: Path) -> str | None:
-    """The newest checkpoint that was written whole; those cut short by a kill are removed.
-
-    `trainer_state.json` is the last file that a checkpoint gets.
-    """
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for folder in reversed(found):
-        try:
-            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            return str(folder)
-    return None
-
-
-@contextlib.contextmanager
-def room_on_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left" in any of its forms into a `StageError` that names the path."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
-        if full or any(sign in str(error) for sign in _FULL_SIGNS):
-            raise StageError(
-                f"{path}: no space left on the disk; free some and run the same command again, "
-                "it goes on from the last checkpoint"
-            ) from error
-        raise
-
-
 # --- the result --------------------------------------------------------------------------------
 
 
@@ -270,12 +233,6 @@ def _sort_targets(path: Path) -> None:
     if isinstance(config.get("target_modules"), list):
         config["target_modules"] = sorted(config["target_modules"])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def file_sha(path: Path) -> str:
-    """SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _start_sha(job: Job) -> str:

@@ -106,6 +106,11 @@ def lay_out(rows: Sequence[Row]) -> Layout:
     return Layout(ids=ids, positions=positions, sees=sees, paths=tuple(paths))
 
 
+def tokens_read(rows: Sequence[Row], *, shared: bool) -> int:
+    """Tokens that a model reads for a batch, padding included."""
+    return len(lay_out(rows).ids) if shared else len(rows) * max(map(len, rows))
+
+
 def bundles(rows: Sequence[Row]) -> list[list[int]]:
     """Indices of rows that are worth one tree: neighbours in alphabetical order that share half.
 
