@@ -1,6 +1,6 @@
-"""Writes docs/cli.md and docs/config.md from the code: `python docs/generate.py`.
+"""Writes cli.md, config.md and ../schemas/config.json: `python docs/generate.py`.
 
-In: the click commands and the settings dataclasses. Out: the two pages. A test compares.
+In: the click commands and the settings dataclasses. Out: the three files. A test compares.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import json
+import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -62,6 +65,39 @@ def _section(kind: type, prefix: str) -> Iterator[tuple[str, str, str]]:
             yield f"{prefix}{field.name}", _spell(got), meanings.get(field.name, "as in TRL")
 
 
+def config_schema() -> str:
+    """JSON Schema of a settings file, for editors."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of a misstep run (config.yaml)",
+        **_schema_of(config.RunConfig),
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _schema_of(kind: type) -> dict[str, Any]:
+    hints, meanings = typing.get_type_hints(kind), _meanings(kind)
+    properties = {
+        name: _schema_of(hint)
+        if dataclasses.is_dataclass(hint)
+        else {**_type(hint), "description": meanings.get(name, "as in TRL")}
+        for name, hint in hints.items()
+    }
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _type(hint: Any) -> dict[str, Any]:
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return {"enum": list(args)}
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": _type(args[0])}
+    if args:  # X | None
+        return {"type": [_type(arg)["type"] for arg in args]}
+    names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+    return {"type": names[hint]}
+
+
 def _spell(value: object) -> str:
     if value is None:
         return "null"
@@ -87,3 +123,5 @@ def _meanings(kind: type) -> dict[str, str]:
 if __name__ == "__main__":
     (HERE / "cli.md").write_text(cli_page(), encoding="utf-8")
     (HERE / "config.md").write_text(config_page(), encoding="utf-8")
+    schema = HERE.parent / "schemas" / "config.json"
+    schema.write_text(config_schema(), encoding="utf-8")

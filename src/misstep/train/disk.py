@@ -17,7 +17,14 @@ from pathlib import Path
 from misstep.errors import StageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_SIGNS = ("No space left", "os error 28", "PytorchStreamWriter failed writing")
+_FULL_SIGNS = (
+    "No space left",
+    "os error 28",
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+)
+"""How safetensors and torch.save word it; the last two are torch's, for a write that fell short."""
 
 
 def last_checkpoint(work: Path) -> str | None:

@@ -75,6 +75,7 @@ class AnswerTrainer(_Quiet, SFTTrainer):
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
         self.route = route
         super().__init__(**kwargs)
+        self.processing_class = None  # so that checkpoints do not hold a tokenizer each
 
     def compute_loss(
         self,
@@ -104,6 +105,7 @@ class PairTrainer(_Quiet, DPOTrainer):
         self.route = route
         self.differing_only = differing_only
         super().__init__(**kwargs)
+        self.processing_class = None
         self.precompute_ref_logps = True
         if "ref" in self.model.peft_config:
             self.model.delete_adapter("ref")
