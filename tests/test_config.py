@@ -53,3 +53,26 @@ def test_every_section_is_frozen():
     config = RunConfig()
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.dpo.beta = 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("dpo.per_device_train_batch_size", 0, "dpo.per_device_train_batch_size: out of range"),
+        ("dpo.loss_weights", [1.0], "dpo.loss_weights: out of range, expected one per loss_type"),
+        ("eval.confidence", 1.0, "eval.confidence: out of range, expected between 0 and 1"),
+        ("mine.heldout", 0.0, "mine.heldout + mine.dev: out of range"),
+        ("seed.x", 1, "seed.x: seed is a setting, not a section"),
+    ],
+)
+def test_values_that_cannot_be_used_are_faults(key, value, said):
+    overrides = {"seed": 1, key: value} if key == "seed.x" else {key: value}
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides)
+    assert said in str(caught.value)
+
+
+def test_an_empty_section_keeps_its_defaults(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("dpo:\nvalidate:\n")
+    assert load_config(path, {"dpo.beta": 0.3, "validate.json": True}).dpo.beta == 0.3

@@ -66,9 +66,9 @@ class MineConfig:
     dev: float = 0.05
     """Share of the families on which choices are made."""
     max_pairs_per_prompt: int = 2
-    """More are refused (`cap-prompt`)."""
+    """More are refused (`PROMPT_FULL`)."""
     max_pairs_per_family: int = 8
-    """More are refused (`cap-family`)."""
+    """More are refused (`FAMILY_FULL`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     off_policy: bool = False
@@ -201,19 +201,63 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     """The settings of a YAML file with `section.key` overrides on top."""
     data: dict[str, Any] = {}
     if path is not None:
-        data = _read_yaml(path)
-    for dotted, value in (overrides or {}).items():
-        *sections, key = dotted.split(".")
-        at = data
-        for section in sections:
-            at = at.setdefault(section, {})
-        at[key] = value
-    faults: list[str] = []
-    config = _build(RunConfig, data, "", faults)
+        data = {k: {} if v is None else v for k, v in _read_yaml(path).items()}
+    faults = [fault for item in (overrides or {}).items() if (fault := _override(data, *item))]
+    config = typing.cast(RunConfig, _build(RunConfig, data, "", faults))
+    if not faults:
+        faults.extend(_out_of_range(config))
     if faults:
         where = "the options" if path is None else str(path)
         raise ConfigError(f"{where}: " + "; ".join(faults))
-    return typing.cast(RunConfig, config)
+    return config
+
+
+def _override(data: dict[str, Any], dotted: str, value: Any) -> str | None:
+    """Put one value in its place; gives the fault where that place is no section."""
+    *sections, key = dotted.split(".")
+    at = data
+    for section in sections:
+        at = at.setdefault(section, {})
+        if not isinstance(at, dict):
+            return f"{dotted}: {section} is a setting, not a section"
+    at[key] = value
+    return None
+
+
+def _out_of_range(config: RunConfig) -> Iterator[str]:
+    """Values that have the right type and still cannot be used."""
+    sft, dpo, mine, sample = config.sft, config.dpo, config.mine, config.sample
+    shares = mine.heldout + mine.dev
+    rules = (
+        ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
+        ("sample.temperature", sample.temperature > 0, "above 0 (one answer is greedy anyway)"),
+        ("sample.top_p", 0 < sample.top_p <= 1, "above 0, at most 1"),
+        ("sample.max_new_tokens", sample.max_new_tokens > 0, "at least 1"),
+        ("sample.batch_size", sample.batch_size > 0, "at least 1"),
+        ("resample.num_generations", config.resample.num_generations > 0, "at least 1"),
+        ("resample.temperature", config.resample.temperature > 0, "above 0"),
+        ("eval.num_generations", config.eval.num_generations > 0, "at least 1"),
+        ("eval.confidence", 0 < config.eval.confidence < 1, "between 0 and 1"),
+        ("eval.resamples", config.eval.resamples > 0, "at least 1"),
+        ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
+        ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
+        ("dpo.beta", dpo.beta > 0, "above 0"),
+        *(
+            (f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0")
+            for name, stage in (("sft", sft), ("dpo", dpo))
+            for key, value in (
+                ("per_device_train_batch_size", stage.per_device_train_batch_size),
+                ("gradient_accumulation_steps", stage.gradient_accumulation_steps),
+                ("max_length", stage.max_length),
+                ("save_steps", stage.save_steps),
+                ("learning_rate", stage.learning_rate),
+                ("num_train_epochs", stage.num_train_epochs),
+            )
+        ),
+    )
+    return (
+        f"{key}: out of range, expected {expected}" for key, good, expected in rules if not good
+    )
 
 
 def dump_config(config: RunConfig) -> str:

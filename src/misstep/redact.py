@@ -37,6 +37,15 @@ class Secret:
     real: Callable[[str], bool]
 
 
+_LONGEST = 600
+"""Characters behind a cut in which a secret that begins before it may end."""
+
+
+def clip(text: str, length: int) -> str:
+    """The first `length` characters, secrets taken out before the cut: a cut one is no pattern."""
+    return redact(text[: length + _LONGEST]).text[:length]
+
+
 def redact(text: str, *, emails: bool = False) -> Redacted:
     """The text with `[REDACTED:kind]` in place of each secret; e-mail addresses only on demand."""
     count = 0
@@ -121,7 +130,7 @@ SECRETS: tuple[Secret, ...] = (
     Secret(
         kind="private-key",
         pattern=re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\w+/=\s\\:,.]|-(?!-))*"
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\w+/=\s:,.]|\\(?!\")|-(?!-))*"
             r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
         ),
         real=_key_material,

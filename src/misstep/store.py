@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,16 @@ import orjson
 from misstep.errors import InputError, StageError
 
 T = TypeVar("T")
+_WRITING = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EROFS,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.EEXIST,
+}
+"""What the place that is written to can be blamed for; anything else is a fault of ours."""
 
 
 def encode(value: Any) -> bytes:
@@ -60,7 +71,7 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+        if error.errno not in _WRITING:
             raise
         raise StageError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another "
@@ -136,8 +147,10 @@ def write_rows(
         if rows
         else polars.DataFrame({name: [] for name in columns}, dict.fromkeys(columns, polars.String))
     )
+    table = io.BytesIO()  # polars names a full disk in words only
+    frame.write_parquet(table)
     with replacing(path) as temporary:
-        frame.write_parquet(temporary)
+        temporary.write_bytes(table.getbuffer())
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -183,15 +196,25 @@ def check_row(row: Any, name: str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE2b of the bytes of a file, or of the names and bytes of the files of a folder."""
+    """BLAKE2b of the bytes of a file, or of the names and bytes of the files of a folder.
+
+    A file that cannot be read counts with its name; what is no file (a pipe) is never opened.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        digest.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
-        with file.open("rb") as data:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in (f for f in files if f.is_file()):
+        name = str(file.relative_to(path) if path.is_dir() else file.name)
+        digest.update(name.encode("utf-8", "surrogateescape"))
+        with contextlib.suppress(PermissionError), file.open("rb") as data:
             while block := data.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def weights_digest(adapter: Path) -> str:
+    """SHA-256 of an adapter's weights; empty where the folder holds none."""
+    path = adapter / "adapter_model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def key_of(*values: Any) -> str:
@@ -229,6 +252,18 @@ class RunFolder:
         state = self._state()
         state[stage] = {"key": key, "outputs": list(outputs), "facts": dict(facts)}
         write_json(self.path / "state.json", state)
+
+    def forget(self, stages: Sequence[str]) -> None:
+        """Drop the entries and the outputs of stages, and what was reported from them."""
+        state = self._state()
+        dropped = [state.pop(stage) for stage in stages if stage in state]
+        for name in ("scores.json", "report.md", "report.html"):
+            (self.path / name).unlink(missing_ok=True)
+        if dropped:
+            write_json(self.path / "state.json", state)
+        for entry in dropped:
+            for name in entry["outputs"]:
+                _remove(self.path / name)
 
     def noted(self, stage: str) -> dict[str, Any]:
         """The facts of a finished stage whatever its key; empty where it never finished."""

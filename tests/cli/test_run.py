@@ -135,3 +135,12 @@ def test_the_run_as_a_module_prints_the_version():
     command = [sys.executable, "-m", "misstep", "--version"]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ})
     assert run.stdout.startswith("misstep, version ")
+
+
+def test_a_setting_that_is_no_yaml_is_a_wrong_setup(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 2)
+    result = CliRunner().invoke(
+        main, ["run", str(log), "-o", str(tmp_path / "r"), "--set", "dpo.beta=[1"]
+    )
+    assert result.exit_code == 2
+    assert "the value is not YAML" in result.output

@@ -162,3 +162,15 @@ def test_a_catastrophic_pattern_ends(tmp_path):
     row["messages"][1]["tool_calls"][0]["function"]["arguments"] = arguments
     found = counts(write(tmp_path / "log.jsonl", [row]))
     assert found["steps"] == 1
+
+
+def test_a_secret_in_a_wrong_value_never_leaves_in_a_finding(tmp_path):
+    secret = "ghp_" + "a1B2c3D4e5" * 4
+    row = session(1, json.dumps({"minutes": "x" * 70 + " " + secret}))
+    out = tmp_path / "found.jsonl"
+    page = tmp_path / "found.html"
+    log = write(tmp_path / "log.jsonl", [row])
+    assert scan(log, "--findings", out, "--html", page).exit_code == 0
+    assert "WRONG_TYPE" in out.read_text()
+    assert "ghp_" not in out.read_text()
+    assert "ghp_" not in page.read_text()

@@ -23,9 +23,8 @@ def tiny(tiny_folder):
 @pytest.fixture(scope="session")
 def native(tmp_path_factory):
     pytest.importorskip("torch", reason="needs the train extra")
-    from tiny import NATIVE, build_tiny
-
     from misstep.models import load
+    from tiny import NATIVE, build_tiny
 
     folder = build_tiny(tmp_path_factory.mktemp("tiny") / "native", kind="qwen3", template=NATIVE)
     return load(str(folder), dtype="float32")
@@ -41,3 +40,13 @@ def smollm2():
         return load("smollm2")
     except ExtraMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """A tiny model is slower on several threads, much slower on a busy machine."""
+    torch = pytest.importorskip("torch", reason="needs the train extra")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,10 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from tiny import build_tiny  # noqa: E402
-
 from misstep.errors import ModelError  # noqa: E402
 from misstep.models import load, load_tokenizer, sample, write_adapter_note  # noqa: E402
+from tiny import build_tiny  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from logs import RIGHT, WRONG, mixed, session, write
+from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
-from misstep.errors import LeakError, ModelError
+from misstep.errors import InputError, LeakError, ModelError
 from misstep.pipeline import mining
 from misstep.pipeline.measuring import TRAINED
 
@@ -190,3 +190,87 @@ def test_the_plan_marks_what_is_trained_on_and_writes_nothing(tmp_path, small):
     assert text.count("chosen     «") == 2
     assert text.count("rejected   «") == 2
     assert not (tmp_path / "run").exists()
+
+
+def test_clean_logs_in_the_folder_of_an_earlier_run_leave_nothing_of_it(tmp_path, small):
+    run = tmp_path / "run"
+    api.run([mixed(tmp_path / "log.jsonl", 6)], run, small())
+    assert (run / "adapter").exists()
+    clean = write(tmp_path / "clean.jsonl", [session(n, RIGHT % n) for n in range(1, 6)])
+    assert api.run([clean], run, small()) == "nothing-to-train"
+    assert not (run / "adapter").exists()
+    assert not (run / "pairs" / "train.parquet").exists()
+    assert "nothing to learn from" in (run / "report.md").read_text()
+
+
+def test_a_run_folder_inside_the_logs_is_refused(tmp_path, small):
+    mixed(tmp_path / "logs" / "log.jsonl", 2)
+    with pytest.raises(InputError, match="lies inside the logs"):
+        api.run([tmp_path / "logs"], tmp_path / "logs" / "run", small())
+
+
+def test_a_mistyped_path_is_refused_even_beside_one_that_was_read_before(tmp_path, small):
+    log = write(tmp_path / "log.jsonl", [session(1, RIGHT % 1)])
+    api.run([log], tmp_path / "run", small())
+    with pytest.raises(InputError, match="no such file or folder"):
+        api.run([log, tmp_path / "typo"], tmp_path / "run", small())
+
+
+def test_references_are_read_before_anything_long(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", 4)
+    bad = tmp_path / "references.jsonl"
+    bad.write_text("not json\n")
+    with pytest.raises(InputError, match="references"):
+        api.run([log], tmp_path / "run", small(**{"mine.references": str(bad)}))
+    assert not (tmp_path / "run" / "sessions.parquet").exists()
+
+
+def test_evaluating_after_a_run_keeps_its_answers(finished):
+    _, run, config = finished
+    before = (run / "scores.json").read_text()
+    said = []
+    api.evaluate(run, config, say=said.append)
+    assert said
+    assert all(line.endswith("unchanged, kept") for line in said)
+    assert (run / "scores.json").read_text() == before
+
+
+def test_without_the_preference_stage_base_and_sft_are_compared(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", 12)
+    api.run([log], tmp_path / "run", small(**{"dpo.enabled": False}))
+    scores = api.scores(tmp_path / "run")
+    assert {s["model"] for s in scores["scores"]} == {"base", "sft"}
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_pairs_that_are_all_too_long_are_nothing_to_train(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", 8)
+    config = small(**{"dpo.max_length": 8})
+    assert api.run([log], tmp_path / "run", config) == "nothing-to-train"
+    assert "no pair could be trained on" in api.scores(tmp_path / "run")["why"]
+
+
+def test_the_card_of_the_adapter_holds_the_measured_table(finished):
+    _, run, _ = finished
+    card = (run / "adapter" / "README.md").read_text()
+    assert "Not measured yet" not in card
+    assert "| **total** |" in card
+
+
+def test_another_tools_file_asks_the_models_again(tmp_path, small):
+    rows = [session(n, WRONG % n) for n in range(1, 9)] + [
+        session(n, RIGHT % n) for n in range(1, 9)
+    ]
+    for row in rows:
+        del row["tools"]
+    log = write(tmp_path / "log.jsonl", rows)
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([TOOL]))
+    config = small(**{"ingest.tools": str(tools)})
+    api.run([log], tmp_path / "run", config)
+    first = store.read_json(tmp_path / "run" / "state.json")["answers base"]["key"]
+    tool = json.loads(json.dumps(TOOL))
+    tool["function"]["description"] = "Counts minutes down."
+    tools.write_text(json.dumps([tool]))
+    api.run([log], tmp_path / "run", config)
+    assert store.read_json(tmp_path / "run" / "state.json")["answers base"]["key"] != first

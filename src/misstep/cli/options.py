@@ -58,7 +58,10 @@ def build_config(path: Path | None, settings: Sequence[str] = (), **overrides: A
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set {setting}: expected KEY=VALUE, for example dpo.beta=0.1")
-        merged[key.strip()] = yaml.safe_load(value)
+        try:
+            merged[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {setting}: the value is not YAML") from None
     for dotted, value in overrides.items():
         if value is not None:
             merged[dotted.replace("__", ".")] = value

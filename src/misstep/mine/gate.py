@@ -28,7 +28,7 @@ from misstep.mine.source import (
     values_of,
 )
 from misstep.mine.trim import Trimmed, trim
-from misstep.redact import has_placeholder, has_secret
+from misstep.redact import clip, has_placeholder, has_secret
 from misstep.types import Finding, Message, Verdict
 
 
@@ -189,7 +189,7 @@ def _learned_later(desk: Desk, d: Draft) -> str | None:
     known = "\n".join([*_heard(before), *(t.parameters or "" for t in tools)])
     known += "\n".join(t.description or "" for t in tools)
     told = sorted(v for v in new if v in heard.casefold() and v not in known.casefold())
-    return f"the value {told[0][:60]!r} was learned after the failure" if told else None
+    return f"the value {clip(told[0], 60)!r} was learned after the failure" if told else None
 
 
 RULES: tuple[Rule, ...] = (

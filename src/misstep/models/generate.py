@@ -89,11 +89,11 @@ def sample(
     """
     import torch
 
-    job = _Job(model=loaded.model, stop=stop_ids(loaded), **how)
+    job = _Job(model=loaded.network, stop=stop_ids(loaded), **how)
     keys = prompt_keys(prompts, seed)
     ids: list[list[list[int]]] = [[] for _ in prompts]
     done = 0
-    with torch.inference_mode(), _attention(loaded.model):
+    with torch.inference_mode(), _attention(loaded.network):
         for batch in _batches(prompts, job):
             answers = _decode(job, [prompts[i] for i in batch], [keys[i] for i in batch])
             for i, row in zip(batch, answers, strict=True):
@@ -106,7 +106,7 @@ def sample(
 
 def stop_ids(loaded: Loaded) -> frozenset[int]:
     """The tokens that end an answer: the template's end of turn and the model's own."""
-    own = loaded.model.generation_config.eos_token_id
+    own = loaded.network.generation_config.eos_token_id
     more = own if isinstance(own, list) else [own]
     ids = (loaded.template.end_id, loaded.tokenizer.eos_token_id, *more)
     return frozenset(int(i) for i in ids if i is not None)

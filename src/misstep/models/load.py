@@ -8,6 +8,7 @@ id, and not with `HF_HUB_OFFLINE` set. torch is imported inside the functions.
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Loaded:
     """A model ready to answer or to be trained."""
 
     model: Any
-    """A transformers causal language model in evaluation mode."""
+    """A transformers causal language model in evaluation mode, or a `PeftModel` around one."""
     tokenizer: Any
     template: Template
     ref: ModelRef
@@ -39,6 +40,13 @@ class Loaded:
     def window(self) -> int:
         """Tokens that the model can read and write in all."""
         return int(self.model.config.max_position_embeddings)
+
+    @property
+    def network(self) -> Any:
+        """The transformers model itself; adapters attached to it stay active in its layers."""
+        peft = sys.modules.get("peft")  # not imported: then the model cannot be one of its own
+        attached = peft is not None and isinstance(self.model, peft.PeftModel)
+        return self.model.get_base_model() if attached else self.model
 
 
 def load(
@@ -120,6 +128,7 @@ def _dtype(name: str) -> Any:
 
 def _network(folder: Path, dtype: Any, ref: ModelRef) -> Any:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -129,7 +138,7 @@ def _network(folder: Path, dtype: Any, ref: ModelRef) -> Any:
         network = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{ref.name}: cannot be loaded ({error})") from None
     finally:
         if bars:
@@ -216,16 +225,26 @@ def _read_json(path: Path, expected: str) -> dict[str, Any]:
 
 
 def _with_adapter(network: Any, adapter: Path, ref: ModelRef, *, merge: bool) -> Any:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name on its way out
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")
             tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
+            stray = set(file.keys()) ^ set(get_peft_model_state_dict(tuned))
+    except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         said = str(error).strip().splitlines()
-        raise ModelError(
-            f"{adapter}: does not fit {ref.name!r} ({said[0] if said else type(error).__name__}); "
-            "give the model that it was trained on with --model"
-        ) from None
+        raise _misfit(adapter, ref, said[0] if said else type(error).__name__) from None
+    if stray:
+        raise _misfit(adapter, ref, f"{len(stray)} tensors have no counterpart: {min(stray)} …")
     return tuned.merge_and_unload() if merge else tuned
+
+
+def _misfit(adapter: Path, ref: ModelRef, why: str) -> ModelError:
+    return ModelError(
+        f"{adapter}: does not fit {ref.name!r} ({why}); "
+        "give the model that it was trained on with --model"
+    )

@@ -50,9 +50,10 @@ def supports(model: Any) -> bool:
 
 def prompt_bytes(model: Any, columns: int) -> int:
     """Bytes that the buffers of one prompt take, for so many columns."""
-    config = model.config
-    heads = config.num_key_value_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    config = model.config.get_text_config()
+    all_heads = config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or all_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // all_heads
     per_column = 2 * config.num_hidden_layers * heads * width
     return int(columns * per_column * model.dtype.itemsize)
 
@@ -251,7 +252,8 @@ def _common(prompts: Sequence[Sequence[int]]) -> int:
     """Length of the stretch that all begin with; each keeps a token of its own behind it."""
     if len(prompts) < 2:
         return 0
-    low, high = min(prompts), max(prompts)  # what these two share lies between them in all others
+    ordered = sorted(map(list, prompts))
+    low, high = ordered[0], ordered[-1]  # what these two share, all between them share
     room = min(map(len, prompts)) - 1
     shared = next((i for i in range(room) if low[i] != high[i]), room)
     return shared if shared >= _WORTH_SHARING else 0

@@ -14,22 +14,18 @@ tokens (`neutral`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from misstep.chat import tool_to_chat
 from misstep.dialects import parse_answer, render_answer
 from misstep.errors import ModelError
-from misstep.models import fallback
-from misstep.models.neutral import RESERVED, Hidden, Neutraliser
+from misstep.models import fallback, native
+from misstep.models.neutral import Hidden, Neutraliser
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
 
-_ARGS_OPEN, _ARGS_CLOSE = RESERVED[2:]
-_ARGS = re.compile(rf'\{{\s*"{_ARGS_OPEN}(\d+){_ARGS_CLOSE}"\s*:\s*0\s*\}}')
 _PROBE_ANSWER = "Xanswer7X"
 _CUT = "\ue004"
 
@@ -159,7 +155,7 @@ class Template:
         """The answer; without `end`, a last call that broke off stays open, as it was written."""
         if end or not _breaks_off(answer):
             return self._answer(answer, hidden)
-        return self._answer(_marked(answer), hidden).partition(_CUT)[0]
+        return self._answer(_marked(answer), hidden).rpartition(_CUT)[0]
 
     def _answer(self, answer: Message, hidden: Hidden) -> str:
         if not self.native:
@@ -182,13 +178,13 @@ class Template:
         self, messages: Sequence[Message], context: Context, hidden: Hidden, *, generate: bool
     ) -> str:
         arguments: list[str] = []
-        rows = [row for m in messages for row in _native_rows(m, hidden.hide, arguments)]
+        rows = [row for m in messages for row in native.rows_of(m, hidden.hide, arguments)]
         extra = hidden.hide(fallback.offer(context, tools=False))
         if extra:
-            rows = _with_system(rows, extra)
-        tools = [_hide_all(tool_to_chat(t), hidden.hide) for t in context.tools]
+            rows = native.with_system(rows, extra)
+        tools = native.tool_rows(context.tools, hidden.hide)
         rendered = self._render(rows, generate=generate, tools=tools or None)
-        return _ARGS.sub(lambda m: arguments[int(m.group(1))], rendered)
+        return native.with_arguments(rendered, arguments)
 
     def _render(
         self,
@@ -279,46 +275,3 @@ def _marked(answer: Message) -> Message:
 
 def _user(text: str) -> Message:
     return Message(role="user", parts=(Part(kind="text", text=text),))
-
-
-def _native_rows(
-    message: Message, hide: Callable[[str], str], arguments: list[str]
-) -> list[dict[str, Any]]:
-    """Chat dicts of one message; each call's arguments are a mark that rendering keeps."""
-    if message.role == "tool":
-        return [
-            {
-                "role": "tool",
-                "content": hide(r.text),
-                "name": hide(r.name or ""),
-                "tool_call_id": hide(r.call_id or ""),
-            }
-            for r in message.results
-        ]
-    row: dict[str, Any] = {"role": message.role, "content": hide(message.text)}
-    calls: list[dict[str, Any]] = []
-    for call in message.calls:
-        mark = {f"{_ARGS_OPEN}{len(arguments)}{_ARGS_CLOSE}": 0}
-        arguments.append(hide(call.arguments))
-        function = {"name": hide(call.name), "arguments": mark}
-        calls.append({"type": "function", "id": f"call_{call.index}", "function": function})
-    if calls:
-        row["tool_calls"] = calls
-    return [row]
-
-
-def _with_system(rows: list[dict[str, Any]], extra: str) -> list[dict[str, Any]]:
-    if rows and rows[0]["role"] == "system":
-        return [{**rows[0], "content": f"{rows[0]['content']}\n\n{extra}"}, *rows[1:]]
-    return [{"role": "system", "content": extra}, *rows]
-
-
-def _hide_all(value: Any, hide: Callable[[str], str]) -> Any:
-    """A JSON value with every string in it neutralised."""
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, list):
-        return [_hide_all(item, hide) for item in value]
-    if isinstance(value, dict):
-        return {hide(str(k)): _hide_all(v, hide) for k, v in value.items()}
-    return value

@@ -1,8 +1,8 @@
 """Answers of one model to prompts of the logs: sampled once, kept in a Parquet file.
 
 `resample` and the evaluation use the same code, the same template and the same stop rule; only
-the temperature and the number of answers differ. A prompt that is longer than the model's window
-is left out and counted, never cut.
+the temperature and the number of answers differ. A prompt that is longer than the model's window,
+or that its chat template refuses, is left out and counted, never cut.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from misstep import store
+from misstep import models, store
 from misstep.config import SampleConfig
+from misstep.errors import ModelError
 from misstep.evaluate import ArmAnswers
 from misstep.pipeline.job import Job, stage
 from misstep.types import Message, Prompt, Session
@@ -39,17 +40,20 @@ class Ask:
     sample: SampleConfig
 
 
+_Asked = list[tuple[Prompt, list[int]]]
+
+
 def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, ArmAnswers]:
     """The answers of one model, from the run folder where it has them already."""
-    from misstep import models
-
     name = f"answers/{what.stage}.parquet"
-    _, base_hash = models.unpacked(models.resolve(what.model))
+    ref = models.resolve(what.model)
+    template = models.load_tokenizer(ref)[1]
+    asked = [(p, ids) for p in what.prompts if (ids := _ids(template, sessions, p)) is not None]
     key = store.key_of(
         "answers",
-        base_hash,
+        models.unpacked(ref)[1],
         what.adapter_key,
-        [[p.session, p.step] for p in what.prompts],
+        [[p.session, p.step, ids] for p, ids in asked],
         [what.greedy, what.num_generations, what.sample, job.config.seed, job.config.dtype],
     )
     stage(
@@ -57,25 +61,28 @@ def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, Ar
         f"answers {what.stage}",
         key=key,
         outputs=[name],
-        work=lambda: _sample(job, sessions, what, path=job.folder / name),
+        work=lambda: _sample(job, sessions, what, asked=asked),
     )
     return _read(job.folder / name)
 
 
-def _sample(
-    job: Job, sessions: Mapping[str, Session], what: Ask, *, path: Path
-) -> Mapping[str, Any]:
-    from misstep import models
+def _ids(
+    template: models.Template, sessions: Mapping[str, Session], prompt: Prompt
+) -> list[int] | None:
+    """The prompt as tokens; None where the chat template refuses the conversation."""
+    session = sessions[prompt.session]
+    try:
+        return template.prompt_ids(session.messages[: prompt.step], session.context_of(prompt.step))
+    except ModelError:
+        return None
 
+
+def _sample(
+    job: Job, sessions: Mapping[str, Session], what: Ask, *, asked: _Asked
+) -> Mapping[str, Any]:
     loaded = models.load(what.model, adapter=what.adapter, dtype=job.config.dtype)
-    asked: list[tuple[Prompt, list[int]]] = []
-    for prompt in what.prompts:
-        session = sessions[prompt.session]
-        ids = loaded.template.prompt_ids(
-            session.messages[: prompt.step], session.context_of(prompt.step)
-        )
-        if len(ids) + what.sample.max_new_tokens <= loaded.window:
-            asked.append((prompt, ids))
+    room = loaded.window - what.sample.max_new_tokens
+    fitting = [(prompt, ids) for prompt, ids in asked if len(ids) <= room]
     rows: list[dict[str, Any]] = []
     kinds = [("greedy", 0.0, 1)] if what.greedy else []
     if what.num_generations:
@@ -83,7 +90,7 @@ def _sample(
     for kind, temperature, count in kinds:
         batches = models.sample(
             loaded,
-            [ids for _, ids in asked],
+            [ids for _, ids in fitting],
             num_generations=count,
             temperature=temperature,
             top_p=what.sample.top_p,
@@ -92,14 +99,19 @@ def _sample(
             seed=job.config.seed,
             progress=job.counting(f"{what.stage}: {kind} answers"),
         )
-        for (prompt, _), answers in zip(asked, batches, strict=True):
+        for (prompt, _), answers in zip(fitting, batches, strict=True):
             context = sessions[prompt.session].context_of(prompt.step)
             for answer in answers:
                 message = loaded.template.parse(answer.text, context)
                 message = replace(message, finish_reason=answer.finish_reason, model=what.stage)
                 rows.append(_row(prompt, kind, message))
-    store.write_rows(path, rows, columns=COLUMNS)
-    return {"answers": len(rows), "prompts": len(asked), "too_long": len(what.prompts) - len(asked)}
+    store.write_rows(job.folder / f"answers/{what.stage}.parquet", rows, columns=COLUMNS)
+    return {
+        "answers": len(rows),
+        "prompts": len(fitting),
+        "too_long": len(asked) - len(fitting),
+        "refused_by_template": len(what.prompts) - len(asked),
+    }
 
 
 def _row(prompt: Prompt, kind: str, message: Message) -> dict[str, Any]:

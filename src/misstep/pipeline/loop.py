@@ -13,6 +13,7 @@ from typing import Any
 from misstep import evaluate as evaluation
 from misstep import mine as mining_room
 from misstep import models, store
+from misstep import train as train_room
 from misstep.config import RunConfig, dump_config
 from misstep.errors import InputError
 from misstep.pipeline import mining, training
@@ -38,8 +39,11 @@ def run(
     """
     models.resolve(config.model)
     job = _job(folder, config, progress, say)
+    mining.check_references(job)
     corpus, split = _read(job, paths)
     held = held_prompts(job, corpus, split)
+    if not corpus.verdicts:
+        return _nothing(job, "no agent step was found in these logs")
     if not corpus.failed():
         return _nothing(job, "no step in these logs failed; there is nothing to learn from")
     policy = mining.policy(job, corpus)
@@ -49,14 +53,13 @@ def run(
     rows = mining.pair_rows(job)
     if not rows:
         return _nothing(job, mining.advice(facts))
-    dpo = training.dpo_stage(job, rows, sft)
+    dpo = _dpo(job, corpus, rows, sft)
+    if config.dpo.enabled and dpo is None:
+        return _nothing(job, "no pair could be trained on; see the rows set aside in report.md")
     arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm("dpo", dpo)]
-    trained = mining.trained_hashes(job, corpus)
-    training.note_trained(dpo, trained)
-    if config.eval.control:
-        steps = int(dpo.facts["steps"])
-        control = training.control_stage(job, rows, sft, steps)
-        training.note_trained(control, trained)
+    if config.eval.control and dpo is not None:
+        control = training.control_stage(job, rows, sft, dpo)
+        training.note_trained(control, mining.trained_hashes(job, corpus))
         arms.extend(_arm("control", control))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
@@ -74,11 +77,12 @@ def mine(
 ) -> dict[str, Any]:
     """Pairs from logs; with `resample` also from the answers of `config.model`."""
     job = _job(folder, config, progress, say)
+    mining.check_references(job)
     corpus, split = _read(job, paths)
     held_prompts(job, corpus, split)
     policy = mining.all_sources(job, resample=resample)
-    answers = mining.resample(job, corpus, split, None) if resample else None
     mining.sft_rows(job, corpus, split)
+    answers = mining.resample(job, corpus, split, None) if resample else None
     return mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
 
 
@@ -86,16 +90,20 @@ def train(
     folder: Path, config: RunConfig, *, progress: Progress = silent, say: Say = mute
 ) -> dict[str, Any]:
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
-    job = Job(store.RunFolder(folder), config, progress, say)
+    corpus = mining.corpus_of(store.RunFolder(folder))
+    job = _job(folder, config, progress, say)
     rows = mining.pair_rows(job)
     if not rows:
         return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}
-    accepted = mining.accepted_rows(job) if config.sft.enabled else []
-    sft = training.sft_stage(job, accepted)
-    dpo = training.dpo_stage(job, rows, sft)
-    training.note_trained(dpo, mining.trained_hashes(job, mining.corpus_of(job.folder)))
-    steps = dpo.facts["steps"]
-    return {"said": f"{dpo.path}: {len(rows)} pairs, {steps} steps", "steps": steps}
+    sft = None
+    if config.sft.enabled:
+        sft = training.sft_stage(job, mining.accepted_rows(job))
+        training.note_trained(sft, mining.trained_hashes(job, corpus))
+    dpo = _dpo(job, corpus, rows, sft)
+    if dpo is None:
+        return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
+    steps, trained = dpo.facts["steps"], dpo.facts["rows"]
+    return {"said": f"{dpo.path}: {trained} pairs, {steps} steps", "steps": steps}
 
 
 def evaluate(
@@ -107,18 +115,23 @@ def evaluate(
     say: Say = mute,
 ) -> dict[str, Any]:
     """Before and after on the held-out families of the folder; gives what scores.json holds."""
-    job = Job(store.RunFolder(folder), config, progress, say)
     path = folder / "adapter" if adapter is None else adapter
-    if not path.is_dir():
-        raise InputError(f"{path}: no such adapter; train one first, or give --adapter")
-    corpus = mining.corpus_of(job.folder)
+    tuned = training.adapter_at(path)
+    if tuned is None:
+        raise InputError(
+            f"{path}: holds no adapter_model.safetensors; train an adapter first, or give --adapter"
+        )
+    corpus = mining.corpus_of(store.RunFolder(folder))
+    job = _job(folder, config, progress, say)
     split = mining.families(job, corpus)
     held = held_prompts(job, corpus, split)
+    begun = training.continued(path)
     arms = [ArmSpec(name="base")]
-    sft = folder / "sft"
-    if adapter is None and sft.is_dir():
-        arms.append(ArmSpec(name="sft", adapter=sft, adapter_key=store.file_digest(sft)))
-    arms.append(ArmSpec(name="dpo", adapter=path, adapter_key=store.file_digest(path)))
+    for name in ("sft", "control"):
+        found = training.adapter_at(folder / name)
+        if found is not None and begun in (found.key, training.continued(folder / name)):
+            arms.extend(_arm(name, found))
+    arms.extend(_arm("dpo", tuned))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
     return scores
@@ -136,10 +149,27 @@ def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_r
 
 def _sft(job: Job, corpus: mining_room.Corpus, split: mining_room.Split) -> training.Adapter | None:
     if not job.config.sft.enabled:
+        job.folder.forget(["sft rows", "train sft"])
         return None
     rows = mining.sft_rows(job, corpus, split)
     adapter = training.sft_stage(job, rows)
+    training.note_trained(adapter, mining.trained_hashes(job, corpus))
     return adapter if adapter.path is not None else None
+
+
+def _dpo(
+    job: Job,
+    corpus: mining_room.Corpus,
+    rows: Sequence[train_room.Row],
+    start: training.Adapter | None,
+) -> training.Adapter | None:
+    """The preference stage; None where it is off or could train on nothing."""
+    if not job.config.dpo.enabled:
+        job.folder.forget(["train adapter", "train control"])
+        return None
+    adapter = training.dpo_stage(job, rows, start)
+    training.note_trained(adapter, mining.trained_hashes(job, corpus))
+    return adapter if adapter.facts["steps"] else None
 
 
 def _arm(name: str, adapter: training.Adapter | None) -> list[ArmSpec]:

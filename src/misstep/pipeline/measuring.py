@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from misstep import evaluate, mine, store, validate
+from misstep import evaluate, mine, models, store, validate
+from misstep.errors import LeakError
 from misstep.pipeline.answers import Ask, ask
 from misstep.pipeline.job import Job
 
@@ -59,7 +60,7 @@ def measure(
         LeakError: a held-out prompt was trained on.
     """
     for arm in arms:
-        _refuse_leak(held, arm)
+        _refuse_leak(job, held, arm)
     answers = {arm.name: _answers(job, corpus, held, arm) for arm in arms}
     result = evaluate.evaluate(
         corpus,
@@ -93,9 +94,18 @@ def _answers(
     )
 
 
-def _refuse_leak(held: Sequence[evaluate.Held], arm: ArmSpec) -> None:
+def _refuse_leak(job: Job, held: Sequence[evaluate.Held], arm: ArmSpec) -> None:
     if arm.adapter is None:
         return
     path = arm.adapter / TRAINED
     if path.exists():
         evaluate.check_leak([each.hash for each in held], store.read_json(path)["prompts"])
+    elif (arm.adapter / models.ADAPTER_NOTE).exists():
+        raise LeakError(
+            f"{path}: missing, so it cannot be told whether the held-out prompts were trained on; "
+            f"run the training command again, it writes the file"
+        )
+    else:
+        job.say(
+            f"{arm.adapter}: not trained by misstep; whether it has seen the prompts is unknown"
+        )

@@ -1,8 +1,8 @@
 """Mining inside a run: the policy, resampling, the pair files, and rows for the trainer.
 
 In: a corpus, its split, perhaps an adapter. Out: `pairs/`, `unpaired/`, `refused.jsonl`, the
-dataset card, `sft/train.parquet`. Training reads these files, so what was exported (redacted) is
-what is trained on, whether `run` or `train` asks.
+dataset card, `sft_rows/train.parquet`. Training reads these files, so what was exported (redacted)
+is what is trained on, whether `run` or `train` asks.
 """
 
 from __future__ import annotations
@@ -153,6 +153,16 @@ def mine_stage(
     return stage(job, "mine", key=key, outputs=[PAIRS, "refused.jsonl", "README.md"], work=work)
 
 
+def check_references(job: Job) -> None:
+    """Read the references once before anything long begins.
+
+    Raises:
+        InputError: the file holds no references.
+    """
+    if job.config.mine.references:
+        mine.read_references(Path(job.config.mine.references))
+
+
 def _digest(path: str | None) -> str:
     return store.file_digest(Path(path)) if path and Path(path).is_file() else ""
 
@@ -181,9 +191,20 @@ def _row(sides: mine.Sides) -> train.Row:
 
 def sft_rows(job: Job, known: mine.Corpus, split: mine.Split) -> list[train.Row]:
     """Accepted steps of the train families, written to `sft_rows/` and read back."""
-    prompts = mine.accepted_steps(known, split, job.config.sft.max_rows, job.config.seed)
-    rows = [mine.accepted_row(prompt, known, split) for prompt in prompts]
-    store.write_rows(job.folder / ACCEPTED, rows, columns=("id", "prompt", "completion"))
+    config = job.config
+    key = store.key_of(
+        "sft rows",
+        job.folder.noted("scan").get("key"),
+        [config.mine, config.sft.max_rows, config.seed],
+    )
+
+    def work() -> Mapping[str, Any]:
+        prompts = mine.accepted_steps(known, split, config.sft.max_rows, config.seed)
+        rows = [mine.accepted_row(prompt, known, split) for prompt in prompts]
+        store.write_rows(job.folder / ACCEPTED, rows, columns=("id", "prompt", "completion"))
+        return {"rows": len(rows)}
+
+    stage(job, "sft rows", key=key, outputs=[ACCEPTED], work=work)
     return accepted_rows(job)
 
 

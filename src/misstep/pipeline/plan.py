@@ -16,6 +16,7 @@ from misstep.evaluate import held_out
 from misstep.pipeline import mining
 from misstep.pipeline.job import Job, Progress, silent
 from misstep.pipeline.scan import scan
+from misstep.redact import redact
 from misstep.types import Pair
 
 _SHOWN = 2
@@ -91,7 +92,15 @@ def _resample(config: RunConfig, policy: mining.Policy, prompts: int) -> str:
 
 def _decoded(pair: Pair, corpus: mine.Corpus, template: models.Template) -> Iterator[str]:
     prompt = template.prompt_text(corpus.messages(pair.prompt), corpus.context(pair.prompt))
+    chosen = template.answer_text(pair.chosen)
+    rejected = template.answer_text(pair.rejected, not pair.cut)
     yield f"--- pair {pair.id} ({pair.source}; rejected by {', '.join(pair.codes)})"
-    yield f"prompt     …{prompt[-_TAIL:]}"
-    yield f"chosen     «{template.answer_text(pair.chosen)}»"
-    yield f"rejected   «{template.answer_text(pair.rejected, not pair.cut)}»"
+    yield f"prompt     …{_shown(prompt)[-_TAIL:]}"
+    yield f"chosen     «{_shown(chosen)}»"
+    yield f"rejected   «{_shown(rejected)}»"
+
+
+def _shown(text: str) -> str:
+    """Log text for a terminal: no secrets, and no control characters but line breaks."""
+    clean = redact(text).text
+    return "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in clean)

@@ -16,6 +16,7 @@ from typing import Any
 import misstep
 from misstep import ingest, store, validate
 from misstep.config import RunConfig
+from misstep.errors import InputError
 from misstep.pipeline.job import Job, Progress, silent, stage
 from misstep.types import Finding, Origin, Session, SetAside, Verdict
 
@@ -202,11 +203,12 @@ def keep(scanned: Scanned, folder: store.RunFolder) -> dict[str, Any]:
 def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
     """The scan of these paths, from the run folder where it is done already."""
     config = job.config
+    _refuse(job, paths)
     given = [config.ingest.tools, config.validate.schema]
     key = store.key_of(
         "scan",
         misstep.__version__,
-        [[str(path), store.file_digest(path)] for path in paths if path.exists()],
+        [[str(path), store.file_digest(path)] for path in paths],
         [config.ingest, config.validate],
         [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
     )
@@ -216,6 +218,18 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
 
     stage(job, "scan", key=key, outputs=FILES, work=work)
     return kept(job.folder)
+
+
+def _refuse(job: Job, paths: Sequence[Path]) -> None:
+    run = job.folder.path.resolve()
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; give the logs to read")
+        if run.is_relative_to(path.resolve()):
+            raise InputError(
+                f"{job.folder.path}: lies inside the logs ({path}), so its own files would be read "
+                f"as logs; choose a run folder beside them"
+            )
 
 
 def _place(origin: Mapping[str, Any]) -> str:

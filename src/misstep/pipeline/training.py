@@ -1,6 +1,6 @@
 """Training: the SFT stage, the DPO stage, and the control, each an adapter folder in the run.
 
-In: rows that `mining` wrote. Out: `sft/adapter`, `adapter`, `control`: LoRA adapters on one base,
+In: rows that `mining` wrote. Out: `sft`, `adapter`, `control`: LoRA adapters on one base,
 each with the content hashes of the prompts that it was trained on. The DPO stage continues the
 SFT adapter, so one adapter carries both.
 """
@@ -41,17 +41,25 @@ def dpo_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Ada
 
 
 def control_stage(
-    job: Job, rows: Sequence[train.Row], start: Adapter | None, steps: int
+    job: Job, rows: Sequence[train.Row], start: Adapter | None, dpo: Adapter
 ) -> Adapter:
-    """The control: SFT continued on the chosen sides of the same pairs for the same steps."""
-    chosen = [dataclasses.replace(row, rejected=None, cut=False) for row in rows]
+    """The control: SFT continued on the chosen sides of the same pairs for the same steps.
+
+    The rows are those that the preference stage trained on; equal chosen sides count once.
+    """
+    left_out = set(dpo.facts["left_out"])
+    chosen = [
+        dataclasses.replace(row, rejected=None, cut=False) for row in rows if row.id not in left_out
+    ]
     sft = dataclasses.replace(
         job.config.sft,
         learning_rate=job.config.dpo.learning_rate,
         per_device_train_batch_size=job.config.dpo.per_device_train_batch_size,
         gradient_accumulation_steps=job.config.dpo.gradient_accumulation_steps,
         warmup_ratio=job.config.dpo.warmup_ratio,
-        max_steps=steps,
+        max_length=job.config.dpo.max_length,
+        max_rows=-1,
+        max_steps=int(dpo.facts["steps"]),
     )
     config = dataclasses.replace(job.config, sft=sft)
     return _train(
@@ -65,11 +73,14 @@ def _train(
     if not rows:
         return Adapter(path=None, key="", facts={})
     config = job.config
-    _, base_hash = models.unpacked(models.resolve(config.model))
+    ref = models.resolve(config.model)
+    base_hash = models.unpacked(ref)[1]
+    tokenizer, _ = models.load_tokenizer(ref)
     settings = config.sft if kind == "sft" else config.dpo
     key = store.key_of(
         kind,
         base_hash,
+        str(tokenizer.chat_template),
         start.key if start else "",
         [[row.id, store.encode(row).decode()] for row in rows],
         [settings, config.lora, config.seed, config.dtype],
@@ -121,8 +132,22 @@ def _work(
         "rows": trained.rows,
         "sha256": trained.sha256,
         "log": list(trained.log),
+        "stopped": trained.stopped,
+        "left_out": [each.origin.row for each in trained.set_aside if each.origin.row],
         "set_aside": [store.encode(each).decode() for each in trained.set_aside],
     }
+
+
+def adapter_at(path: Path) -> Adapter | None:
+    """The adapter in a folder; None where there is none."""
+    key = store.weights_digest(path)
+    return Adapter(path=path, key=key, facts={}) if key else None
+
+
+def continued(path: Path) -> str:
+    """Content hash of the adapter that this one was started from; empty where there was none."""
+    note = path / models.ADAPTER_NOTE
+    return str(store.read_json(note).get("continued") or "") if note.exists() else ""
 
 
 def note_trained(adapter: Adapter, hashes: Sequence[str]) -> None:

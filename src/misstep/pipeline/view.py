@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 import misstep
-from misstep import mine, report, store, validate
+from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.job import Job
@@ -28,8 +28,12 @@ SHOWN_PAIRS = 300
 
 
 def write_reports(job: Job) -> None:
-    """Write report.md and report.html into the run folder."""
+    """Write report.md and report.html into the run folder, and the table into the model card."""
     shown = view(job.folder.path)
+    adapter = job.folder / "adapter"
+    table = report.before_after(shown)
+    if table and (adapter / "README.md").exists():
+        train.fill(adapter, table)
     report.write_markdown(shown, job.folder / "report.md")
     report.write_html(shown, job.folder / "report.html")
 

@@ -1,13 +1,14 @@
 """What a person sees: terminal summary, report.md and report.html, from one `RunView`."""
 
 from misstep.report.html import write_html
-from misstep.report.markdown import write_markdown
+from misstep.report.markdown import before_after, write_markdown
 from misstep.report.terminal import scan_summary, terminal_summary, wants_colour
 from misstep.report.view import RunView, Training
 
 __all__ = [
     "RunView",
     "Training",
+    "before_after",
     "scan_summary",
     "terminal_summary",
     "wants_colour",

@@ -56,6 +56,11 @@ def write_markdown(run: RunView, path: Path) -> None:
     store.write_text(path, "\n".join(_lines(run)))
 
 
+def before_after(run: RunView) -> str:
+    """The before/after part alone, for a model card; empty where nothing was measured."""
+    return "\n".join(list(_before_after(run))[2:])  # the card has a heading of its own
+
+
 def _lines(run: RunView) -> Iterator[str]:
     yield from (f"# {escape(run.title)}", "", f"**{escape(headline(run))}**", "")
     known = ((name, count) for name, count in funnel(run) if count is not None)

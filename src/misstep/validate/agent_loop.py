@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
+from misstep.redact import clip
 from misstep.types import Finding, Level, Loop
 from misstep.validate.error_text import read_fault
 from misstep.validate.strict_json import parse
@@ -174,7 +175,7 @@ def _repeats(turn: _Turn, same: Sequence[int]) -> Iterator[tuple[int, _Hit]]:
             code="LOOP_SAME_CALL",
             level="info" if excused else "defect" if sure else "suspect",
             call=turn.exchanges[at].index,
-            evidence=f"{count} times with the same result: {name}({arguments[:160]})",
+            evidence=f"{count} times with the same result: {name}({clip(arguments, 160)})",
             loop=_loop(turn.exchanges, once[:count], f"{name} {arguments}"),
             tags=("redundant",) if excused else (),
         )
@@ -187,7 +188,7 @@ def _loop(exchanges: Sequence[Exchange], places: Sequence[int], unit: str) -> Lo
         period=max((places[-1] - places[0]) // (len(places) - 1), 1),
         count=len(places),
         share=round(len(places) / len(exchanges), 4),
-        unit=unit[:200],
+        unit=clip(unit, 200),
     )
 
 
@@ -208,7 +209,7 @@ def _same_errors(exchanges: Sequence[Exchange]) -> Iterator[tuple[int, _Hit]]:
             continue
         streak.append(at)
         if len(streak) >= SAME_ERROR:
-            said = f"{len(streak)} steps in a row: {key[0]} fails with {key[1][:180]!r}"
+            said = f"{len(streak)} steps in a row: {key[0]} fails with {clip(key[1], 180)!r}"
             loop = _loop(exchanges, streak, f"{key[0]} {key[1]}")
             yield exchange.step, _Hit("LOOP_ERROR", "defect", exchange.index, said, loop)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jiter
 
+from misstep.redact import clip, redact
 from misstep.validate.strict_json import escape
 
 _CODES = {
@@ -96,12 +97,14 @@ def pointer(path: Sequence[str | int]) -> str:
 
 
 def _clipped(message: str) -> str:
-    return message if len(message) <= 240 else f"{message[:150]} … {message[-80:]}"
+    shown = redact(message[:4_000]).text
+    return shown if len(shown) <= 240 else f"{shown[:150]} … {shown[-80:]}"
 
 
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    shown = clip(text, 100)
+    return shown if len(text) <= 100 else f"{shown[:97]}..."
 
 
 def _unexpected(error: Any, schema: Any, where: str, name: str) -> Breach:

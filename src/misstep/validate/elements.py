@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from misstep.redact import clip
 from misstep.types import Channel, Finding, Level, Loop
 from misstep.validate.strict_json import lists
 from misstep.validate.validator import Step
@@ -86,7 +87,7 @@ def repeated_calls(step: Step) -> Iterator[Finding]:
             "arguments",
             level=level,
             call=second,
-            evidence=f"the same call {count} times in one message: {key[0]}({key[1][:120]})",
+            evidence=f"the same call {count} times in one message: {key[0]}({clip(key[1], 120)})",
             tags=("parallel",),
             loop=_loop(keys.index(key), count, len(calls), f"{key[0]} {key[1]}"),
         )
@@ -94,12 +95,14 @@ def repeated_calls(step: Step) -> Iterator[Finding]:
 
 def _loop(start: int, count: int, total: int, unit: Any) -> Loop:
     text = unit if isinstance(unit, str) else _key(unit)
-    return Loop(onset=start, period=1, count=count, share=round(count / total, 4), unit=text[:200])
+    return Loop(
+        onset=start, period=1, count=count, share=round(count / total, 4), unit=clip(text, 200)
+    )
 
 
 def _said(item: Any, count: int, masked: bool) -> str:
     how = "equal but for numbers" if masked else "equal"
-    return f"{count} {how} elements in a row: {_key(item)[:160]}"
+    return f"{count} {how} elements in a row: {clip(_key(item), 160)}"
 
 
 def _key(value: Any) -> str:

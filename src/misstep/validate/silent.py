@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from misstep.dialects import Markup, markup
+from misstep.redact import clip
 from misstep.types import Channel, Finding
 from misstep.validate.text_loop import CUT
 from misstep.validate.validator import Step, Validator
@@ -120,7 +121,7 @@ def _leaks(step: Step) -> Iterator[Finding]:
                 channel,
                 call=call_index,
                 span=found.span(),
-                evidence=f"control token {found[0]!r} in {text[:120]!r}",
+                evidence=f"control token {found[0]!r} in {clip(text, 120)!r}",
             )
 
 

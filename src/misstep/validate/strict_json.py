@@ -16,6 +16,8 @@ from typing import Any
 
 import jiter
 
+from misstep.redact import clip
+
 SPACE = " \t\r\n"
 """What RFC 8259 counts as white space."""
 
@@ -246,7 +248,7 @@ def _no_json_yet(text: str, at: int, said: str) -> Parsed:
         fault = parse(text[like.start() :]).fault
         if fault is not None:
             return Parsed(ok=False, fault=replace(fault, span=None, tags=(*fault.tags, "prose")))
-    return _failed("JSON_NOT_FOUND", f"expected JSON, got {text[:80]!r}", at)
+    return _failed("JSON_NOT_FOUND", f"expected JSON, got {clip(text, 80)!r}", at)
 
 
 def _whole_literal(text: str) -> str | None:

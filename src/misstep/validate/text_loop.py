@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from misstep.redact import clip
 from misstep.types import Channel, Finding, Level, Loop
 from misstep.validate.elements import asked_count, repeated_calls, repeated_elements
 from misstep.validate.runs import Run, runs
@@ -79,7 +80,7 @@ def _channel(
                 period=run.period,
                 count=round(run.count, 2),
                 share=round(run.length / len(text), 4),
-                unit=text[run.start : run.start + min(run.period, 200)],
+                unit=clip(text[run.start : run.start + run.period], 200),
             ),
         )
     if channel != "reasoning":

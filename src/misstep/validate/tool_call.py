@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from misstep.redact import clip
 from misstep.types import Finding, ToolCall, ToolSpec
 from misstep.validate.breaches import folded
 from misstep.validate.schema import Compiled, breaches, compiled, undeclared
@@ -40,7 +41,7 @@ def _no_call(step: Step) -> Iterator[Finding]:
     named = choice if choice in step.tools else None
     if step.calls and (named is None or any(c.name == named for c in step.calls)):
         return
-    got = f"calls {step.calls[0].name!r}" if step.calls else f"text {step.text[:120]!r}"
+    got = f"calls {step.calls[0].name!r}" if step.calls else f"text {clip(step.text, 120)!r}"
     yield step.find("NO_CALL", "content", evidence=f"{why}; got {got}")
 
 
@@ -121,7 +122,7 @@ def _not_object(step: Step, index: int, value: Any) -> Finding:
         "arguments",
         call=index,
         tags=("double_encoded",) if twice else (),
-        evidence=f"expected an object; got {kind} {step.calls[index].arguments[:160]}",
+        evidence=f"expected an object; got {kind} {clip(step.calls[index].arguments, 160)}",
     )
 
 
