@@ -11,6 +11,7 @@ from misstep.models.generate import Answer, sample
 from misstep.models.load import (
     ADAPTER_NOTE,
     Loaded,
+    check_adapter,
     load,
     load_tokenizer,
     unpacked,
@@ -27,6 +28,7 @@ __all__ = [
     "Loaded",
     "ModelRef",
     "Template",
+    "check_adapter",
     "load",
     "load_tokenizer",
     "resolve",

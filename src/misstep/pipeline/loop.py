@@ -122,15 +122,18 @@ def evaluate(
             f"{path}: holds no adapter_model.safetensors; train an adapter first, or give --adapter"
         )
     corpus = mining.corpus_of(store.RunFolder(folder))
+    ref = models.resolve(config.model)
+    models.check_adapter(path, ref, models.unpacked(ref)[1])
     job = _job(folder, config, progress, say)
     split = mining.families(job, corpus)
     held = held_prompts(job, corpus, split)
     begun = training.continued(path)
     arms = [ArmSpec(name="base")]
-    for name in ("sft", "control"):
-        found = training.adapter_at(folder / name)
-        if found is not None and begun in (found.key, training.continued(folder / name)):
-            arms.extend(_arm(name, found))
+    sft, control = (training.adapter_at(folder / name) for name in ("sft", "control"))
+    if sft is not None and sft.key == begun:
+        arms.extend(_arm("sft", sft))
+    if control is not None and training.continued(folder / "control") == begun:
+        arms.extend(_arm("control", control))
     arms.extend(_arm("dpo", tuned))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
