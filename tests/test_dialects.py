@@ -108,6 +108,11 @@ def test_a_whole_object_without_a_closing_tag_is_a_whole_call():
     assert calls('<tool_call>\n{"name": "f", "arguments": {"a": 1}}') == [("f", '{"a": 1}')]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n</tool_call>"])
+def test_a_block_that_lacks_its_last_brace_has_broken_arguments(end):
+    assert calls('<tool_call>\n{"name": "f", "arguments": {"a": 1}' + end) == [("f", '{"a": 1')]
+
+
 def test_a_call_without_arguments_has_empty_argument_text():
     assert calls('<tool_call>\n{"name": "f"}\n</tool_call>') == [("f", "")]
 

@@ -167,7 +167,9 @@ def _broken_block(body: str, closed: bool, tools: Collection[str]) -> ToolCall |
         if opened is None:
             return ToolCall(name=name, arguments="")
         rest = body[opened.end() :]
-        return ToolCall(name=name, arguments=_without_brace(rest) if closed else rest)
+        # a block that lacks one brace lacks that of the arguments: its own is the last
+        lacks_one = closed or _is_json(rest)
+        return ToolCall(name=name, arguments=_without_brace(rest) if lacks_one else rest)
     follow = _last(_NEXT_KEY, body, opened.end()) if opened else None
     if opened is None or follow is None:
         return None
@@ -194,6 +196,14 @@ def _without_brace(rest: str) -> str:
     """Without the brace that closes the block's own object, where there is one."""
     tail = rest.rstrip()
     return tail[:-1] if tail.endswith("}") else rest
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _last(pattern: re.Pattern[str], text: str, start: int) -> int | None:

@@ -22,6 +22,7 @@ from misstep.mine.source import (
     Candidate,
     blamable,
     canonical,
+    keeps_tools,
     texts_of,
     tools_of,
     unfit,
@@ -174,6 +175,18 @@ def _different_tool(desk: Desk, d: Draft) -> str | None:
     return f"the accepted answer calls {expected}, the chosen side calls {_spell(got)}"
 
 
+def _other_tool(desk: Desk, d: Draft) -> str | None:
+    """For pairs of samples: gold answers and recoveries may name another tool on purpose."""
+    if d.candidate.source in ("reference", "retry"):
+        return None
+    offered = {tool.name for tool in desk.corpus.context(d.candidate.prompt).tools}
+    chosen, rejected = d.candidate.chosen, d.candidate.rejected
+    if keeps_tools(chosen, rejected, offered):
+        return None
+    called, got = _spell(tools_of(rejected)), _spell(tools_of(chosen))
+    return f"the failed side calls {called}, the chosen side {got}: a lesson about another choice"
+
+
 def _learned_later(desk: Desk, d: Draft) -> str | None:
     """A value that only what followed the failure could have told (an id from an error text)."""
     if d.candidate.retried is None:
@@ -218,6 +231,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(code="SECRET", about="the chosen side holds a secret", check=_secret),
     Rule(code="DIFFERENT_TOOL", about="accepted answers call another tool", check=_different_tool),
+    Rule(
+        code="OTHER_TOOL",
+        about="the failure lies in the arguments and the chosen side calls another tool",
+        check=_other_tool,
+    ),
     Rule(
         code="LEARNED_LATER",
         about="the chosen side knows what only a later message told",

@@ -3,25 +3,35 @@
 In: answers per prompt, sampled by somebody else. Out: candidates in which both sides are the
 model's own (`resample`): a clean answer is chosen, a failed one rejected, and of all such
 couples those come first whose clean side agrees with what the log accepted, and then those that
-differ least, so that a pair teaches what went wrong and nothing else. Where the model has no clean
-answer that calls the right tools, its failure is set against the log's accepted answer
-(`resample+log`). At most `max_pairs_per_prompt` candidates a prompt, each with another failure.
+differ least, so that a pair teaches what went wrong and nothing else. Both sides call the same
+tools (`keeps_tools`). Where the model has no such clean answer, its failure is set against the
+log's accepted answer (`resample+log`). At most `max_pairs_per_prompt` candidates a prompt and
+source, each with another failure.
 
 `resample_prompts` says which prompts are worth asking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 import orjson
 
 from misstep.chat import prompt_keys
 from misstep.mine.held import HeldText
-from misstep.mine.source import Candidate, Corpus, Source, canonical, distance, tools_of, unfit
+from misstep.mine.source import (
+    Candidate,
+    Corpus,
+    Source,
+    canonical,
+    distance,
+    keeps_tools,
+    tools_of,
+    unfit,
+)
 from misstep.mine.split import Split
 from misstep.types import Message, Prompt, content_id
 
@@ -102,17 +112,21 @@ def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
     if not failed:
         return
     accepted = desk.accepted(prompt)
+    offered = {tool.name for tool in desk.corpus.context(prompt).tools}
     tools = {tools_of(each.answer) for each in accepted}
     right = [answer for answer in clean if not tools or tools_of(answer) in tools]
     limit = desk.config.max_pairs_per_prompt
-    if clean:
-        couples = _couples(right or clean, failed, accepted)
-        yield from (
-            Candidate(prompt=prompt, chosen=c.clean, rejected=c.failed, source=OWN[0])
-            for c in couples[:limit]
-        )
-    if accepted and not right:
-        yield from _against_log(prompt, failed, accepted, limit)
+    couples = _couples(right, failed, accepted, offered)
+    yield from (
+        Candidate(prompt=prompt, chosen=c.clean, rejected=c.failed, source=OWN[0])
+        for c in couples[:limit]
+    )
+    coupled = {canonical(c.failed) for c in couples}
+    single = [answer for answer in failed if canonical(answer) not in coupled]
+    yield from islice(_against_log(prompt, single, accepted, offered), limit)
+    if clean and not couples:  # for the gate to refuse, so that it is counted
+        near = min(clean, key=lambda c: (distance(c, failed[0]), canonical(c)))
+        yield Candidate(prompt=prompt, chosen=near, rejected=failed[0], source=OWN[0])
 
 
 def _sorted_out(desk: Desk, prompt: Prompt) -> tuple[list[Message], list[Message]]:
@@ -129,33 +143,42 @@ def _sorted_out(desk: Desk, prompt: Prompt) -> tuple[list[Message], list[Message
 
 
 def _couples(
-    clean: Sequence[Message], failed: Sequence[Message], accepted: Sequence[Accepted]
+    clean: Sequence[Message],
+    failed: Sequence[Message],
+    accepted: Sequence[Accepted],
+    offered: Collection[str],
 ) -> list[_Couple]:
-    """The best couple of each failed answer, best first."""
+    """The best couple of each failed answer that has one, best first."""
     agreement = {canonical(a): _agreement(a, accepted) for a in clean}
-    couples = (
-        min(
-            (
-                _Couple(
-                    rank=(-agreement[canonical(c)], distance(c, f), canonical(c)),
-                    clean=c,
-                    failed=f,
-                )
-                for c in clean
-            ),
-            key=lambda couple: couple.rank,
-        )
-        for f in failed
-    )
+    united = len({tools_of(c) for c in clean}) == 1
+    couples = []
+    for f in failed:
+        # which tool an unknown one stood for, only the log or one voice of all clean answers tells
+        known = bool(accepted) or united or tools_of(f) <= set(offered)
+        mates = [
+            _Couple(
+                rank=(-agreement[canonical(c)], distance(c, f), canonical(c)), clean=c, failed=f
+            )
+            for c in clean
+            if known and keeps_tools(c, f, offered)
+        ]
+        couples += sorted(mates, key=lambda couple: couple.rank)[:1]
     return sorted(couples, key=lambda couple: (couple.rank, canonical(couple.failed)))
 
 
 def _against_log(
-    prompt: Prompt, failed: Sequence[Message], accepted: Sequence[Accepted], limit: int
+    prompt: Prompt,
+    failed: Sequence[Message],
+    accepted: Sequence[Accepted],
+    offered: Collection[str],
 ) -> Iterator[Candidate]:
-    """The model's failures against the nearest accepted answer."""
-    best = [(min(accepted, key=lambda a: _near(a, f)), f) for f in failed]
-    for near, answer in sorted(best, key=lambda b: (*_near(*b), canonical(b[1])))[:limit]:
+    """The model's failures against the nearest accepted answer that calls the same tools."""
+    best = []
+    for f in failed:
+        mates = [a for a in accepted if keeps_tools(a.answer, f, offered)]
+        if mates:
+            best.append((min(mates, key=lambda a: _near(a, f)), f))
+    for near, answer in sorted(best, key=lambda b: (*_near(*b), canonical(b[1]))):
         yield Candidate(
             prompt=prompt,
             chosen=near.answer,

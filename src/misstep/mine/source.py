@@ -6,7 +6,7 @@ judges. A source proposes; it never decides, and it never sees a held-out sessio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -175,6 +175,17 @@ def values_of(answer: Message) -> set[str]:
             elif isinstance(value, (int, float)) and abs(value) >= 10:
                 found.add(str(value))
     return found
+
+
+def keeps_tools(chosen: Message, rejected: Message, offered: Collection[str]) -> bool:
+    """The chosen side calls what the rejected side called, where that was a choice on offer.
+
+    A failure inside the arguments of an offered tool teaches better arguments only if the chosen
+    side stays with the tool. Otherwise the tools that are easy to call drive out the hard ones:
+    fewer failures, and the wrong tool.
+    """
+    called = tools_of(rejected)
+    return not called or not called <= set(offered) or tools_of(chosen) == called
 
 
 def origins_of(*messages: Message) -> tuple[Origin, ...]:

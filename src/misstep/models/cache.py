@@ -8,8 +8,10 @@ gives, without a further rounding.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -75,7 +77,8 @@ def converted(gguf: Path, content: str) -> Path:
             "set MISSTEP_CACHE to a folder with room for the unpacked model"
         ) from None
     try:
-        _convert(gguf, temporary)
+        with contextlib.redirect_stderr(io.StringIO()):  # the libraries' own progress bars
+            _convert(gguf, temporary)
         _publish(temporary, target)
     except OSError as error:
         raise ModelError(

@@ -234,7 +234,9 @@ def _with_adapter(network: Any, adapter: Path, ref: ModelRef, *, merge: bool) ->
             warnings.filterwarnings("ignore", message="Found missing adapter keys")
             tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
         with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
-            stray = set(file.keys()) ^ set(get_peft_model_state_dict(tuned))
+            # with "auto" PEFT would ask a hub whether the vocabulary has grown
+            own = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+            stray = set(file.keys()) ^ set(own)
     except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         said = str(error).strip().splitlines()
         raise _misfit(adapter, ref, said[0] if said else type(error).__name__) from None
