@@ -3,7 +3,7 @@
 A stage has a key made of everything that it depends on. `stage` skips it when the run folder says
 that it finished with the same key and its outputs still stand; that is all there is to resuming,
 beside the trainer's own checkpoints. A stage that is done anew first forgets itself and all that
-may come after it, so that nothing of an earlier run is taken for this one's.
+depends on it, so that nothing of an earlier run is taken for this one's.
 """
 
 from __future__ import annotations
@@ -20,28 +20,23 @@ Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
 
 
-ORDER = (
-    "scan",
-    "sft rows",
-    "train sft",
-    "answers resample",
-    "mine",
-    "train adapter",
-    "answers base",
-    "answers sft",
-    "answers dpo",
-    "train control",
-    "answers control",
-)
-"""Every stage after those that it may depend on."""
-_ALONE = {
-    "answers base": ("answers base",),
-    "answers sft": ("answers sft",),
-    "answers dpo": ("answers dpo",),
-    "train control": ("train control", "answers control"),
-    "answers control": ("answers control",),
+_TUNED = ("train adapter", "answers dpo", "train control", "answers control")
+_MINED = ("mine", *_TUNED)
+_SFT = ("train sft", "answers sft", "answers resample", *_MINED)
+DEPENDENTS: dict[str, tuple[str, ...]] = {
+    "scan": ("sft rows", "answers base", *_SFT),
+    "sft rows": _SFT,
+    "train sft": _SFT,
+    "answers resample": _MINED,
+    "mine": _TUNED,
+    "train adapter": _TUNED,
+    "answers base": (),
+    "answers sft": (),
+    "answers dpo": (),
+    "train control": ("answers control",),
+    "answers control": (),
 }
-"""What falls with a stage that not everything behind it depends on."""
+"""Each stage, and what falls with it when it is done anew."""
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -85,7 +80,7 @@ def stage(
     if known is not None:
         job.say(f"{name}: unchanged, kept")
         return known
-    job.folder.forget(_ALONE.get(name) or ORDER[ORDER.index(name) :])
+    job.folder.forget((name, *DEPENDENTS[name]))
     job.say(f"{name} …")
     facts = dict(work())
     job.folder.finish(name, key, outputs=outputs, facts=facts)
