@@ -28,7 +28,8 @@ def cli_page() -> str:
     parts = ["# Command line", "", "Made by `python docs/generate.py`."]
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
-        context = click.Context(command, info_name=f"misstep {name}", max_content_width=90)
+        parent = click.Context(main, info_name="misstep", **main.context_settings)
+        context = click.Context(command, parent=parent, info_name=name, max_content_width=90)
         parts += ["", f"## misstep {name}", "", "```text", command.get_help(context), "```"]
     return "\n".join(parts) + "\n"
 
