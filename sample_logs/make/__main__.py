@@ -99,21 +99,30 @@ def record(
     }
 
 
+FOLDERS = {
+    "openai": "openai-chat",
+    "anthropic": "anthropic-messages",
+    "claude-code": "claude-code",
+    "sessions": "chat-rows",
+}
+
+
 def write_all(runs: dict[str, list[Run]], out: Path) -> None:
     """Write every format's folder."""
     limits: Row = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS}
     pairs = [p for n, run in enumerate(runs["openai"]) for p in openai_pairs(run, n, limits)]
-    _report(out / "openai" / "pairs.jsonl", pairs)
+    _report(out / "openai-chat" / "pairs.jsonl", pairs)
     pairs = [p for run in runs["anthropic"] for p in anthropic_pairs(run, limits)]
-    _report(out / "anthropic" / "pairs.jsonl", pairs)
+    _report(out / "anthropic-messages" / "pairs.jsonl", pairs)
     for old in (out / "claude-code").glob("*.jsonl"):
         old.unlink()
     for n, run in enumerate(runs["claude-code"]):
         write(out / "claude-code" / f"{session_uuid(run)}.jsonl", transcript(run, n))
     rows = [session_row(run, limits) for run in runs["sessions"]]
-    _report(out / "sessions" / "sessions.jsonl.gz", rows)
+    _report(out / "chat-rows" / "sessions.jsonl.gz", rows)
     _write_json(out / "tools.json", [BY_NAME[name].chat for name in TRAVEL])
-    _write_json(out / "expected.json", books(runs))
+    counted = {FOLDERS[name]: page for name, page in books(runs).items()}
+    _write_json(out / "expected.json", counted)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -29,6 +29,8 @@ class IngestConfig:
     """Name of a format; None recognises it from the content."""
     tools: str | None = None
     """Path of a tools file, for logs that keep no schemas."""
+    exclude: tuple[str, ...] = ()
+    """Files that are left out: patterns as in a `.misstepignore` file (docs/formats.md)."""
     max_record_bytes: int = 32_000_000
     """A longer line is set aside unread (`too-long`)."""
     max_depth: int = 200

@@ -69,6 +69,8 @@ class ToolCall:
     syntax: Literal["json", "code", "text"] = "json"
     verbatim: bool = True
     """False where the log kept only a parsed object, so the argument text is our rendering."""
+    fault: str | None = None
+    """What the harness said when it could not read this call (a parse error that it logged)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,10 @@ class ToolResult:
     """The log's own flag; None where the format has no flag."""
     hint: str | None = None
     """What the format says about the cause of an error (for example a denial), verbatim."""
+    cause: Cause | None = None
+    """Who caused the error, where the format says so in a field; None leaves it to the text."""
+    exit_code: int | None = None
+    """Exit status of a command, where logged in a field of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,8 @@ class Message:
     """`cut` where a stream broke off before its end."""
     error: str | None = None
     """Text of an error body that stands in place of, or beside, the answer."""
+    fault: str | None = None
+    """What the harness said when it could not use this answer (a format error): the model's."""
     model: str | None = None
     usage: Usage | None = None
     time: float | None = None

@@ -45,9 +45,10 @@ def message(row: dict[str, Any]) -> Message:
             ]
         }
     )
-    if made.role == "tool" and "hint" in row:
+    told = {key: row[key] for key in ("hint", "cause", "exit_code") if key in row}
+    if made.role == "tool" and told:
         part = made.parts[0]
-        made = replace(made, parts=(replace(part, result=replace(part.result, hint=row["hint"])),))
+        made = replace(made, parts=(replace(part, result=replace(part.result, **told)),))
     if "kind" in row:  # of every call
         made = replace(
             made,
@@ -62,6 +63,7 @@ def message(row: dict[str, Any]) -> Message:
         finish_reason=row.get("finish_reason"),
         end=row.get("end", "complete"),
         error=row.get("error"),
+        fault=row.get("fault"),
         usage=Usage(output_tokens=row["output_tokens"]) if "output_tokens" in row else None,
         context=0 if made.role == "assistant" else None,
     )

@@ -10,8 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from misstep.config import IngestConfig
-from misstep.ingest import anthropic_messages, chat_rows, claude_code, openai_chat, read, tau_bench
+from misstep.ingest import read
 from misstep.ingest.format import Format
+from misstep.ingest.formats import (
+    anthropic_messages,
+    chat_rows,
+    claude_code,
+    openai_chat,
+    tau_bench,
+)
 from misstep.ingest.read import Counts, FormatCount, Ingested
 from misstep.ingest.tools import read_tools
 

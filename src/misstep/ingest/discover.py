@@ -15,6 +15,7 @@ from pathlib import Path
 
 from misstep.errors import InputError
 from misstep.ingest.decode import Fault
+from misstep.ingest.exclude import excluded, patterns_of
 from misstep.ingest.lines import head
 
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -31,10 +32,12 @@ class Found:
     size: int
     """Bytes on disk."""
     fault: Fault | None = None
+    left_out: bool = False
+    """Excluded by the user; counted, not read."""
 
 
-def discover(paths: Sequence[Path]) -> Iterator[Found]:
-    """The files behind the given paths.
+def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Found]:
+    """The files behind the given paths; a folder's `.misstepignore` adds to `exclude`.
 
     Raises:
         InputError: a path does not exist.
@@ -50,7 +53,12 @@ def discover(paths: Sequence[Path]) -> Iterator[Found]:
             if path.is_dir()
             else [(path, str(path))]
         )
+        patterns = (*exclude, *patterns_of(path)) if path.is_dir() else ()
         for file, name in named:
+            below = file.relative_to(path).as_posix() if patterns else name
+            if patterns and excluded(below, patterns):
+                yield Found(path=file, name=name, size=0, left_out=True)
+                continue
             found, key = _look(file, name, path)
             if key not in seen:
                 seen.add(key)

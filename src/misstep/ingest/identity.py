@@ -54,6 +54,7 @@ def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
                     message.end,
                     message.error,
                     message.model,
+                    *([message.fault] if message.fault is not None else []),
                 )
             ).decode()
             for message in messages
@@ -64,10 +65,13 @@ def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
 def _plain(part: Part) -> Any:
     call, result = part.call, part.result
     if call is not None:
-        return ("call", call.id, call.name, call.arguments, call.kind, call.syntax, call.verbatim)
+        spelled = (call.name, call.arguments, call.kind, call.syntax, call.verbatim)
+        return ("call", call.id, *spelled, *([] if call.fault is None else [call.fault]))
     if result is not None:
         texts = (result.call_id, result.name, result.text)
-        return ("result", *texts, result.is_error, result.hint)
+        kept = result.cause is not None or result.exit_code is not None
+        told = [result.cause, result.exit_code] if kept else []
+        return ("result", *texts, result.is_error, result.hint, *told)
     return (part.kind, part.text)
 
 

@@ -17,7 +17,7 @@ from misstep.config import IngestConfig
 from misstep.errors import UnknownName
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found, discover
-from misstep.ingest.format import Format, Reader, Record, Tally
+from misstep.ingest.format import Format, Peek, Reader, Record, Tally
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Limits
 from misstep.ingest.records import BLANK, items
@@ -97,7 +97,7 @@ def ingest(
     """
     forced = _forced(formats, config.format)
     tools = read_tools(Path(config.tools)) if config.tools else ()
-    found = list(discover(paths))
+    found = list(discover(paths, config.exclude))
     total = sum(file.size for file in found)
     books: dict[str, _Book] = {}
     done = 0
@@ -142,6 +142,12 @@ def _read_file(
     config: IngestConfig,
     progress: Callable[[int], None] | None,
 ) -> None:
+    if file.left_out:
+        book = books.setdefault(UNKNOWN, _Book(None))
+        book.files += 1
+        book.records += 1
+        book.tally.ignore("excluded")
+        return
     fault = file.fault
     chosen: Format | None = None
     if fault is None:
@@ -176,8 +182,9 @@ def _recognise(
     if len(formats) == 1:
         return formats[0], None
     seen, values = _first(_items(file, config, None))
+    peek = Peek(values=tuple(values), name=file.name)
     sure, best = max(
-        ((known.sniff(values), -rank) for rank, known in enumerate(formats)), default=(0.0, 0)
+        ((known.sniff(peek), -rank) for rank, known in enumerate(formats)), default=(0.0, 0)
     )
     if sure >= _SURE:
         return formats[-best], None
@@ -262,14 +269,14 @@ def _counts(found: Sequence[Found], books: dict[str, _Book], sessions: Sequence[
     return Counts(
         files=len(found),
         bytes=sum(file.size for file in found),
-        records=sum(book.records for book in books.values()),
+        records=sum(book.records + book.tally.unfolded for book in books.values()),
         used=sum(book.tally.used for book in books.values()),
         ignored=dict(sorted(ignored.items())),
         set_aside=dict(sorted(aside.items())),
         formats={
             name: FormatCount(
                 files=book.files,
-                records=book.records,
+                records=book.records + book.tally.unfolded,
                 used=book.tally.used,
                 ignored=book.tally.ignored.total(),
                 set_aside=len(book.tally.set_aside),

@@ -9,14 +9,14 @@ Other answers to the same prompt branch off; exactly the same answer raises `cop
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from misstep.ingest.format import Record
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import place
 from misstep.ingest.tree import Node, Sessions, plant, prune
-from misstep.types import Context, Message, Session
+from misstep.types import Context, Message, Outcome, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,13 @@ class Turn:
     key: bytes
     """Its `message_key`."""
     pointer: str
+    row: str | None = None
+    """The span or row that the message stands in, if the record holds several."""
+
+
+def turns(messages: Iterable[Message], pointer: str, row: str | None = None) -> list[Turn]:
+    """Messages as the turns of a history, all at one place."""
+    return [Turn(m, message_key(m), pointer, row) for m in messages]
 
 
 class Threads:
@@ -46,8 +53,14 @@ class Threads:
         *,
         answers: Sequence[Message],
         context: Context,
-    ) -> None:
-        """Take one exchange; no answers where the log kept none."""
+        family: str = "",
+        outcome: Outcome | None = None,
+    ) -> Node | None:
+        """Take one exchange; no answers where the log kept none.
+
+        Gives the last answer, or the last message of the history. A caller may set its `outcome`,
+        or the `start` of its root (the message that started a sub-agent's conversation).
+        """
         at: Node | None = None
         tail = b""
         for turn in history:
@@ -59,8 +72,11 @@ class Threads:
                     at.echo = self._tails.get(tail)
         if at is not None:
             at.asked = True
+        last = at
         for answer in answers:
-            self._answer(answer, at, context, tail)
+            last = self._answer(answer, at, context, tail)
+        _mark(last, family, outcome)
+        return last
 
     def _plant(self, message: Message, up: Node | None, key: bytes) -> Node:
         node = plant(message, up)
@@ -69,20 +85,21 @@ class Threads:
             self._roots.append(node)
         return node
 
-    def _answer(self, answer: Message, up: Node | None, context: Context, tail: bytes) -> None:
+    def _answer(self, answer: Message, up: Node | None, context: Context, tail: bytes) -> Node:
         key = message_key(answer)
         node = self._below.get((id(up), key))
         if node is None:
             node = self._plant(answer, up, key)
         elif node.answered:
             node.copies += 1
-            return
+            return node
         else:
             node.message = replace(answer, context=node.message.context)
         node.answered = True
         node.context = context
         node.echo = None
         self._tails.setdefault(_roll(tail, key), node)
+        return node
 
     def sessions(self) -> tuple[Session, ...]:
         """The conversations grown so far."""
@@ -93,8 +110,18 @@ class Threads:
         return grown.made()
 
 
+def _mark(node: Node | None, family: str, outcome: Outcome | None) -> None:
+    if node is None:
+        return
+    node.outcome = outcome or node.outcome
+    root = node
+    while root.up is not None:
+        root = root.up
+    root.family = root.family or family
+
+
 def _placed(turn: Turn, record: Record) -> Message:
-    return replace(turn.message, origins=(record.at(place(record, turn.pointer)),))
+    return replace(turn.message, origins=(record.at(place(record, turn.pointer), turn.row),))
 
 
 def _roll(tail: bytes, key: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from misstep.ingest.identity import session_id
-from misstep.types import Context, Message, Session
+from misstep.types import Context, Message, Outcome, Session
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +35,8 @@ class Node:
     start: Node | None = None
     """For a root: the place in another conversation that started this one."""
     family: str = ""
+    outcome: Outcome | None = None
+    """How the conversation that ends here, or below, went."""
 
 
 def plant(message: Message, up: Node | None) -> Node:
@@ -117,6 +119,7 @@ class Sessions:
             parent=parent,
             prefix=prefix,
             copies=min((node.copies for node in own), default=1),
+            outcome=next((n.outcome for n in reversed(path) if n.outcome is not None), None),
             family=path[0].family or path[-1].family,
         )
         start = path[0].start

@@ -1,10 +1,11 @@
 """What came back from a tool: was it an error, and whose.
 
 In: one tool result. Out: a `ToolFault` with its cause, or None. Where the format keeps an error
-flag, the flag decides. Where it keeps none, only a result whose head clearly is an error text
-counts, since file contents and search hits also say "error" somewhere. The cause is read from the
-head of the text, from the most certain to the least: a human's no, a knock-on of another call,
-infrastructure, the model's bad arguments, the tool's own failure; else it is unknown.
+flag, the flag decides; so does a logged cause, and a logged exit code. Where it keeps none, only a
+result whose head clearly is an error text counts, since file contents and search hits also say
+"error" somewhere. The cause is read from the head of the text, from the most certain to the least:
+a human's no, a knock-on of another call, infrastructure, the model's bad arguments, the tool's own
+failure; else it is unknown.
 """
 
 from __future__ import annotations
@@ -129,10 +130,14 @@ def read_fault(result: ToolResult, tool: str = "") -> ToolFault | None:
     """
     if result.is_error is False:
         return None
-    if result.is_error is None and not _looks_wrong(result.text):
+    if result.is_error is None and not _failed(result):
         return None
     head = result.text[:HEAD]
-    reports = _EXIT.match(head) is not None or _SHELL.search(tool) is not None
+    if result.cause is not None:
+        return ToolFault(cause=result.cause, said=head)
+    reports = (
+        bool(result.exit_code) or _EXIT.match(head) is not None or _SHELL.search(tool) is not None
+    )
     cause = _cause(f"{result.hint or ''}\n{head}", reports and not _MISUSE.search(head))
     return ToolFault(cause=cause, said=head)
 
@@ -142,6 +147,13 @@ def _cause(text: str, reports: bool) -> Cause:
         if pattern.search(text) and not (reports and cause == "model"):
             return cause
     return "tool" if reports else "unknown"
+
+
+def _failed(result: ToolResult) -> bool:
+    """Whether a result without a flag is an error: a cause or an exit code beats its text."""
+    if result.cause is not None:
+        return True
+    return result.exit_code != 0 if result.exit_code is not None else _looks_wrong(result.text)
 
 
 def _looks_wrong(text: str) -> bool:

@@ -3,7 +3,8 @@
 In: a step's calls and its request's tools. Out: TOOL_UNKNOWN where the offer is known,
 ARGS_UNPARSABLE (tagged with the JSON code), ARGS_NOT_OBJECT, the schema codes with JSON pointers
 into the arguments, and NO_CALL where a call was demanded and none was made. Arguments that cannot
-be read are not held against the schema. Hosted tools and calls that are not JSON are not judged.
+be read are not held against the schema. What a harness says that it could not use fails the step
+even where the log does not show why. Hosted tools and calls that are not JSON are not judged.
 """
 
 from __future__ import annotations
@@ -12,25 +13,50 @@ from collections.abc import Iterator
 from typing import Any
 
 from misstep.redact import clip
-from misstep.types import Finding, ToolCall, ToolSpec
+from misstep.types import Channel, Finding, ToolCall, ToolSpec
 from misstep.validate.breaches import folded
 from misstep.validate.schema import Compiled, breaches, compiled, undeclared
 from misstep.validate.strict_json import Parsed, parse
 from misstep.validate.validator import Step, Validator
 
+_UNEXPECTED = "unexpected_tool_call"
+"""Gemini's finish reason for a call of a tool that the request did not offer."""
+
 
 def _check(step: Step) -> Iterator[Finding]:
     yield from _no_call(step)
     for index, call in enumerate(step.calls):
-        if call.kind == "hosted":
-            continue
-        spec = step.tools.get(call.name)
-        if spec is None and step.tools:
-            yield _unknown(step, call, index)
-            spec = _variant(step, call.name)
-        parsed = step.arguments[index]
-        if parsed is not None:
-            yield from _arguments(step, index, parsed, spec)
+        found = [] if call.kind == "hosted" else list(_call(step, index, call))
+        yield from found
+        if call.fault is not None and not any(f.level == "defect" for f in found):
+            yield _turned_down(step, "ARGS_UNPARSABLE", call.fault, index)
+    yield from _harness(step)
+
+
+def _call(step: Step, index: int, call: ToolCall) -> Iterator[Finding]:
+    spec = step.tools.get(call.name)
+    if spec is None and step.tools:
+        yield _unknown(step, call, index)
+        spec = _variant(step, call.name)
+    parsed = step.arguments[index]
+    if parsed is not None:
+        yield from _arguments(step, index, parsed, spec)
+
+
+def _harness(step: Step) -> Iterator[Finding]:
+    """What the harness or the provider could not use, where no call of the step shows why."""
+    fault = step.message.fault
+    if step.finish == _UNEXPECTED:
+        yield _turned_down(step, "TOOL_UNKNOWN", fault or "a call of a tool not offered", None)
+    elif fault is not None and not step.rejected and not any(c.fault for c in step.calls):
+        code = "ARGS_UNPARSABLE" if step.calls else "NO_CALL"
+        yield _turned_down(step, code, fault, 0 if step.calls else None)
+
+
+def _turned_down(step: Step, code: str, said: str, call: int | None) -> Finding:
+    evidence = f"the harness could not use it: {clip(' '.join(said.split()), 240)}"
+    channel: Channel = "content" if call is None else "arguments"
+    return step.find(code, channel, call=call, tags=("harness",), evidence=evidence)
 
 
 def _no_call(step: Step) -> Iterator[Finding]:
@@ -165,6 +191,8 @@ def _against(step: Step, index: int, known: Compiled, value: Any) -> Iterator[Fi
 
 def _judges(step: Step) -> bool:
     """True where every call that could be judged was held against a schema."""
+    if step.finish == _UNEXPECTED or step.message.fault or any(c.fault for c in step.calls):
+        return True
     calls = [c for c in step.calls if c.kind == "function" and c.syntax == "json"]
     if not calls:
         return step.demanded is not None and not step.withheld and not step.calls

@@ -7,7 +7,7 @@ verbatim; streams joined. An error body gives a step with `error`; the call that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from misstep.ingest.exchange import (
     has_roles,
     split,
 )
-from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import (
     chat_message,
     kind_of,
@@ -145,9 +145,9 @@ def _weigh(value: dict[str, Any]) -> float:
     return doubt if "response" in value or halves.response is not None else doubt / 2
 
 
-def sniff(values: Sequence[Any]) -> float:
+def sniff(peek: Peek) -> float:
     """Pairs with `choices`; a request alone only counts half."""
-    return share(values, _weigh)
+    return share(peek, _weigh)
 
 
 def _reader(tally: Tally) -> ExchangeReader:

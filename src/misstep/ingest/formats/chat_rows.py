@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from misstep.ingest.context import Contexts
-from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.identity import message_key, session_id
 from misstep.ingest.messages import (
     chat_message,
@@ -255,9 +255,9 @@ def _weigh(value: dict[str, Any]) -> float:
     return 0.8 * told / len(messages)
 
 
-def sniff(values: Sequence[Any]) -> float:
+def sniff(peek: Peek) -> float:
     """Objects with a `messages` list of messages that have a role."""
-    return share(values, _weigh)
+    return share(peek, _weigh)
 
 
 def _reader(tally: Tally) -> RowReader:

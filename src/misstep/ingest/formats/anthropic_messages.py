@@ -7,7 +7,7 @@ in streams. There is no time in the body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +21,9 @@ from misstep.ingest.exchange import (
     has_roles,
     split,
 )
-from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.formats.openai_chat import looks_anthropic
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
-from misstep.ingest.openai_chat import looks_anthropic
 from misstep.ingest.stream import CUT, join_message
 from misstep.types import Message
 
@@ -97,9 +97,9 @@ def _weigh(value: dict[str, Any]) -> float:
     return sure if "response" in value else sure / 2
 
 
-def sniff(values: Sequence[Any]) -> float:
+def sniff(peek: Peek) -> float:
     """Pairs with a typed message or error; a request alone only counts half."""
-    return share(values, _weigh)
+    return share(peek, _weigh)
 
 
 def _reader(tally: Tally) -> ExchangeReader:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from misstep.ingest.blocks import assistant_parts, user_messages
-from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import kind_of, place, text_or_none, unix_time, usage_of
 from misstep.ingest.transcript import Entry, Linker
 from misstep.types import Actor, Message, Session
@@ -142,9 +142,9 @@ def _weigh(value: dict[str, Any]) -> float:
     return 1.0 if value["type"] not in ("user", "assistant") or "message" in value else 0.0
 
 
-def sniff(values: Sequence[Any]) -> float:
+def sniff(peek: Peek) -> float:
     """Typed objects with a session, a uuid, or what a summary or a snapshot points at."""
-    return share(values, _weigh)
+    return share(peek, _weigh)
 
 
 def _reader(tally: Tally) -> TranscriptReader:

@@ -6,12 +6,12 @@ keeps no tool schemas, no model, no times, and no error flag: a failed call is o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from misstep.ingest.chat_rows import RowReader
-from misstep.ingest.format import Format, Misfit, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.formats.chat_rows import RowReader
 from misstep.ingest.messages import kind_of, number_or_none, place
 from misstep.types import Outcome, Session, content_id
 
@@ -74,9 +74,9 @@ def _weigh(value: dict[str, Any]) -> float:
     return 1.0 if isinstance(value.get("traj"), list) and "task_id" in value else 0.0
 
 
-def sniff(values: Sequence[Any]) -> float:
+def sniff(peek: Peek) -> float:
     """Objects with a task and a trajectory."""
-    return share(values, _weigh)
+    return share(peek, _weigh)
 
 
 def _reader(tally: Tally) -> _Runs:

@@ -1,0 +1,38 @@
+"""Which files are left out of a run: `--exclude` patterns and `.misstepignore` files.
+
+In: a file's path below the folder that the user gave. Out: whether it is left out. A pattern is a
+shell pattern (`*` also crosses folders); it is held against the path and against the name alone, a
+pattern that ends in a slash against each folder on the way. Left-out files are counted, not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+IGNORE_FILE = ".misstepignore"
+
+
+def patterns_of(folder: Path) -> tuple[str, ...]:
+    """The patterns in the folder's own `.misstepignore`; `#` starts a comment line."""
+    try:
+        text = (folder / IGNORE_FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    rows = (row.strip() for row in text.splitlines())
+    return (IGNORE_FILE, *(row for row in rows if row and not row.startswith("#")))
+
+
+def excluded(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a file, by its path with slashes, is left out."""
+    *folders, name = path.split("/")
+    for pattern in patterns:
+        if pattern.endswith("/"):
+            heads = ("/".join(folders[: i + 1]) for i in range(len(folders)))
+            bare = pattern[:-1]
+            if any(fnmatchcase(head, bare) for head in heads) or bare in folders:
+                return True
+        elif fnmatchcase(path, pattern) or fnmatchcase(name, pattern):
+            return True
+    return False

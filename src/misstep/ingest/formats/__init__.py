@@ -1,0 +1,1 @@
+"""One file a log format; each holds a `FORMAT`. `misstep.ingest.FORMATS` lists them."""
