@@ -20,9 +20,19 @@ from misstep.ingest.formats import (
     tau_bench,
 )
 from misstep.ingest.read import Counts, FormatCount, Ingested
+from misstep.ingest.recognise import Wrapper
 from misstep.ingest.tools import read_tools
 
-__all__ = ["FORMATS", "Counts", "Format", "FormatCount", "Ingested", "ingest", "read_tools"]
+__all__ = [
+    "FORMATS",
+    "WRAPPERS",
+    "Counts",
+    "Format",
+    "FormatCount",
+    "Ingested",
+    "ingest",
+    "read_tools",
+]
 
 FORMATS: tuple[Format, ...] = (
     openai_chat.FORMAT,
@@ -31,6 +41,9 @@ FORMATS: tuple[Format, ...] = (
     tau_bench.FORMAT,
     chat_rows.FORMAT,
 )
+
+WRAPPERS: tuple[Wrapper, ...] = ()
+"""Recordings whose entries are records of the formats of one kin."""
 
 
 def ingest(
@@ -49,4 +62,4 @@ def ingest(
         UnknownName: `config.format` is no format.
     """
     config = config or IngestConfig()
-    return read.ingest(paths, formats=FORMATS, config=config, progress=progress)
+    return read.ingest(paths, formats=FORMATS, wrappers=WRAPPERS, config=config, progress=progress)

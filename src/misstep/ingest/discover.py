@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from misstep.errors import InputError
+from misstep.ingest.containers.kinds import BESIDE, PARQUET, SQLITE
 from misstep.ingest.decode import Fault
 from misstep.ingest.exclude import excluded, patterns_of
 from misstep.ingest.lines import head
+from misstep.ingest.source import Damaged, Source, is_archive, members
 
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
 _CONTROLS = bytes(c for c in range(32) if c not in _TEXT_CONTROLS)
@@ -29,11 +31,25 @@ class Found:
     path: Path
     name: str
     """How origins name it: as the user gave it, or its path below the folder that the user gave."""
+    member: str | None = None
+    """Name inside the archive that `path` is."""
     size: int
     """Bytes on disk."""
     fault: Fault | None = None
     left_out: bool = False
     """Excluded by the user; counted, not read."""
+    beside: bool = False
+    """A database's journal; read with its database."""
+
+    @property
+    def source(self) -> Source:
+        """Where its bytes are."""
+        return Source(self.path, self.member)
+
+    @property
+    def label(self) -> str:
+        """Its name; that of a member stands behind the archive's and a `!`."""
+        return self.name if self.member is None else f"{self.name}!{self.member}"
 
 
 def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Found]:
@@ -62,7 +78,34 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Fou
             found, key = _look(file, name, path)
             if key not in seen:
                 seen.add(key)
-                yield found
+                yield from _unfolded(found)
+
+
+def _unfolded(found: Found) -> Iterator[Found]:
+    """The members of an archive, each as a file; any other file as it is."""
+    if found.fault is not None or not is_archive(found.source):
+        yield found
+        return
+    none = True
+    try:
+        for member, size in members(found.path):
+            none = False
+            one = replace(found, member=member, size=size)
+            fault = _member_fault(one)
+            yield one if fault is None else replace(one, fault=fault)
+    except (Damaged, OSError) as error:
+        yield replace(found, fault=Fault("broken-archive", f"not a readable archive: {error}"))
+        return
+    if none:
+        yield replace(found, fault=Fault("unknown-format", "an empty archive"))
+
+
+def _member_fault(found: Found) -> Fault | None:
+    try:
+        start = head(found.source)
+    except (Damaged, OSError) as error:
+        return Fault("broken-archive", f"a member that cannot be read: {error}")
+    return _fault_of(start)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -96,7 +139,16 @@ def _look(file: Path, name: str, root: Path) -> tuple[Found, tuple[int, int]]:
     if not stat.S_ISREG(entry.st_mode):
         return _fault(file, name, "not-a-file", "neither a file nor a folder; not opened"), key
     fault = _content_fault(file)
-    return Found(path=file, name=name, size=entry.st_size, fault=fault), key
+    beside = _beside(file)
+    return Found(path=file, name=name, size=entry.st_size, fault=fault, beside=beside), key
+
+
+def _beside(file: Path) -> bool:
+    """Whether a file is the journal of an SQLite file beside it."""
+    for end in BESIDE:
+        if file.name.endswith(end):
+            return file.with_name(file.name.removesuffix(end)).exists()
+    return False
 
 
 def _fault(file: Path, name: str, reason: str, said: str) -> Found:
@@ -105,10 +157,14 @@ def _fault(file: Path, name: str, reason: str, said: str) -> Found:
 
 def _content_fault(file: Path) -> Fault | None:
     try:
-        start = head(file)
+        start = head(Source(file))
     except OSError as error:
         return Fault("unreadable", f"cannot be read ({error.strerror})")
-    if is_binary(start):
+    return None if is_archive(Source(file)) else _fault_of(start)
+
+
+def _fault_of(start: bytes) -> Fault | None:
+    if not start.startswith((SQLITE, PARQUET)) and is_binary(start):
         return Fault("binary", "binary data; expected text of JSON or JSON lines")
     return None
 

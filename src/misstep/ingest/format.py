@@ -124,6 +124,8 @@ class Format:
     """What a record shares with the records that belong with it, from its value and its file's
     name: records with a common key are read by one reader, from whatever files. A record without
     a key goes with the one before it. None: each file stands alone."""
+    kinds: tuple[Kind, ...] = ("json",)
+    """Kinds of file that it reads; with `--format`, a file of another kind is read as JSON."""
     kin: str | None = None
     """Formats of one kin may stand in one file, record by record."""
 

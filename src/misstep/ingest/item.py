@@ -18,3 +18,5 @@ class Item:
     """The JSON value, or a `Fault`."""
     pointer: str | None = None
     """Place in its document, for an element of a list."""
+    row: str | None = None
+    """Table and row, for a record of a table."""

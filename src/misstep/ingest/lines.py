@@ -12,10 +12,11 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import zstandard
+
+from misstep.ingest.source import Source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -69,7 +70,7 @@ Progress = Callable[[int], None]
 """Told the position in the file on disk after each block."""
 
 
-def _stream(raw: io.BufferedReader) -> io.BufferedIOBase:
+def unpacked(raw: IO[bytes]) -> io.BufferedIOBase:
     """The decompressed bytes of an open file; gzip and zstd are known by their first bytes."""
     magic = raw.read(4)
     raw.seek(0)
@@ -77,7 +78,7 @@ def _stream(raw: io.BufferedReader) -> io.BufferedIOBase:
         return cast(io.BufferedIOBase, gzip.GzipFile(fileobj=raw, mode="rb"))
     if magic == _ZSTD:
         return io.BufferedReader(_Zstd(raw), BLOCK)
-    return raw
+    return cast(io.BufferedIOBase, raw)
 
 
 class _Zstd(io.RawIOBase):
@@ -86,7 +87,7 @@ class _Zstd(io.RawIOBase):
 
     _PIECE = 1 << 11
 
-    def __init__(self, raw: io.BufferedReader) -> None:
+    def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._ready = memoryview(b"")
@@ -119,12 +120,12 @@ class _Zstd(io.RawIOBase):
 
 
 def _chunks(
-    path: Path, max_file: int, progress: Progress | None
+    source: Source, max_file: int, progress: Progress | None
 ) -> Iterator[bytes | tuple[str, str]]:
     """Pieces of the decompressed file; at last, where it ended early, the reason and a sentence."""
     total = 0
-    with path.open("rb") as raw:
-        stream = _stream(raw)
+    with source.open() as raw:
+        stream = unpacked(raw)
         while True:
             try:
                 chunk = stream.read1(BLOCK)  # `read` would lose what came before an error
@@ -144,7 +145,7 @@ def _chunks(
 
 
 def read_lines(
-    path: Path, limits: Limits, progress: Progress | None = None
+    source: Source, limits: Limits, progress: Progress | None = None
 ) -> Iterator[Line | Broken]:
     """The lines of a file.
 
@@ -153,7 +154,7 @@ def read_lines(
     """
     number, offset, size = 1, 0, 0
     held: list[bytes] = []
-    for chunk in _chunks(path, limits.max_file, progress):
+    for chunk in _chunks(source, limits.max_file, progress):
         if isinstance(chunk, tuple):
             if size:
                 yield _line(number, offset, held, size, limits, ended=False)
@@ -186,7 +187,7 @@ def _line(
 
 
 def read_blocks(
-    path: Path, limits: Limits, progress: Progress | None = None
+    source: Source, limits: Limits, progress: Progress | None = None
 ) -> Iterator[Line | Broken]:
     """The file in blocks of whole lines; `number` and `offset` are those of a block's first line.
 
@@ -196,7 +197,7 @@ def read_blocks(
         OSError: the file cannot be opened or read.
     """
     number, offset, rest = 1, 0, b""
-    for chunk in _chunks(path, limits.max_file, progress):
+    for chunk in _chunks(source, limits.max_file, progress):
         if isinstance(chunk, tuple):
             if rest:
                 yield Line(number, offset, len(rest), rest, ended=False)
@@ -219,10 +220,10 @@ def read_blocks(
         yield Line(number, offset, len(rest), rest, ended=False)
 
 
-def head(path: Path, size: int = 8192) -> bytes:
+def head(source: Source, size: int = 8192) -> bytes:
     """The first decompressed bytes of a file; none where it cannot be decompressed."""
-    with path.open("rb") as raw:
+    with source.open() as raw:
         try:
-            return _stream(raw).read(size)
+            return unpacked(raw).read(size)
         except _DAMAGED:
             return b""

@@ -10,25 +10,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from misstep.config import IngestConfig
 from misstep.errors import UnknownName
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found, discover
-from misstep.ingest.format import Format, Peek, Reader, Record, Tally
+from misstep.ingest.format import Format, Reader, Record, Tally
 from misstep.ingest.item import Item
-from misstep.ingest.lines import Limits
-from misstep.ingest.records import BLANK, items
+from misstep.ingest.recognise import OTHER, Known, Plan, Routed, Wrapper, recognise, routed
+from misstep.ingest.records import BLANK
+from misstep.ingest.source import Damaged
 from misstep.ingest.tools import read_tools, with_tools
 from misstep.types import Origin, Session, SetAside
 
 UNKNOWN = "unknown"
 """The name under which files of no known format are counted."""
-_SNIFFED = 24
-_LOOKED_AT = 400
-_SURE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +79,7 @@ def ingest(
     paths: Sequence[Path],
     *,
     formats: Sequence[Format],
+    wrappers: Sequence[Wrapper] = (),
     config: IngestConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> Ingested:
@@ -96,6 +94,9 @@ def ingest(
         UnknownName: `config.format` is no format.
     """
     forced = _forced(formats, config.format)
+    known = Known(
+        formats=forced or formats, wrappers=() if forced else wrappers, forced=bool(forced)
+    )
     tools = read_tools(Path(config.tools)) if config.tools else ()
     found = list(discover(paths, config.exclude))
     total = sum(file.size for file in found)
@@ -103,7 +104,7 @@ def ingest(
     done = 0
     for file in found:
         within = partial(_within, progress, done, total) if progress else None
-        _read_file(file, books, formats=forced or formats, config=config, progress=within)
+        _read_file(file, books, known=known, config=config, progress=within)
         done += file.size
         if progress is not None:
             progress(done, total)
@@ -138,115 +139,80 @@ def _read_file(
     file: Found,
     books: dict[str, _Book],
     *,
-    formats: Sequence[Format],
+    known: Known,
     config: IngestConfig,
     progress: Callable[[int], None] | None,
 ) -> None:
-    if file.left_out:
-        book = books.setdefault(UNKNOWN, _Book(None))
-        book.files += 1
-        book.records += 1
-        book.tally.ignore("excluded")
-        return
-    fault = file.fault
-    chosen: Format | None = None
-    if fault is None:
+    kind = "excluded" if file.left_out else "journal" if file.beside else None
+    fault = None if kind else file.fault
+    if kind is None and fault is None:
         try:
-            chosen, fault = _recognise(file, formats, config)
-            if fault is None:
-                _read_items(file, books, chosen, _items(file, config, progress))
+            plan = recognise(file, known, config)
+            if isinstance(plan, Plan):
+                _read_items(file, plan, books, routed(file, plan, known, config, progress))
                 return
+            fault = plan
         except OSError as error:
             fault = Fault("unreadable", f"cannot be read ({error.strerror})")
+        except Damaged as error:
+            fault = Fault("broken-archive", f"a member that cannot be read: {error}")
     book = books.setdefault(UNKNOWN, _Book(None))
     book.files += 1
     book.records += 1
-    book.tally.aside(Origin(file=file.name, format=UNKNOWN), fault.reason, fault.said)
-
-
-def _items(
-    file: Found, config: IngestConfig, progress: Callable[[int], None] | None
-) -> Iterator[Item]:
-    limits = Limits(
-        max_bytes=config.max_record_bytes,
-        max_depth=config.max_depth,
-        max_file=config.max_file_bytes,
-    )
-    return items(file.path, limits, progress)
-
-
-def _recognise(
-    file: Found, formats: Sequence[Format], config: IngestConfig
-) -> tuple[Format | None, Fault | None]:
-    """The file's format; None with a fault for a file of none, None alone for broken JSON lines."""
-    if len(formats) == 1:
-        return formats[0], None
-    seen, values = _first(_items(file, config, None))
-    peek = Peek(values=tuple(values), name=file.name)
-    sure, best = max(
-        ((known.sniff(peek), -rank) for rank, known in enumerate(formats)), default=(0.0, 0)
-    )
-    if sure >= _SURE:
-        return formats[-best], None
-    if not values and _meant_as_json(file, seen):
-        return None, None
-    if not values and seen and isinstance(seen[-1].value, Fault) and _container(seen[-1].value):
-        return None, seen[-1].value
-    said = "none of the known formats; `misstep formats` lists them, --format forces one"
-    return None, Fault("unknown-format", said if seen else "an empty file")
-
-
-def _container(fault: Fault) -> bool:
-    return fault.reason in ("broken-archive", "too-large")
-
-
-def _first(records: Iterator[Item]) -> tuple[list[Item], list[object]]:
-    """The first items of a file, and the values among them that formats look at."""
-    seen: list[Item] = []
-    values: list[object] = []
-    for item in islice(records, _LOOKED_AT):
-        seen.append(item)
-        if not isinstance(item.value, Fault):
-            values.append(item.value)
-        if len(values) == _SNIFFED:
-            break
-    return seen, values
-
-
-def _meant_as_json(file: Found, seen: Sequence[Item]) -> bool:
-    suffixes = {suffix.lower() for suffix in file.path.suffixes}
-    broken = any(isinstance(i.value, Fault) and i.value is not BLANK for i in seen)
-    return broken and bool(suffixes & {".jsonl", ".json", ".ndjson"})
+    if fault is None:
+        book.tally.ignore(kind or "excluded")
+    else:
+        origin = Origin(file=file.name, member=file.member, format=UNKNOWN)
+        book.tally.aside(origin, fault.reason, fault.said)
 
 
 def _read_items(
-    file: Found, books: dict[str, _Book], chosen: Format | None, records: Iterator[Item]
+    file: Found, plan: Plan, books: dict[str, _Book], records: Iterator[Routed]
 ) -> None:
-    name = chosen.name if chosen else UNKNOWN
-    if name not in books:
-        tally = Tally()
-        books[name] = _Book(chosen.reader(tally) if chosen else None, tally)
-    book = books[name]
-    book.files += 1
-    for item in records:
+    own = plan.name or UNKNOWN
+    _book(books, own, plan.format).files += 1
+    touched: dict[str, Reader] = {}
+    for entry in records:
+        name = own if entry.format is None else entry.format.name
+        book = _book(books, name, entry.format)
         book.records += 1
-        origin = Origin(
-            file=file.name,
-            format=name,
-            line=item.line,
-            offset=item.offset,
-            pointer=item.pointer,
-        )
-        if item.value is BLANK:
-            book.tally.ignore("blank")
-        elif isinstance(item.value, Fault):
-            book.tally.aside(origin, item.value.reason, item.value.said)
-        elif book.reader is None:
-            book.tally.aside(origin, "unknown-format", "JSON, but of no known format")
-        else:
-            book.reader.read(Record(value=item.value, origin=origin))
-    if book.reader is not None:
-        book.reader.close_file()
+        _take(entry.item, file, name, book)
+        if book.reader is not None:
+            touched[name] = book.reader
+    for reader in touched.values():
+        reader.close_file()
+
+
+def _book(books: dict[str, _Book], name: str, known: Format | None) -> _Book:
+    book = books.get(name)
+    if book is None or (book.reader is None and known is not None):
+        tally = book.tally if book else Tally()
+        files, records = (book.files, book.records) if book else (0, 0)
+        book = _Book(known.reader(tally) if known else None, tally, files, records)
+        books[name] = book
+    return book
+
+
+def _take(item: Item, file: Found, name: str, book: _Book) -> None:
+    origin = Origin(
+        file=file.name,
+        format=name,
+        line=item.line,
+        offset=item.offset,
+        member=file.member,
+        row=item.row,
+        pointer=item.pointer,
+    )
+    if item.value is BLANK:
+        book.tally.ignore("blank")
+    elif item.value is OTHER:
+        book.tally.ignore("other-traffic")
+    elif isinstance(item.value, Fault):
+        book.tally.aside(origin, item.value.reason, item.value.said)
+    elif book.reader is None:
+        book.tally.aside(origin, "unknown-format", "JSON, but of no known format")
+    else:
+        book.reader.read(Record(value=item.value, origin=origin))
 
 
 def _distinct(sessions: Iterator[Session]) -> tuple[Session, ...]:

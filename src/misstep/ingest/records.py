@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.document import Gather, closes
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Broken, Limits, Line, Progress, read_blocks, read_lines
+from misstep.ingest.source import Source
 
 BLANK = Fault("blank", "an empty line")
 
@@ -28,17 +28,17 @@ class _Start:
     """Whether the file holds one line only."""
 
 
-def items(path: Path, limits: Limits, progress: Progress | None = None) -> Iterator[Item]:
+def items(source: Source, limits: Limits, progress: Progress | None = None) -> Iterator[Item]:
     """The records of a file in their order.
 
     Raises:
         OSError: the file cannot be opened or read.
     """
-    start = _look(path, limits)
+    start = _look(source, limits)
     if start.document:
-        yield from _document(read_blocks(path, limits, progress), limits)
+        yield from _document(read_blocks(source, limits, progress), limits)
         return
-    for line in read_lines(path, limits, progress):
+    for line in read_lines(source, limits, progress):
         item = _item(line, limits)
         if start.alone and isinstance(item.value, list) and item.value:
             yield from _elements(item)
@@ -46,9 +46,9 @@ def items(path: Path, limits: Limits, progress: Progress | None = None) -> Itera
             yield item
 
 
-def _look(path: Path, limits: Limits) -> _Start:
+def _look(source: Source, limits: Limits) -> _Start:
     first: list[Line | Broken] = []
-    for line in read_lines(path, limits):
+    for line in read_lines(source, limits):
         if isinstance(line, Broken) or line.data is None or line.data.strip():
             first.append(line)
         if len(first) == 2:

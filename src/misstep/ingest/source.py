@@ -1,0 +1,141 @@
+"""Where bytes are read from: a file, or a member of an archive, opened the same way.
+
+In: a path, and a member's name. Out: a binary stream of what is stored there. Members are only ever
+read through a stream; nothing is unpacked to disk, so no member's name can name a place outside.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+ZSTD_METHOD = 93
+_MAX_MEMBERS = 200_000
+_MAX_MEMBER = 1 << 30
+"""Decompressed bytes of one zstd member, which is unfolded in memory."""
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+
+
+class Damaged(Exception):
+    """An archive that cannot be listed or read; caught where the file is set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or a member of an archive."""
+
+    path: Path
+    member: str | None = None
+
+    def open(self) -> IO[bytes]:
+        """The stored bytes.
+
+        Raises:
+            OSError: the file cannot be opened.
+            Damaged: the archive is broken, or a member is locked or packed in an unknown way.
+        """
+        if self.member is None:
+            return self.path.open("rb")
+        try:
+            if is_zip(self.path):
+                return _zip_member(self.path, self.member)
+            return _tar_member(self.path, self.member)
+        except (*DAMAGED, zstandard.ZstdError, RuntimeError, KeyError) as error:
+            raise Damaged(str(error)) from None
+
+
+def is_zip(path: Path) -> bool:
+    """Whether the file begins as a zip archive does."""
+    with path.open("rb") as raw:
+        return raw.read(4) == b"PK\x03\x04"
+
+
+def is_archive(source: Source) -> bool:
+    """Whether a file is a zip or tar archive, a compressed tar included; a member never is one.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    if source.member is not None:
+        return False
+    if is_zip(source.path):
+        return True
+    name = source.path.name.lower()
+    if not name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tbz2")):
+        return False
+    return tarfile.is_tarfile(source.path)
+
+
+def members(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and decompressed size of each file in an archive, in stored order.
+
+    Raises:
+        OSError: the file cannot be opened.
+        Damaged: it is no readable archive.
+    """
+    try:
+        listed = _zip_listing(path) if is_zip(path) else _tar_listing(path)
+        for number, entry in enumerate(listed):
+            if number >= _MAX_MEMBERS:
+                raise Damaged(f"more than {_MAX_MEMBERS} members")
+            yield entry
+    except DAMAGED as error:
+        raise Damaged(str(error)) from None
+
+
+def _zip_listing(path: Path) -> Iterator[tuple[str, int]]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
+                yield info.filename, info.file_size
+
+
+def _tar_listing(path: Path) -> Iterator[tuple[str, int]]:
+    for info in _tar(path, path.stat().st_mtime_ns):
+        if info.isfile():
+            yield info.name, info.size
+
+
+def _zip_member(path: Path, member: str) -> IO[bytes]:
+    archive = zipfile.ZipFile(path)
+    info = archive.getinfo(member)
+    if info.compress_type != ZSTD_METHOD:
+        return archive.open(info)
+    with archive, path.open("rb") as raw:
+        raw.seek(info.header_offset)
+        header = raw.read(30)
+        if header[:4] != b"PK\x03\x04":
+            raise zipfile.BadZipFile(f"no local header before {member}")
+        skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        raw.seek(info.header_offset + 30 + skip)
+        packed = raw.read(info.compress_size)
+    with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
+        data = stream.read(_MAX_MEMBER + 1)
+    if len(data) > _MAX_MEMBER:
+        raise zipfile.BadZipFile(f"{member} unfolds to more than {_MAX_MEMBER} bytes")
+    if zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile(f"{member} does not match its checksum")
+    return io.BytesIO(data)
+
+
+@lru_cache(maxsize=2)
+def _tar(path: Path, changed: int) -> tarfile.TarFile:
+    """An open archive; kept, since going back in a compressed one means to begin again."""
+    return tarfile.open(path)
+
+
+def _tar_member(path: Path, member: str) -> IO[bytes]:
+    found = _tar(path, path.stat().st_mtime_ns).extractfile(member)
+    if found is None:
+        raise Damaged(f"{member} is no file")
+    return found
