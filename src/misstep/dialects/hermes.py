@@ -1,7 +1,6 @@
-"""Raw text in which models write tool calls: reading it, writing it, finding it in plain text.
+"""The dialect that misstep samples and trains with, Hermes': writing it and reading it back.
 
-In: text as a model emitted it. Out: parts (text, reasoning, calls), or the spans of call markup.
-The one dialect that misstep samples and trains with is Hermes':
+In: parts, or text as a model emitted it. Out: the other. A call is written as
 
     <tool_call>
     {"name": "look_up", "arguments": {"city": "Oslo"}}
@@ -15,9 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
 from misstep.types import Part, ToolCall
 
@@ -69,7 +66,7 @@ def parse_answer(text: str, *, tools: Collection[str] = ()) -> tuple[Part, ...]:
     holds the offered names; it decides only where a block names itself twice.
     """
     parts: list[Part] = []
-    reasoning, at = _thoughts(text)
+    reasoning, at = split_thought(text)
     if reasoning is not None:
         parts.append(Part(kind="reasoning", text=reasoning))
     index = 0
@@ -86,7 +83,7 @@ def parse_answer(text: str, *, tools: Collection[str] = ()) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _thoughts(text: str) -> tuple[str | None, int]:
+def split_thought(text: str) -> tuple[str | None, int]:
     """The reasoning at the head of the text, and where the rest begins."""
     head = len(text) - len(text.lstrip())
     if not text.startswith(THINK_OPEN, head):
@@ -217,115 +214,3 @@ def _skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at] in " \t\r\n":
         at += 1
     return at
-
-
-# --- finding -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Markup:
-    """Call markup found in plain text."""
-
-    start: int
-    """Character offset of its first character."""
-    end: int
-    """Character offset behind its last character; the opener and the name, not all arguments."""
-    dialect: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """One raw syntax: `pattern` has a group `name`, which is checked against the offered tools."""
-
-    name: str
-    pattern: str
-
-
-_SPACE = r"\s*+"
-_KEY = r'\{\s*+"(?:name|tool_name|function)"\s*+:\s*+"(?P<name>[^"\n]{1,128})"'
-_KEYED = rf"{_SPACE}(?:\[{_SPACE})?{_KEY}"
-_LINE = r"(?m:^)[ \t]{0,8}+"
-_WORD = r"(?P<name>[\w.:/-]{1,128}+)"
-_IDENTIFIER = r"(?P<name>[A-Za-z_][\w.]{0,127}+)"
-_VALUES = r"(?:arguments|parameters|tool_input|input)"
-
-DIALECTS: tuple[Dialect, ...] = (
-    Dialect("hermes", r"<tool_call>" + _KEYED),
-    Dialect("qwen-coder", r"<function=(?P<name>[^>\s]{1,128})>"),
-    Dialect("glm", rf"<tool_call>{_SPACE}{_WORD}{_SPACE}<arg_key>"),
-    Dialect("invoke", r"<(?:[|｜]DSML[|｜])?invoke name=\"(?P<name>[^\"\n]{1,128})\""),
-    Dialect("harmony", r"\bto=(?:functions\.)?(?P<name>[\w.-]{1,128}+)(?=[\s<][^{]{0,120}\{)"),
-    Dialect("open-toolscall", rf"<\|open\|>{_SPACE}toolscall{_SPACE}tool=\"?{_WORD}"),
-    Dialect("mistral", r"\[TOOL_CALLS\]" + _KEYED),
-    Dialect("mistral-args", rf"\[TOOL_CALLS\]{_SPACE}{_WORD}{_SPACE}(?=\[|\{{)"),
-    Dialect("functools", r"\bfunctools" + _KEYED),
-    Dialect("python-tag", r"<\|python_(?:tag|start)\|>" + _KEYED),
-    Dialect("python-tag", rf"<\|python_(?:tag|start)\|>{_SPACE}\[?{_IDENTIFIER}\("),
-    Dialect(
-        "deepseek", r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?(?P<name>[^\s<｜]{1,128})"
-    ),
-    Dialect("kimi", rf"<\|tool_call_begin\|>{_SPACE}(?:functions\.)?(?P<name>[\w./-]{{1,128}}+)"),
-    Dialect("phi", r"<\|tool_call\|>" + _KEYED),
-    Dialect("granite", r"<function_call>" + _KEYED),
-    Dialect("gemma", rf"<start_function_call>{_SPACE}call:{_WORD}(?=\{{)"),
-    Dialect("olmo", rf"<function_calls>{_SPACE}{_IDENTIFIER}\("),
-    Dialect("react", rf"{_LINE}Action[ \t]*+:[ \t]*+{_WORD}[ \t\r]*+\n{_SPACE}Action Input\s*+:"),
-    Dialect("json-calls", rf'"tool_calls"{_SPACE}:{_KEYED}(?=\s*+,\s*+"{_VALUES}")'),
-    Dialect("json-calls", rf'{_LINE}(?:\[{_SPACE})?{_KEY}(?=\s*+,\s*+"{_VALUES}")'),
-    Dialect("pythonic", rf"{_LINE}\[{_IDENTIFIER}\((?=[A-Za-z_]\w{{0,63}}+[ \t]*+=|\)\s*+[\],])"),
-)
-"""Openers with a name behind them. A new dialect is one line here and one test."""
-
-_COMPILED: dict[str, re.Pattern[str]] = {}
-_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})", re.M)
-
-
-def markup(text: str, tools: Collection[str]) -> list[Markup]:
-    """Call markup in `text` that names one of `tools`, outside code fences, in order of place.
-
-    Overlapping finds of several dialects count once: the first that starts, then the longest.
-    """
-    if not any(name in text for name in tools):
-        return []  # true of most texts, and quicker than any pattern
-    fences = _fences(text)
-    found = sorted(
-        (m for d in DIALECTS for m in _finds(d, text, tools) if not _inside(m.start, fences)),
-        key=lambda m: (m.start, -m.end),
-    )
-    kept: list[Markup] = []
-    for one in found:
-        if not kept or one.start >= kept[-1].end:
-            kept.append(one)
-    return kept
-
-
-def _finds(dialect: Dialect, text: str, tools: Collection[str]) -> Iterator[Markup]:
-    pattern = _COMPILED.get(dialect.pattern)
-    if pattern is None:
-        pattern = _COMPILED.setdefault(dialect.pattern, re.compile(dialect.pattern))
-    for match in pattern.finditer(text):
-        name = match.group("name")
-        if name in tools:
-            yield Markup(start=match.start(), end=match.end(), dialect=dialect.name, name=name)
-
-
-def _fences(text: str) -> list[tuple[int, int]]:
-    """Spans of code fences; an unclosed one runs to the end."""
-    spans: list[tuple[int, int]] = []
-    opened: tuple[int, str] | None = None
-    for match in _FENCE.finditer(text):
-        mark = match.group(1)
-        if opened is None:
-            opened = (match.start(), mark)
-        elif mark[0] == opened[1][0] and len(mark) >= len(opened[1]):
-            spans.append((opened[0], match.end()))
-            opened = None
-    if opened is not None:
-        spans.append((opened[0], len(text)))
-    return spans
-
-
-def _inside(at: int, spans: list[tuple[int, int]]) -> bool:
-    index = bisect_right(spans, (at, float("inf"))) - 1
-    return index >= 0 and at < spans[index][1]
