@@ -16,7 +16,7 @@ from misstep.config import IngestConfig
 from misstep.ingest import Ingested, ingest
 
 LOGS = Path(__file__).parents[1] / "sample_logs"
-BESIDE = ("make/", "make*.py", "*.md", "expected.json", "tools.json")
+BESIDE = ("make/", "make*.py", "make*.mjs", "README.md", "expected.json", "tools.json")
 
 
 def read_sample(name: str) -> Ingested:

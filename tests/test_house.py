@@ -16,7 +16,9 @@ import misstep
 from misstep import store
 from misstep.cli import COMMANDS, main
 from misstep.codes import CODES
-from misstep.ingest import FORMATS
+from misstep.dialects import DIALECTS
+from misstep.dialects.table import UNMARKED
+from misstep.ingest import FORMATS, WRAPPERS
 from misstep.mine import SOURCES
 from misstep.validate import VALIDATORS
 
@@ -93,9 +95,52 @@ def test_every_command_has_help_that_starts_with_a_sentence():
 
 def test_every_format_is_documented_and_has_a_name_of_its_own():
     page = (ROOT / "docs" / "formats.md").read_text()
-    names = [known.name for known in FORMATS]
+    names = [known.name for known in (*FORMATS, *WRAPPERS)]
     assert len(set(names)) == len(names)
-    assert [name for name in names if f"`{name}`" not in page] == []
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+
+
+def test_every_format_has_a_sample_that_says_how_it_was_made_and_what_it_reads_to():
+    own = ("expected.json", "README.md")
+    demo = (
+        "openai-chat",
+        "anthropic-messages",
+        "claude-code",
+        "chat-rows",
+    )  # one page for all four
+    lacking = [
+        f"{known.name}/{name}"
+        for known in (*FORMATS, *WRAPPERS)
+        if known.name not in demo
+        for name in own
+        if not (ROOT / "sample_logs" / known.name / name).is_file()
+    ]
+    assert lacking == []
+
+
+@pytest.mark.source
+def test_every_format_whose_writer_was_run_keeps_the_script_beside_its_sample():
+    ours = ("openai-chat", "anthropic-messages", "claude-code", "chat-rows", "preference")
+    without = [
+        known.name
+        for known in (*FORMATS, *WRAPPERS)
+        if known.evidence == "writer"
+        and known.name not in ours
+        and not list((ROOT / "sample_logs" / known.name).glob("make*"))
+        and "make.py" not in (ROOT / "sample_logs" / known.name / "README.md").read_text()
+    ]
+    assert without == []
+
+
+@pytest.mark.source
+def test_every_format_has_tests_of_its_own():
+    pages = "".join(p.read_text() for p in (ROOT / "tests" / "ingest").rglob("test_*.py"))
+    assert [f.name for f in FORMATS if f'"{f.name}"' not in pages] == []
+
+
+def test_every_dialect_is_documented():
+    page = (ROOT / "docs" / "formats.md").read_text()
+    assert [d.name for d in (*DIALECTS, *UNMARKED) if f"| `{d.name}` |" not in page] == []
 
 
 def test_every_code_is_documented_and_every_validator_names_known_codes():

@@ -13,13 +13,17 @@ from misstep import report, store
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline import evaluate, mine, plan, run, scan, train
-from misstep.pipeline.scan import Scanned, finding_rows
-from misstep.pipeline.view import scan_view, view
+from misstep.pipeline.explain import explain
+from misstep.pipeline.scan import Scanned, Told, finding_rows, tell
+from misstep.pipeline.view import SHOWN_FINDINGS, scan_view, view
 
 __all__ = [
+    "SHOWN_FINDINGS",
     "RunConfig",
     "Scanned",
+    "Told",
     "evaluate",
+    "explain",
     "load_config",
     "mine",
     "mine_text",
@@ -29,6 +33,7 @@ __all__ = [
     "scan",
     "scan_text",
     "scores",
+    "tell",
     "train",
     "write_findings",
     "write_scan_html",
@@ -36,7 +41,7 @@ __all__ = [
 ]
 
 
-def scan_text(scanned: Scanned, *, colour: bool = False, width: int = 80) -> str:
+def scan_text(scanned: Scanned | Told, *, colour: bool = False, width: int = 80) -> str:
     """The summary of a scan for a terminal."""
     return report.scan_summary(scanned.summary, colour=colour, width=width)
 
@@ -79,6 +84,7 @@ def write_set_aside(scanned: Scanned, path: Path) -> None:
     store.write_jsonl(path, scanned.set_aside, schema="set-aside")
 
 
-def write_scan_html(scanned: Scanned, path: Path) -> None:
+def write_scan_html(scanned: Scanned | Told, path: Path) -> None:
     """The failure part of the report as one file."""
-    report.write_html(scan_view(scanned, path.stem), path)
+    rows = finding_rows(scanned) if isinstance(scanned, Scanned) else scanned.examples
+    report.write_html(scan_view(scanned.summary, rows, path.stem), path)

@@ -84,19 +84,26 @@ def from_chat(row: Mapping[str, Any]) -> Message:
     return Message(role=role, parts=tuple(_parts(row)))
 
 
-def _parts(row: Mapping[str, Any]) -> Iterable[Part]:
+def _parts(row: Mapping[str, Any]) -> list[Part]:
+    parts: list[Part] = []
     reasoning = row.get("reasoning_content") or row.get("reasoning")
     if isinstance(reasoning, str) and reasoning:
-        yield Part(kind="reasoning", text=reasoning)
-    yield from content_parts(row.get("content"))
+        parts.append(Part(kind="reasoning", text=reasoning))
+    content = row.get("content")
+    if isinstance(content, str):
+        if content:
+            parts.append(Part(kind="text", text=content))
+    elif content is not None:
+        parts.extend(content_parts(content))
     calls = row.get("tool_calls") or []
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         raise ValueError(f"tool_calls: expected a list, got {type(calls).__name__}")
     for index, call in enumerate(calls):
-        yield Part(kind="call", call=call_from_chat(call, index))
+        parts.append(Part(kind="call", call=call_from_chat(call, index)))
     legacy = row.get("function_call")
     if isinstance(legacy, Mapping):
-        yield Part(kind="call", call=call_from_chat({"function": legacy}, len(calls)))
+        parts.append(Part(kind="call", call=call_from_chat({"function": legacy}, len(calls))))
+    return parts
 
 
 def content_parts(content: Any) -> Iterable[Part]:

@@ -37,6 +37,8 @@ class IngestConfig:
     """A more deeply nested record is set aside (`too-deep`)."""
     max_file_bytes: int = 4_000_000_000
     """Stop decompressing a file at this size (`too-large`)."""
+    workers: int = 0
+    """Processes that read at once; 0 is one for each core, 1 reads in the main process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,12 +64,26 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with telling(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove(temporary)
+            yield temporary
+            if temporary.is_dir() and path.is_dir():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+    finally:
         _remove(temporary)
-        yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Say what to do where `path` cannot be written.
+
+    Raises:
+        StageError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno not in _WRITING:
             raise
@@ -77,8 +91,6 @@ def replacing(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror}); free some space or choose another "
             f"folder, then run the same command again: finished stages are kept"
         ) from None
-    finally:
-        _remove(temporary)
 
 
 def _remove(path: Path) -> None:
@@ -120,12 +132,23 @@ def write_jsonl(path: Path, values: Iterable[Any], *, schema: str | None = None)
     count = 0
     with replacing(path) as temporary, temporary.open("wb") as out:
         for value in values:
-            line = encode(value)
-            if schema is not None:
-                check_row(orjson.loads(line), schema)
-            out.write(line + b"\n")
+            out.write(row_line(value, schema))
             count += 1
     return count
+
+
+def row_line(value: Any, schema: str | None = None) -> bytes:
+    """One value of `types` as a line of JSON, held against its schema."""
+    line = encode(value)
+    if schema is not None:
+        check_row(orjson.loads(line), schema)
+    return line + b"\n"
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write bytes piece by piece, all or nothing."""
+    with replacing(path) as temporary, temporary.open("wb") as out:
+        out.writelines(pieces)
 
 
 def read_jsonl(path: Path, kind: type[T]) -> list[T]:

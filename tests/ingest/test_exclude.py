@@ -21,6 +21,13 @@ def test_a_pattern_with_a_slash_at_its_end_names_a_folder(tmp_path):
     assert got.set_aside == ()
 
 
+def test_the_last_pattern_that_fits_decides(tmp_path):
+    files = {"a/one.jsonl": lines(ROW), "b/two.jsonl": b"no", "a/c.md": b"#"}
+    got = read(tmp_path, files, exclude=("*", "!a/", "*.md"))
+    assert got.counts.ignored == {"excluded": 2}
+    assert len(got.sessions) == 1
+
+
 def test_the_ignore_file_of_a_folder_is_read(tmp_path):
     files = {".misstepignore": b"# notes\n\n*.md\n", "README.md": b"text", "a.jsonl": lines(ROW)}
     got = read(tmp_path, files)

@@ -100,7 +100,7 @@ def killer(at):
 
 
 @pytest.mark.parametrize(
-    "at", ["judging", "train sft", "train adapter", "sft: sampled", "dpo: greedy"]
+    "at", ["reading", "train sft", "train adapter", "sft: sampled", "dpo: greedy"]
 )
 def test_a_killed_run_resumes_to_the_same_adapter(finished, tmp_path, at):
     log, run, config = finished

@@ -26,6 +26,9 @@ from misstep.cli.progress import reporter
     help="Write every record that could not be used, with its reason, to this JSONL file.",
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report.")
+@click.option(
+    "--explain", is_flag=True, help="Only say for each file what was recognised in it, and why."
+)
 @click.option("--strict", is_flag=True, help="Exit with 3 if any step failed (for CI).")
 @JSON
 @reading
@@ -34,6 +37,7 @@ def command(
     findings_path: Path | None,
     set_aside_path: Path | None,
     html: Path | None,
+    explain: bool,
     strict: bool,
     as_json: bool,
     **values: Any,
@@ -44,12 +48,19 @@ def command(
     from misstep import api
 
     config = reading_config(values)
+    if explain:
+        for line in api.explain(logs, config.ingest):
+            click.echo(line)
+        return
     with reporter(quiet=values["quiet"] or as_json) as show:
-        scanned = api.scan(logs, config, progress=show.progress)
-    if findings_path is not None:
-        api.write_findings(scanned, findings_path)
-    if set_aside_path is not None:
-        api.write_set_aside(scanned, set_aside_path)
+        scanned = api.tell(
+            logs,
+            config,
+            findings=findings_path,
+            set_aside=set_aside_path,
+            examples=api.SHOWN_FINDINGS if html is not None else 0,
+            progress=show.progress,
+        )
     if html is not None:
         api.write_scan_html(scanned, html)
     if as_json:

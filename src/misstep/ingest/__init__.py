@@ -10,40 +10,164 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from misstep.config import IngestConfig
-from misstep.ingest import read
-from misstep.ingest.format import Format
+from misstep.ingest import plugins, run
+from misstep.ingest.build import linear
+from misstep.ingest.discover import Found, discover
+from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.formats import (
+    agentbench,
+    aider,
     anthropic_messages,
+    atif,
+    autogen,
+    bedrock_converse,
+    bfcl,
     chat_rows,
     claude_code,
+    claude_stream,
+    cline,
+    codex,
+    codex_exec,
+    gemini,
+    gemini_cli,
+    google_adk,
+    goose,
+    har,
+    helicone,
+    inspect_ai,
+    langchain,
+    langfuse,
+    langsmith,
+    litellm,
+    mcp,
+    mini_swe_agent,
+    mlflow,
+    openai_agents,
     openai_chat,
+    openai_responses,
+    opencode,
+    openhands,
+    openinference,
+    openllmetry,
+    otel_genai,
+    pi,
+    preference,
+    qwen_code,
+    sharegpt,
+    smolagents,
+    swe_agent,
+    tau2_bench,
     tau_bench,
+    toolbench,
+    vcr,
+    weave,
+    xlam,
 )
-from misstep.ingest.read import Counts, FormatCount, Ingested
-from misstep.ingest.recognise import Wrapper
+from misstep.ingest.lines import Span
+from misstep.ingest.order import Place, Places
+from misstep.ingest.read import UNKNOWN, Book, UnitReader
+from misstep.ingest.recognise import Known, Wrapper
+from misstep.ingest.run import Counts, FormatCount, Ingested, counted
+from misstep.ingest.survey import Surveyed, survey
 from misstep.ingest.tools import read_tools
+from misstep.ingest.units import Share, Unit, units
+from misstep.types import ToolSpec
 
 __all__ = [
     "FORMATS",
+    "UNKNOWN",
     "WRAPPERS",
+    "Book",
     "Counts",
     "Format",
     "FormatCount",
+    "Found",
     "Ingested",
+    "Known",
+    "Peek",
+    "Place",
+    "Places",
+    "Record",
+    "Share",
+    "Span",
+    "Surveyed",
+    "Tally",
+    "ToolSpec",
+    "Unit",
+    "UnitReader",
+    "all_formats",
+    "counted",
+    "discover",
+    "given_tools",
     "ingest",
+    "known",
+    "linear",
     "read_tools",
+    "survey",
+    "units",
 ]
 
 FORMATS: tuple[Format, ...] = (
+    langfuse.FORMAT,
+    langsmith.FORMAT,
+    litellm.FORMAT,
+    helicone.FORMAT,
+    weave.FORMAT,
+    langchain.FORMAT,
     openai_chat.FORMAT,
+    openai_responses.FORMAT,
     anthropic_messages.FORMAT,
+    gemini.FORMAT,
+    bedrock_converse.FORMAT,
+    qwen_code.FORMAT,
     claude_code.FORMAT,
+    claude_stream.FORMAT,
+    codex.FORMAT,
+    codex_exec.FORMAT,
+    gemini_cli.FORMAT,
+    pi.FORMAT,
+    opencode.FORMAT,
+    cline.FORMAT,
+    goose.FORMAT,
+    aider.FORMAT,
+    mlflow.FORMAT,
+    openai_agents.FORMAT,
+    openinference.FORMAT,
+    openllmetry.FORMAT,
+    otel_genai.FORMAT,
     tau_bench.FORMAT,
+    tau2_bench.FORMAT,
+    toolbench.FORMAT,
+    agentbench.FORMAT,
+    google_adk.FORMAT,
+    mcp.FORMAT,
+    autogen.FORMAT,
+    bfcl.FORMAT,
+    inspect_ai.FORMAT,
+    mini_swe_agent.FORMAT,
+    swe_agent.FORMAT,
+    openhands.FORMAT,
+    atif.FORMAT,
+    smolagents.FORMAT,
+    preference.FORMAT,
+    xlam.FORMAT,
+    sharegpt.HERMES,
+    sharegpt.TOOLACE,
+    sharegpt.FORMAT,
     chat_rows.FORMAT,
 )
 
-WRAPPERS: tuple[Wrapper, ...] = ()
+WRAPPERS: tuple[Wrapper, ...] = (har.WRAPPER, vcr.WRAPPER)
 """Recordings whose entries are records of the formats of one kin."""
+
+
+def all_formats() -> tuple[Format, ...]:
+    """Those of installed plug-ins first, then our own.
+
+    Raises:
+        SetupError: a plug-in cannot be loaded.
+    """
+    return (*plugins.plugged_formats(), *FORMATS)
 
 
 def ingest(
@@ -62,4 +186,24 @@ def ingest(
         UnknownName: `config.format` is no format.
     """
     config = config or IngestConfig()
-    return read.ingest(paths, formats=FORMATS, wrappers=WRAPPERS, config=config, progress=progress)
+    return run.ingest(
+        paths, formats=all_formats(), wrappers=WRAPPERS, config=config, progress=progress
+    )
+
+
+def known(config: IngestConfig) -> Known:
+    """What can be recognised, given the user's `--format`.
+
+    Raises:
+        UnknownName: `config.format` is no format.
+    """
+    return run.known_of(all_formats(), WRAPPERS, config)
+
+
+def given_tools(config: IngestConfig) -> tuple[ToolSpec, ...]:
+    """The tools of the user's tools file; none without one.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    return read_tools(Path(config.tools)) if config.tools else ()

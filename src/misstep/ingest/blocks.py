@@ -56,15 +56,26 @@ def _call(block: Mapping[str, Any], at: str, index: int) -> ToolCall:
     name = block.get("name")
     if not isinstance(name, str):
         raise Misfit(f"{at}/name", f"a tool call without a name: {kind_of(name)}")
-    raw = block.get(RAW_INPUT)
+    raw, whole = block.get(RAW_INPUT), True
+    if not isinstance(raw, str):
+        raw, whole = _unparsed(block.get("input"))
     return ToolCall(
         name=name,
         arguments=raw if isinstance(raw, str) else orjson.dumps(block.get("input", {})).decode(),
         index=index,
         id=text_or_none(block.get("id")),
         kind="function" if block["type"] == "tool_use" else "hosted",
-        verbatim=isinstance(raw, str),
+        verbatim=isinstance(raw, str) and whole,
     )
+
+
+def _unparsed(given: Any) -> tuple[str | None, bool]:
+    """The text that Claude Code keeps of an input that is no JSON, and whether it is all of it."""
+    kept = given.get("__unparsedToolInput") if isinstance(given, Mapping) else None
+    if not isinstance(kept, Mapping):
+        return None, False
+    raw, length = text_or_none(kept.get("raw")), kept.get("len")
+    return raw, raw is not None and length in (len(raw), len(raw.encode("utf-8", "replace")), None)
 
 
 def result_of(block: Mapping[str, Any], hint: str | None = None) -> ToolResult:
@@ -73,11 +84,28 @@ def result_of(block: Mapping[str, Any], hint: str | None = None) -> ToolResult:
     flag = block.get("is_error")
     code = content.get("error_code") if isinstance(content, Mapping) else None
     return ToolResult(
-        text=content_text(content),
+        text=_result_text(content),
         call_id=text_or_none(block.get("tool_use_id")),
         is_error=flag if isinstance(flag, bool) else True if code else None,
         hint=hint if hint is not None else text_or_none(code),
     )
+
+
+def _result_text(content: Any) -> str:
+    """The texts of a result, block below block; what is no text is kept by its hash."""
+    pieces = list(_pieces(content)) if isinstance(content, list) else []
+    return "\n".join(pieces) if pieces else content_text(content)
+
+
+def _pieces(content: list[Any]) -> Iterator[str]:
+    for block in content:
+        if not isinstance(block, Mapping):
+            continue
+        source = block.get("source")
+        if isinstance(block.get("text"), str):
+            yield block["text"]
+        elif isinstance(source, Mapping):
+            yield text_or_none(source.get("url")) or content_hash(str(source.get("data") or source))
 
 
 def _shared_part(block: Mapping[str, Any], at: str) -> Part | None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from misstep.chat import tool_from_chat
+from misstep.ingest.echo import Tools
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import int_or_none, number_or_none
 from misstep.types import Context, ToolSpec
@@ -43,6 +44,11 @@ class Contexts:
     def __init__(self) -> None:
         self._tools: dict[bytes, tuple[ToolSpec, ...]] = {}
         self._known: dict[Context, Context] = {}
+        self._made: dict[tuple[int, _Rest], Context] = {}
+        self._kept: list[tuple[ToolSpec, ...]] = []
+        """What the ids in `_made` are those of."""
+        self._same: dict[int, tuple[Tools, tuple[ToolSpec, ...]]] = {}
+        """Tools by the id of their list, for lists that are recognised by their bytes."""
 
     def of(self, request: Mapping[str, Any]) -> Context:
         """The context of one request.
@@ -51,26 +57,51 @@ class Contexts:
             Misfit: tools or schema have a shape that no provider uses.
         """
         schema, json_mode = _schema(request)
-        context = Context(
-            tools=self.tools(request.get("tools"), request.get("functions")),
-            response_schema=schema,
-            json_mode=json_mode,
-            tool_choice=_choice(request),
-            max_tokens=int_or_none(request.get("max_tokens", request.get("max_completion_tokens"))),
-            temperature=number_or_none(request.get("temperature")),
-            top_p=number_or_none(request.get("top_p")),
+        tools = self.tools(request.get("tools"), request.get("functions"))
+        rest = (
+            schema,
+            json_mode,
+            _choice(request),
+            int_or_none(request.get("max_tokens", request.get("max_completion_tokens"))),
+            number_or_none(request.get("temperature")),
+            number_or_none(request.get("top_p")),
         )
-        return self._known.setdefault(context, context)
+        known = self._made.get((id(tools), rest))  # a context hashes all its tools
+        if known is None:
+            known = _context(tools, rest)
+            known = self._made[id(tools), rest] = self._known.setdefault(known, known)
+            self._kept.append(tools)
+        return known
 
     def tools(self, tools: Any, functions: Any = None) -> tuple[ToolSpec, ...]:
         """A tool list as a list or as JSON text."""
         listed, pointer = (functions, "/functions") if tools is None else (tools, "/tools")
+        if type(listed) is Tools and id(listed) in self._same:
+            return self._same[id(listed)][1]
         if listed is None or listed == "":
             return ()
         key = listed.encode() if isinstance(listed, str) else orjson.dumps(listed)
         if key not in self._tools:
             self._tools[key] = _specs(_parsed(listed, pointer), pointer)
+        if type(listed) is Tools:
+            self._same[id(listed)] = (listed, self._tools[key])
         return self._tools[key]
+
+
+_Rest = tuple[str | None, bool, str | None, int | None, float | None, float | None]
+
+
+def _context(tools: tuple[ToolSpec, ...], rest: _Rest) -> Context:
+    schema, json_mode, choice, most, temperature, top_p = rest
+    return Context(
+        tools=tools,
+        response_schema=schema,
+        json_mode=json_mode,
+        tool_choice=choice,
+        max_tokens=most,
+        temperature=temperature,
+        top_p=top_p,
+    )
 
 
 def _parsed(listed: Any, pointer: str) -> Any:

@@ -1,6 +1,6 @@
 """One record's bytes to a JSON value, or to the reason why not.
 
-Depth is checked on the bytes before anything recursive sees them. Nothing here raises.
+orjson gives up 1024 levels deep, so nothing recursive ever sees more. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import orjson
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-_ENCODER_LIMIT = 250
+ENCODER_LIMIT = 250
 """orjson writes at most 254 levels; what is read must be writable again."""
 
 
@@ -49,13 +49,34 @@ def decode(data: bytes, *, max_depth: int, cut: bool = False) -> Any | Fault:
         max_depth: deepest nesting that is read.
         cut: whether this is the last line of a file and lacks its line break.
     """
-    limit = min(max_depth, _ENCODER_LIMIT)
-    if depth(data, limit) > limit:
-        return Fault("too-deep", f"nested more than {limit} levels deep; not parsed")
+    limit = min(max_depth, ENCODER_LIMIT)
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if depth(data, limit) > limit:
+            return _too_deep(limit)
         return _second_look(data, str(error), cut)
+    many = data.count(b"{") + data.count(b"[") > limit
+    return _too_deep(limit) if many and deeper(value, limit) else value
+
+
+def _too_deep(limit: int) -> Fault:
+    return Fault("too-deep", f"nested more than {limit} levels deep; not parsed")
+
+
+def deeper(value: Any, limit: int) -> bool:
+    """Whether containers stand in each other more than `limit` levels deep."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _second_look(data: bytes, said: str, cut: bool) -> Any | Fault:

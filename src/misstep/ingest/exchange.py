@@ -1,113 +1,41 @@
-"""Request/response pairs in any of the ways that logs lay them out, for one provider's format.
+"""Request/response pairs of one provider, grown to conversations.
 
-In: records that hold a request and its response as two fields, merged in one object, or on two
-lines that follow each other. Out: conversations (`threads.Threads`). A provider says how its
-requests and answers read; everything else is the same for all of them.
+In: records that hold a request and its response together, on two lines that follow each other, or
+in two batch files under one id. Out: conversations (`threads.Threads`). A provider says how its
+requests and answers read (`halves.Provider`); everything else is the same for all of them. Where a
+request goes on from a response that the provider keeps, it waits until that response was read.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 
 from misstep.ingest.context import Contexts
+from misstep.ingest.echo import History
 from misstep.ingest.format import Misfit, Record, Tally
+from misstep.ingest.halves import Body, Exchange, Provider, named_by, split, url_of
 from misstep.ingest.identity import message_key
-from misstep.ingest.messages import int_or_none, kind_of
-from misstep.ingest.stream import events
-from misstep.ingest.threads import Threads, Turn
+from misstep.ingest.messages import kind_of, unix_time
+from misstep.ingest.stored import Memory
+from misstep.ingest.threads import Mark, Threads, Turn
 from misstep.types import Context, Message, Session
-
-Body = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """The two halves of one record, each with its JSON pointer; None for a half that is absent."""
-
-    request: Body | None
-    response: Any = None
-    request_at: str = ""
-    response_at: str = ""
-    status: int | None = None
-    """HTTP status, where logged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """How one provider's requests and answers read. All functions may raise `Misfit`."""
-
-    name: str
-    is_answer: Callable[[Body], bool]
-    """Whether an object is a response body, an error body included."""
-    rows: Callable[[Body], Iterator[tuple[Any, str]]]
-    """What stands for messages in a request, each with its pointer."""
-    turns: Callable[[Any, str], Sequence[Message]]
-    """The messages of one such row, without origins."""
-    answers: Callable[[Exchange, Record], list[Message]]
-    """The assistant messages of a response; an error body gives one with `error`."""
-    join: Callable[[Sequence[Body]], dict[str, Any]]
-    """The response that a stream's events add up to."""
-
-
-def split(value: Any, provider: Provider) -> Exchange | None:
-    """The halves of one record; None where it is neither request nor response."""
-    if not isinstance(value, Mapping):
-        return None
-    code = int_or_none(value.get("status", value.get("status_code")))
-    if "request" in value:
-        request = body_of(value["request"], provider)
-        if not isinstance(request, Mapping) or not isinstance(request.get("messages"), list):
-            return None
-        response = body_of(value.get("response"), provider)
-        return Exchange(
-            request=request,
-            response=response,
-            request_at="/request",
-            response_at="/response",
-            status=code,
-        )
-    if isinstance(value.get("messages"), list):
-        if "response" in value:
-            response = body_of(value["response"], provider)
-            return Exchange(request=value, response=response, response_at="/response", status=code)
-        whole = value if provider.is_answer(value) else None
-        return Exchange(request=value, response=whole, status=code)
-    answer = body_of(value.get("response", value), provider)
-    if isinstance(answer, Mapping) and provider.is_answer(answer):
-        at = "/response" if "response" in value else ""
-        return Exchange(request=None, response=answer, response_at=at, status=code)
-    return None
 
 
 def has_roles(request: Body | None) -> bool:
     """Whether all messages of a request, if there is one, have a role."""
     messages = [] if request is None else request.get("messages")
+    if type(messages) is History:
+        return messages.roles
     return isinstance(messages, list) and all(
         isinstance(message, Mapping) and isinstance(message.get("role"), str)
         for message in messages
     )
-
-
-def body_of(half: Any, provider: Provider) -> Any:
-    """A half without the wrapping that proxies and recorders put around it."""
-    if isinstance(half, Mapping) and "body" in half and "messages" not in half:
-        half = half["body"]
-    if isinstance(half, str):
-        text = half.lstrip()
-        if text.startswith(("data:", "event:", ":")):
-            return provider.join(list(events(text)))
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return half
-    if isinstance(half, list) and half and all(isinstance(piece, Mapping) for piece in half):
-        return provider.join(half)
-    return half
 
 
 class ExchangeReader:
@@ -120,60 +48,127 @@ class ExchangeReader:
         self._contexts = Contexts()
         self._turns: dict[bytes, tuple[tuple[Message, bytes], ...]] = {}
         """Rows that were read before: every request repeats those of the one before it."""
-        self._waiting: tuple[Record, list[Turn], Context, Body] | None = None
+        self._waiting: tuple[Record, Exchange] | None = None
+        self._batch: dict[str, tuple[list[_Half], list[_Half]]] = {}
+        """Requests and responses of batch files by their id."""
+        self._memory = Memory(provider.stored) if provider.stored else None
+        self._late: list[tuple[Record, Exchange, list[Message]]] = []
+        """Exchanges that go on from a response that was not read yet."""
 
     def read(self, record: Record) -> None:
         """Take one record; a request alone waits for the answer on the next line."""
-        try:
-            self._take(record)
-        except Misfit as misfit:
-            origin = record.at(f"{record.origin.pointer or ''}{misfit.pointer}")
-            self._tally.aside(origin, misfit.reason, misfit.said)
+        self._try(record, lambda: self._take(record))
+
+    def _aside(self, record: Record, misfit: Misfit) -> None:
+        origin = record.at(f"{record.origin.pointer or ''}{misfit.pointer}")
+        self._tally.aside(origin, misfit.reason, misfit.said)
 
     def _take(self, record: Record) -> None:
         halves = split(record.value, self._provider)
-        if halves is None:
+        if halves is None or _elsewhere(halves, record, self._provider):
+            if _named_other(record.value):
+                self._tally.ignore("other-traffic")
+                return
             raise Misfit("", f"neither a request nor a response: {_seen(record)}", "unknown-record")
-        if halves.request is None:
+        if halves.key is not None:
+            pair = self._batch.setdefault(halves.key, ([], []))
+            pair[halves.request is None].append((record, halves))
+        elif halves.request is None:
             self._join(halves, record)
-            return
-        self._give_up()
-        context = self._in(halves.request_at, lambda: self._contexts.of(halves.request or {}))
-        history = self._history(halves.request, halves.request_at)
-        if halves.response is None and "response" not in record.value:
-            self._waiting = (record, history, context, halves.request)
-            return
-        answers = self._provider.answers(halves, record) if halves.response is not None else []
-        self._add(record, history, answers, context)
+        else:
+            self._give_up()
+            if halves.waits:
+                self._history(halves.request, halves.request_at)
+                self._waiting = (record, halves)
+            else:
+                self._exchange(record, halves, self._answers(halves, record))
 
-    def _history(self, request: Body, at: str) -> list[Turn]:
+    def _answers(self, halves: Exchange, record: Record) -> list[Message]:
+        if halves.response is None:
+            return []
+        answers = self._provider.answers(halves, record)
+        when = unix_time(record.value.get("time", record.value.get("timestamp")))
+        return [a if a.time is not None else replace(a, time=when) for a in answers]
+
+    def _exchange(self, record: Record, halves: Exchange, answers: list[Message]) -> None:
+        """Grow the conversation by one exchange; `record` is that of the request."""
+        request = halves.request or {}
+        if self._memory is not None and self._memory.lacks(request):
+            self._late.append((record, halves, answers))
+            return
+        context = self._in(halves.request_at, lambda: self._context(request))
+        messages = request.get("messages")
+        since = self._since(messages)
+        behind = messages.base if since is not None and type(messages) is History else None
+        history = self._history(request, halves.request_at, behind)
+        if self._memory is not None:
+            history = self._memory.joined(request, history)
+        known = since is not None and since.answered
+        if not (answers or known or any(turn.message.role == "assistant" for turn in history)):
+            origin = record.at(record.origin.pointer or "")
+            self._tally.aside(origin, "no-answer", "a request without an answer")
+            return
+        self._tally.use()
+        node = self._threads.add(record, history, answers=answers, context=context, since=since)
+        if type(messages) is History:
+            messages.mark = self._threads.mark
+        if self._memory is not None and node is not None:
+            self._memory.keep(halves, node)
+
+    def _context(self, request: Body) -> Context:
+        offered = self._provider.offered(request)
+        if self._memory is not None:
+            offered = self._memory.with_loaded(request, offered)
+        return self._contexts.of(offered)
+
+    def _since(self, messages: Any) -> Mark | None:
+        """Where the reader stood behind the earlier messages that these go on from."""
+        if type(messages) is not History or not self._provider.listed or messages.base is None:
+            return None
+        mark = messages.base.mark
+        known = isinstance(mark, Mark) and mark.owner is self._threads and mark.spoken
+        return mark if known else None
+
+    def _history(self, request: Body, at: str, since: History | None = None) -> list[Turn]:
+        """The messages of a request; those behind `since` only, where that was read before."""
         history: list[Turn] = []
-        for row, pointer in self._provider.rows(request):
+        for row, pointer in _rows_of(request, self._provider, since):
             where = at + pointer
+            known = None if self._memory is None else self._memory.meant(row)
+            if known is not None:
+                history.append(known)
+                continue
             digest = hashlib.blake2b(orjson.dumps(row), digest_size=16).digest()
             if digest not in self._turns:
                 messages = self._provider.turns(row, where)
                 self._turns[digest] = tuple((m, message_key(m)) for m in messages)
             history.extend(Turn(message, key, where) for message, key in self._turns[digest])
-        if not history:
+        if not history and since is None:
             raise Misfit(f"{at}/messages", "the list of messages is empty")
         return history
 
     def _join(self, halves: Exchange, record: Record) -> None:
         if self._waiting is None:
-            said = "a response without the request before it"
-            raise Misfit("", said, "no-request")
-        asked, history, context, request = self._waiting
-        both = Exchange(
-            request=request,
-            response=halves.response,
-            response_at=halves.response_at,
-            status=halves.status,
-        )
-        answers = self._provider.answers(both, record)
+            raise Misfit("", "a response without the request before it", "no-request")
+        self._pair(self._waiting, (record, halves))
         self._waiting = None
+
+    def _pair(self, asked: _Half, told: _Half) -> None:
+        """A request and its response from two records."""
+        both = Exchange(
+            request=asked[1].request,
+            response=told[1].response,
+            request_at=asked[1].request_at,
+            response_at=told[1].response_at,
+            status=told[1].status,
+        )
+        answers = self._answers(both, told[0])
+        try:
+            self._exchange(asked[0], both, answers)
+        except Misfit as misfit:
+            self._aside(asked[0], misfit)
+            raise Misfit("", "the request before it cannot be read", "no-request") from None
         self._tally.use()
-        self._add(asked, history, answers, context)
 
     def _in(self, at: str, build: Callable[[], Context]) -> Context:
         try:
@@ -181,25 +176,17 @@ class ExchangeReader:
         except Misfit as misfit:
             raise Misfit(at + misfit.pointer, misfit.said, misfit.reason) from None
 
-    def _add(
-        self,
-        record: Record,
-        history: Sequence[Turn],
-        answers: Sequence[Message],
-        context: Context,
-    ) -> None:
-        if not answers and not any(turn.message.role == "assistant" for turn in history):
-            origin = record.at(record.origin.pointer or "")
-            self._tally.aside(origin, "no-answer", "a request without an answer")
-            return
-        self._tally.use()
-        self._threads.add(record, history, answers=answers, context=context)
-
     def _give_up(self) -> None:
         if self._waiting is not None:
-            record, history, context, _ = self._waiting
+            record, halves = self._waiting
             self._waiting = None
-            self._add(record, history, (), context)
+            self._try(record, lambda: self._exchange(record, halves, []))
+
+    def _try(self, record: Record, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Misfit as misfit:
+            self._aside(record, misfit)
 
     def close_file(self) -> None:
         """A request at the end of a file stays without an answer."""
@@ -207,7 +194,47 @@ class ExchangeReader:
 
     def finish(self) -> tuple[Session, ...]:
         """All conversations."""
+        for asked, told in self._batch.values():
+            self._close_batch(asked, told)
+        self._batch.clear()
+        while self._late and self._memory is not None:
+            late, self._late = self._late, []
+            for entry in late:
+                self._try(entry[0], partial(self._exchange, *entry))
+            self._memory.gave_up = len(self._late) == len(late)
         return self._threads.sessions()
+
+    def _close_batch(self, asked: list[_Half], told: list[_Half]) -> None:
+        if len(asked) == len(told) == 1:
+            self._try(told[0][0], lambda: self._pair(asked[0], told[0]))
+            return
+        for side, reason in ((asked, "no-answer"), (told, "no-request")):
+            for record, halves in side:
+                said = f"{len(asked)} requests and {len(told)} responses with custom_id"
+                origin = record.at(record.origin.pointer or "")
+                self._tally.aside(origin, reason, f"{said} {halves.key!r}")
+
+
+_Half = tuple[Record, Exchange]
+
+
+def _rows_of(request: Body, provider: Provider, since: History | None) -> Iterable[tuple[Any, str]]:
+    if since is None:
+        return provider.rows(request)
+    messages = request["messages"]
+    return ((messages[i], f"/messages/{i}") for i in range(len(since), len(messages)))
+
+
+def _elsewhere(halves: Exchange, record: Record, provider: Provider) -> bool:
+    """Whether a record with a readable request answers something else than a model would."""
+    body = halves.response
+    answered = body is None or not isinstance(body, Mapping) or provider.is_answer(body)
+    return not answered and _named_other(record.value)
+
+
+def _named_other(value: Any) -> bool:
+    """Whether a record names a URL, but none of a model."""
+    return isinstance(value, Mapping) and url_of(value) is not None and named_by(value) is None
 
 
 def _seen(record: Record) -> str:

@@ -2,7 +2,8 @@
 
 In: a file's path below the folder that the user gave. Out: whether it is left out. A pattern is a
 shell pattern (`*` also crosses folders); it is held against the path and against the name alone, a
-pattern that ends in a slash against each folder on the way. Left-out files are counted, not read.
+pattern that ends in a slash against each folder on the way. A pattern behind a `!` takes files back
+in; the last one that fits decides. Left-out files are counted, not read.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ def patterns_of(folder: Path) -> tuple[str, ...]:
 
 def excluded(path: str, patterns: Sequence[str]) -> bool:
     """Whether a file, by its path with slashes, is left out."""
-    *folders, name = path.split("/")
+    out = False
     for pattern in patterns:
-        if pattern.endswith("/"):
-            heads = ("/".join(folders[: i + 1]) for i in range(len(folders)))
-            bare = pattern[:-1]
-            if any(fnmatchcase(head, bare) for head in heads) or bare in folders:
-                return True
-        elif fnmatchcase(path, pattern) or fnmatchcase(name, pattern):
-            return True
-    return False
+        back = pattern.startswith("!")
+        if _fits(path, pattern.removeprefix("!")):
+            out = not back
+    return out
+
+
+def _fits(path: str, pattern: str) -> bool:
+    *folders, name = path.split("/")
+    if not pattern.endswith("/"):
+        return fnmatchcase(path, pattern) or fnmatchcase(name, pattern)
+    bare = pattern[:-1]
+    heads = ("/".join(folders[: i + 1]) for i in range(len(folders)))
+    return bare in folders or any(fnmatchcase(head, bare) for head in heads)

@@ -30,7 +30,7 @@ Evidence = Literal["writer", "files", "documentation"]
 """What proves a reader: logs made by the real writer, real files of others, or documents only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
     """One decoded record of a log file."""
 
@@ -128,6 +128,19 @@ class Format:
     """Kinds of file that it reads; with `--format`, a file of another kind is read as JSON."""
     kin: str | None = None
     """Formats of one kin may stand in one file, record by record."""
+    skim: Callable[[], Callable[[bytes], Iterable[str] | None]] | None = None
+    """Makes what finds the keys of a line faster than by decoding it and asking `joins`; None from
+    it where it cannot tell."""
+    decoder: Callable[[int], Callable[[bytes], Any]] | None = None
+    """Makes, for a deepest nesting, a decoder of lines that gives what plain decoding gives but
+    does not work through again what it has seen; None from it leaves a line to plain decoding."""
+    sure: Callable[[Any], bool] | None = None
+    """A quick test of one record; true only where `sniff` is certain of it, often enough."""
+
+
+def alone(value: Any, name: str) -> Iterable[str]:
+    """`joins` of a format whose records have nothing to do with each other."""
+    return ()
 
 
 def share(peek: Peek, weigh: Callable[[dict[str, Any]], float]) -> float:

@@ -1,7 +1,7 @@
 """What makes two messages or two sessions the same: hashes of content, never of place or time.
 
 `message_key` joins the history in a request to the answers that were logged before: it leaves out
-reasoning, outer white space, the spelling of argument objects and the results of hosted tools,
+reasoning, outer white space, the spelling of argument objects, hosted calls and their results,
 since clients change those when they send an answer back. `session_id` is exact: every part, the
 request of each step, the model.
 """
@@ -15,21 +15,36 @@ from typing import Any
 
 import orjson
 
-from misstep.types import Context, Message, Part, ToolSpec, content_id
+from misstep.types import Context, Message, Part, ToolCall, ToolSpec, content_id
 
 _SORTED = orjson.OPT_SORT_KEYS
 
 
 def message_key(message: Message) -> bytes:
     """A 16-byte key; equal for an answer and for the same answer in a later request's history."""
-    content = (
-        message.role,
-        message.text.strip(),
-        [part.text for part in message.parts if part.kind == "image"],
-        [(call.id, call.name, _canonical(call.arguments)) for call in message.calls],
-        [(r.call_id, r.text) for r in message.results if message.role == "tool"],
-        message.error,
-    )
+    texts: list[str] = []
+    images: list[str | None] = []
+    own: list[ToolCall] = []
+    hosted: list[ToolCall] = []
+    results: list[tuple[str | None, str]] = []
+    for part in message.parts:
+        if part.call is not None:
+            (hosted if part.call.kind == "hosted" else own).append(part.call)
+        elif part.result is not None:
+            if message.role == "tool":
+                results.append((part.result.call_id, part.result.text))
+        elif part.kind == "text":
+            texts.append(part.text or "")
+        elif part.kind == "image":
+            images.append(part.text)
+    text = "".join(texts).strip()
+    # hosted calls, whose form clients change, count only by themselves
+    calls: list[tuple[str | None, ...]] = [
+        (call.id, call.name, _canonical(call.arguments)) for call in own
+    ]
+    if not own and not text:
+        calls = [(call.id, call.name) for call in hosted]
+    content = (message.role, text, images, calls, results, message.error)
     return hashlib.blake2b(orjson.dumps(content), digest_size=16).digest()
 
 
@@ -43,23 +58,21 @@ def _canonical(arguments: str) -> str:
 def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
     """The content hash of one conversation."""
     offered = [_context_id(context) for context in contexts]
-    return content_id(
-        *(
-            orjson.dumps(
-                (
-                    message.role,
-                    [_plain(part) for part in message.parts],
-                    None if message.context is None else offered[message.context],
-                    message.finish_reason,
-                    message.end,
-                    message.error,
-                    message.model,
-                    *([message.fault] if message.fault is not None else []),
-                )
-            ).decode()
-            for message in messages
+    digest = hashlib.blake2b(digest_size=8)
+    for message in messages:
+        plain = (
+            message.role,
+            [_plain(part) for part in message.parts],
+            None if message.context is None else offered[message.context],
+            message.finish_reason,
+            message.end,
+            message.error,
+            message.model,
+            *([message.fault] if message.fault is not None else []),
         )
-    )
+        digest.update(orjson.dumps(plain))
+        digest.update(b"\x00")
+    return digest.hexdigest()
 
 
 def _plain(part: Part) -> Any:

@@ -10,25 +10,27 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import zstandard
 
+from misstep import store
 from misstep.ingest.source import Source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 18
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
 _BOM = b"\xef\xbb\xbf"
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one a line, and frozen ones take thrice as long to make
 class Line:
     """One line without its line feed."""
 
@@ -74,9 +76,9 @@ def unpacked(raw: IO[bytes]) -> io.BufferedIOBase:
     """The decompressed bytes of an open file; gzip and zstd are known by their first bytes."""
     magic = raw.read(4)
     raw.seek(0)
-    if magic.startswith(_GZIP):
+    if magic.startswith(GZIP):
         return cast(io.BufferedIOBase, gzip.GzipFile(fileobj=raw, mode="rb"))
-    if magic == _ZSTD:
+    if magic == ZSTD:
         return io.BufferedReader(_Zstd(raw), BLOCK)
     return cast(io.BufferedIOBase, raw)
 
@@ -152,9 +154,80 @@ def read_lines(
     Raises:
         OSError: the file cannot be opened or read.
     """
-    number, offset, size = 1, 0, 0
+    yield from _split(_chunks(source, limits.max_file, progress), limits, Span(0, None, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of whole lines of a plain file."""
+
+    start: int
+    """Byte offset of its first line."""
+    end: int | None
+    """Byte offset behind its last line; None for the end of the file."""
+    line: int
+    """1-based number of its first line."""
+
+
+def unpack(source: Source, into: Path, limits: Limits) -> bool:
+    """Write a compressed file out plain, so that it can be read in stretches; False where it breaks
+    off or is too large, and nothing is left.
+
+    Raises:
+        OSError: the file cannot be read.
+        StageError: `into` cannot be written.
+    """
+    whole = True
+    with store.telling(into), into.open("wb") as out:
+        for chunk in _chunks(source, limits.max_file, None):
+            if isinstance(chunk, tuple):
+                whole = False
+                break
+            out.write(chunk)
+    if not whole:
+        into.unlink()
+    return whole
+
+
+def read_spans(source: Source, spans: Iterable[Span], limits: Limits) -> Iterator[Line | Broken]:
+    """The lines of stretches of a plain file, stretch after stretch.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    with source.path.open("rb", buffering=0) as raw:
+        for span in spans:
+            size = BLOCK + 1 if span.end is None else span.end - span.start
+            if not 0 < size <= BLOCK:
+                yield from _split(_pieces(raw, span), limits, span)
+                continue
+            raw.seek(span.start)
+            data = raw.read(size)
+            if data.find(b"\n") < size - 1 or size > limits.max_bytes:
+                yield from _split(_pieces(raw, span), limits, span)
+            else:  # one line, as it is where conversations stand interleaved
+                bare = data[:-1].removeprefix(_BOM) if span.line == 1 else data[:-1]
+                yield Line(span.line, span.start, len(data) - 1, bare)
+
+
+def _pieces(raw: io.FileIO, span: Span) -> Iterator[bytes]:
+    at = span.start
+    while span.end is None or at < span.end:
+        size = BLOCK if span.end is None else min(BLOCK, span.end - at)
+        raw.seek(at)
+        chunk = raw.read(size)
+        if not chunk:
+            return
+        yield chunk
+        at += len(chunk)
+
+
+def _split(
+    chunks: Iterable[bytes | tuple[str, str]], limits: Limits, span: Span
+) -> Iterator[Line | Broken]:
+    number, offset, size = span.line, span.start, 0
     held: list[bytes] = []
-    for chunk in _chunks(source, limits.max_file, progress):
+    for chunk in chunks:
         if isinstance(chunk, tuple):
             if size:
                 yield _line(number, offset, held, size, limits, ended=False)

@@ -1,199 +1,238 @@
-"""The ingest room's one job: log paths to sessions, with every record accounted for.
+"""Log records to sessions: what one worker, or the only one, does with a unit of them.
 
-In: paths and an `IngestConfig`. Out: an `Ingested`. For each format and in total
-records = used + ignored by kind + set aside. Only a wrong set-up raises.
+In: a `Unit` of the survey, or whole files that were not surveyed. Out: a `Batch`: sessions, and the
+books of each format, in which records = used + ignored by kind + set aside. A unit is read by one
+reader a format, group after group, each in the order of its files and of the records in them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from misstep.config import IngestConfig
-from misstep.errors import UnknownName
-from misstep.ingest.decode import Fault
-from misstep.ingest.discover import Found, discover
+from misstep.ingest.decode import ENCODER_LIMIT, Fault
+from misstep.ingest.discover import Found
 from misstep.ingest.format import Format, Reader, Record, Tally
 from misstep.ingest.item import Item
-from misstep.ingest.recognise import OTHER, Known, Plan, Routed, Wrapper, recognise, routed
-from misstep.ingest.records import BLANK
-from misstep.ingest.source import Damaged
-from misstep.ingest.tools import read_tools, with_tools
-from misstep.types import Origin, Session, SetAside
+from misstep.ingest.lines import Progress, Span, read_spans
+from misstep.ingest.recognise import (
+    OTHER,
+    Known,
+    Plan,
+    Routed,
+    limits,
+    recognise,
+    route,
+    routed,
+)
+from misstep.ingest.records import BLANK, item_of
+from misstep.ingest.source import Damaged, Source
+from misstep.ingest.survey import numbers, plain_name
+from misstep.ingest.tools import with_tools
+from misstep.ingest.units import Share, Unit
+from misstep.types import Origin, Session, SetAside, ToolSpec
 
 UNKNOWN = "unknown"
 """The name under which files of no known format are counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormatCount:
-    """The books of one format: records == used + ignored + set_aside."""
-
-    files: int
-    records: int
-    used: int
-    ignored: int
-    set_aside: int
-    sessions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """The books of one run; `records` is the sum over the formats."""
-
-    files: int
-    bytes: int
-    """Bytes on disk, compressed where the files are."""
-    records: int
-    used: int
-    ignored: dict[str, int]
-    """By kind of record."""
-    set_aside: dict[str, int]
-    """By reason."""
-    formats: dict[str, FormatCount]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ingested:
-    """What was read, and what was not."""
-
-    sessions: tuple[Session, ...]
-    set_aside: tuple[SetAside, ...]
-    counts: Counts
+Decoder = Callable[[bytes], Any]
 
 
 @dataclass(slots=True)
-class _Book:
+class Book:
+    """One format's books: records == used + ignored + set_aside."""
+
+    files: int = 0
+    """Files that were recognised while they were read, not before."""
+    records: int = 0
+    used: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
+    """By kind."""
+    set_aside: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+    sessions: int = 0
+
+    def add(self, other: Book) -> None:
+        """Take in the books of another batch."""
+        self.files += other.files
+        self.records += other.records
+        self.used += other.used
+        self.sessions += other.sessions
+        for into, counts in ((self.ignored, other.ignored), (self.set_aside, other.set_aside)):
+            for name, count in counts.items():
+                into[name] = into.get(name, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was read, and what was not."""
+
+    sessions: list[Session]
+    set_aside: list[SetAside]
+    books: dict[str, Book]
+
+
+@dataclass(slots=True)
+class _Desk:
     """One format at work."""
 
+    format: Format | None
     reader: Reader | None
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally
     files: int = 0
     records: int = 0
 
 
-def ingest(
-    paths: Sequence[Path],
-    *,
-    formats: Sequence[Format],
-    wrappers: Sequence[Wrapper] = (),
-    config: IngestConfig,
-    progress: Callable[[int, int], None] | None = None,
-) -> Ingested:
-    """Read all logs under `paths`.
+class UnitReader:
+    """Reads one unit."""
 
-    Args:
-        formats: the known formats; earlier ones win a tie.
-        progress: called with bytes done and bytes in all.
+    def __init__(
+        self,
+        found: Sequence[Found],
+        *,
+        known: Known,
+        config: IngestConfig,
+        tools: Sequence[ToolSpec] = (),
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = folder
+        """Where the unpacked copies of compressed files are."""
+        self._found = found
+        self._known = known
+        self._config = config
+        self._tools = tools
+        self._desks: dict[str, _Desk] = {}
+        self._decoders: dict[Callable[[int], Decoder], Decoder] = {}
 
-    Raises:
-        InputError: a path does not exist, or the tools file cannot be used.
-        UnknownName: `config.format` is no format.
-    """
-    forced = _forced(formats, config.format)
-    known = Known(
-        formats=forced or formats, wrappers=() if forced else wrappers, forced=bool(forced)
-    )
-    tools = read_tools(Path(config.tools)) if config.tools else ()
-    found = list(discover(paths, config.exclude))
-    total = sum(file.size for file in found)
-    books: dict[str, _Book] = {}
-    done = 0
-    for file in found:
-        within = partial(_within, progress, done, total) if progress else None
-        _read_file(file, books, known=known, config=config, progress=within)
-        done += file.size
-        if progress is not None:
-            progress(done, total)
-    kinds = {f.name: f for f in formats}
-    by_format = {
-        name: with_tools(book.reader.finish(), tools, kinds[name].keeps_tools)
-        for name, book in books.items()
-        if book.reader is not None
-    }
-    sessions = _distinct(session for group in by_format.values() for session in group)
-    return Ingested(
-        sessions=sessions,
-        set_aside=tuple(entry for book in books.values() for entry in book.tally.set_aside),
-        counts=_counts(found, books, sessions),
-    )
+    def read(self, unit: Unit) -> Batch:
+        """All records of a unit."""
+        for group in unit.groups:
+            for share in group:
+                self.take(share)
+        return self.finish()
 
+    def take(self, share: Share, progress: Progress | None = None) -> None:
+        """The records of one share."""
+        file = self._found[share.file]
+        kind = "excluded" if file.left_out else "journal" if file.beside else None
+        fault = None if kind else file.fault
+        if kind is None and fault is None:
+            fault = self._read(share, file, progress)
+        if kind is None and fault is None:
+            return
+        desk = self._desk(UNKNOWN, None)
+        desk.files += share.kind is None
+        desk.records += 1
+        if fault is None:
+            desk.tally.ignore(kind or "excluded")
+        else:
+            origin = Origin(file=file.name, member=file.member, format=UNKNOWN)
+            desk.tally.aside(origin, fault.reason, fault.said)
 
-def _within(progress: Callable[[int, int], None], base: int, total: int, at: int) -> None:
-    progress(min(base + at, total), total)
-
-
-def _forced(formats: Sequence[Format], name: str | None) -> tuple[Format, ...]:
-    if name is None:
-        return ()
-    chosen = tuple(f for f in formats if f.name == name)
-    if not chosen:
-        raise UnknownName("format", name, [f.name for f in formats])
-    return chosen
-
-
-def _read_file(
-    file: Found,
-    books: dict[str, _Book],
-    *,
-    known: Known,
-    config: IngestConfig,
-    progress: Callable[[int], None] | None,
-) -> None:
-    kind = "excluded" if file.left_out else "journal" if file.beside else None
-    fault = None if kind else file.fault
-    if kind is None and fault is None:
+    def _read(self, share: Share, file: Found, progress: Progress | None) -> Fault | None:
         try:
-            plan = recognise(file, known, config)
-            if isinstance(plan, Plan):
-                _read_items(file, plan, books, routed(file, plan, known, config, progress))
-                return
-            fault = plan
+            plan = self._plan(share, file)
+            if isinstance(plan, Fault):
+                return plan
+            own = self._desk(plan.name or UNKNOWN, plan.format)
+            own.files += share.kind is None
+            self._take(file, plan, self._records(share, file, plan, progress))
         except OSError as error:
-            fault = Fault("unreadable", f"cannot be read ({error.strerror})")
+            return Fault("unreadable", f"cannot be read ({error.strerror})")
         except Damaged as error:
-            fault = Fault("broken-archive", f"a member that cannot be read: {error}")
-    book = books.setdefault(UNKNOWN, _Book(None))
-    book.files += 1
-    book.records += 1
-    if fault is None:
-        book.tally.ignore(kind or "excluded")
-    else:
-        origin = Origin(file=file.name, member=file.member, format=UNKNOWN)
-        book.tally.aside(origin, fault.reason, fault.said)
+            return Fault("broken-archive", f"a member that cannot be read: {error}")
+        return None
+
+    def _plan(self, share: Share, file: Found) -> Plan | Fault:
+        if share.kind is None:
+            return recognise(file, self._known, self._config)
+        formats = {one.name: one for one in self._known.formats}
+        wrappers = {one.name: one for one in self._known.wrappers}
+        return Plan(
+            kind=share.kind,  # type: ignore[arg-type]  # written by the survey from a Plan
+            format=formats.get(share.format or ""),
+            wrapper=wrappers.get(share.wrapper or ""),
+        )
+
+    def _records(
+        self, share: Share, file: Found, plan: Plan, progress: Progress | None
+    ) -> Iterator[Routed]:
+        if not share.spans:
+            yield from routed(file, plan, self._known, self._config, progress)
+            return
+        bounds, decoder = limits(self._config), self._decoder(plan)
+        flat = numbers(share.spans)
+        spans = (Span(*flat[i : i + 3]) for i in range(0, len(flat), 3))
+        source = file.source
+        if share.plain and self._folder is not None:
+            source = Source(self._folder / plain_name(share.file))
+        for line in read_spans(source, spans, bounds):
+            yield from route(item_of(line, bounds, decoder), plan, self._known, file.label)
+
+    def _decoder(self, plan: Plan) -> Decoder | None:
+        make = plan.format.decoder if plan.format is not None else None
+        if make is None:
+            return None
+        if make not in self._decoders:
+            deepest = min(self._config.max_depth, ENCODER_LIMIT)
+            self._decoders[make] = make(deepest)
+        return self._decoders[make]
+
+    def _take(self, file: Found, plan: Plan, records: Iterable[Routed]) -> None:
+        own = plan.name or UNKNOWN
+        touched: dict[str, Reader] = {}
+        for entry in records:
+            name = own if entry.format is None else entry.format.name
+            desk = self._desks.get(name)
+            if desk is None or desk.reader is None:
+                desk = self._desk(name, entry.format)
+            desk.records += 1
+            _take(entry.item, file, name, desk)
+            if desk.reader is not None:
+                touched[name] = desk.reader
+        for reader in touched.values():
+            reader.close_file()
+
+    def _desk(self, name: str, known: Format | None) -> _Desk:
+        desk = self._desks.get(name)
+        if desk is None:
+            tally = Tally()
+            desk = self._desks[name] = _Desk(known, known.reader(tally) if known else None, tally)
+        elif desk.reader is None and known is not None:
+            desk.format, desk.reader = known, known.reader(desk.tally)
+        return desk
+
+    def finish(self) -> Batch:
+        """The sessions of all that was taken, and the books."""
+        sessions: list[Session] = []
+        aside: list[SetAside] = []
+        books: dict[str, Book] = {}
+        for name, desk in self._desks.items():
+            if desk.reader is not None and desk.format is not None:
+                read = desk.reader.finish()
+                sessions.extend(with_tools(read, self._tools, desk.format.keeps_tools))
+            aside.extend(desk.tally.set_aside)
+            books[name] = Book(
+                files=desk.files,
+                records=desk.records + desk.tally.unfolded,
+                used=desk.tally.used,
+                ignored=dict(desk.tally.ignored),
+                set_aside=dict(Counter(entry.reason for entry in desk.tally.set_aside)),
+            )
+        return Batch(sessions, aside, books)
 
 
-def _read_items(
-    file: Found, plan: Plan, books: dict[str, _Book], records: Iterator[Routed]
-) -> None:
-    own = plan.name or UNKNOWN
-    _book(books, own, plan.format).files += 1
-    touched: dict[str, Reader] = {}
-    for entry in records:
-        name = own if entry.format is None else entry.format.name
-        book = _book(books, name, entry.format)
-        book.records += 1
-        _take(entry.item, file, name, book)
-        if book.reader is not None:
-            touched[name] = book.reader
-    for reader in touched.values():
-        reader.close_file()
-
-
-def _book(books: dict[str, _Book], name: str, known: Format | None) -> _Book:
-    book = books.get(name)
-    if book is None or (book.reader is None and known is not None):
-        tally = book.tally if book else Tally()
-        files, records = (book.files, book.records) if book else (0, 0)
-        book = _Book(known.reader(tally) if known else None, tally, files, records)
-        books[name] = book
-    return book
-
-
-def _take(item: Item, file: Found, name: str, book: _Book) -> None:
+def _take(item: Item, file: Found, name: str, desk: _Desk) -> None:
+    value = item.value
+    if value is BLANK:
+        desk.tally.ignore("blank")
+        return
+    if value is OTHER:
+        desk.tally.ignore("other-traffic")
+        return
     origin = Origin(
         file=file.name,
         format=name,
@@ -203,51 +242,9 @@ def _take(item: Item, file: Found, name: str, book: _Book) -> None:
         row=item.row,
         pointer=item.pointer,
     )
-    if item.value is BLANK:
-        book.tally.ignore("blank")
-    elif item.value is OTHER:
-        book.tally.ignore("other-traffic")
-    elif isinstance(item.value, Fault):
-        book.tally.aside(origin, item.value.reason, item.value.said)
-    elif book.reader is None:
-        book.tally.aside(origin, "unknown-format", "JSON, but of no known format")
+    if isinstance(value, Fault):
+        desk.tally.aside(origin, value.reason, value.said)
+    elif desk.reader is None:
+        desk.tally.aside(origin, "unknown-format", "JSON, but of no known format")
     else:
-        book.reader.read(Record(value=item.value, origin=origin))
-
-
-def _distinct(sessions: Iterator[Session]) -> tuple[Session, ...]:
-    """Each conversation once; what stands in the logs again raises `copies`."""
-    by_id: dict[str, Session] = {}
-    for session in sessions:
-        known = by_id.get(session.id)
-        by_id[session.id] = (
-            session if known is None else replace(known, copies=known.copies + session.copies)
-        )
-    return tuple(by_id.values())
-
-
-def _counts(found: Sequence[Found], books: dict[str, _Book], sessions: Sequence[Session]) -> Counts:
-    held = Counter(session.format for session in sessions)
-    ignored: Counter[str] = Counter()
-    for book in books.values():
-        ignored.update(book.tally.ignored)
-    aside = Counter(entry.reason for book in books.values() for entry in book.tally.set_aside)
-    return Counts(
-        files=len(found),
-        bytes=sum(file.size for file in found),
-        records=sum(book.records + book.tally.unfolded for book in books.values()),
-        used=sum(book.tally.used for book in books.values()),
-        ignored=dict(sorted(ignored.items())),
-        set_aside=dict(sorted(aside.items())),
-        formats={
-            name: FormatCount(
-                files=book.files,
-                records=book.records + book.tally.unfolded,
-                used=book.tally.used,
-                ignored=book.tally.ignored.total(),
-                set_aside=len(book.tally.set_aside),
-                sessions=held[name],
-            )
-            for name, book in sorted(books.items())
-        },
-    )
+        desk.reader.read(Record(value=value, origin=origin))

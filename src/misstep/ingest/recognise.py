@@ -17,7 +17,7 @@ from misstep.config import IngestConfig
 from misstep.ingest import containers
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found
-from misstep.ingest.format import Format, Kind, Peek
+from misstep.ingest.format import Evidence, Format, Kind, Peek
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Limits, Progress, head
 from misstep.ingest.records import BLANK
@@ -26,6 +26,8 @@ SURE = 0.25
 """Below this, a file is of no known format."""
 CERTAIN = 0.9
 """A record of which its file's format is this sure is not offered to the format's kin."""
+_DOUBT = 0.2
+"""By so much another format of the kin must be surer of a record than its file's format."""
 _SNIFFED = 24
 _LOOKED_AT = 400
 
@@ -43,6 +45,7 @@ class Wrapper:
     that holds no record (other traffic)."""
     kin: str
     """Formats that the entries may be of."""
+    evidence: Evidence = "writer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Plan:
         return None if known is None else known.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Routed:
     """One item and the format that reads it; None where none does."""
 
@@ -100,15 +103,39 @@ def recognise(file: Found, known: Known, config: IngestConfig) -> Plan | Fault:
         tables = kind in ("sqlite", "parquet", "csv")
         return Plan(kind=kind if tables or kind in only.kinds else "json", format=only)
     seen, peek = look(file, kind, config)
-    sure, best = max(
-        ((one.sniff(peek), -rank) for rank, one in enumerate(candidates(known))), default=(0.0, 0)
-    )
+    sure, chosen = _surest(peek, known)
     if sure >= SURE:
-        chosen = candidates(known)[-best]
         if isinstance(chosen, Wrapper):
             return Plan(kind=kind, wrapper=chosen)
         return Plan(kind=kind, format=chosen)
+    mixed = _mixed(peek, known)
+    if mixed is not None:
+        return Plan(kind=kind, format=mixed)
     return _unknown(file, kind, seen, bool(peek.values))
+
+
+def _mixed(peek: Peek, known: Known) -> Format | None:
+    """The format to begin with where a file's records are of several formats of one kin."""
+    alone = [replace(peek, values=(value,)) for value in peek.values]
+    for kin in dict.fromkeys(one.kin for one in known.formats if one.kin is not None):
+        formats = [one for one in known.formats if one.kin == kin]
+        best = [max(one.sniff(record) for one in formats) for record in alone]
+        if best and sum(best) / len(best) >= SURE:
+            return max(formats, key=lambda one: one.sniff(peek))
+    return None
+
+
+def _surest(peek: Peek, known: Known) -> tuple[float, Format | Wrapper | None]:
+    """The first that is as sure as any; nobody is asked once somebody is certain."""
+    sure: float = 0.0
+    chosen: Format | Wrapper | None = None
+    for one in candidates(known):
+        said = one.sniff(peek)
+        if said > sure or chosen is None:
+            sure, chosen = said, one
+        if sure >= 1.0:
+            break
+    return sure, chosen
 
 
 def candidates(known: Known) -> list[Format | Wrapper]:
@@ -165,7 +192,7 @@ def route(item: Item, plan: Plan, known: Known, name: str) -> Iterator[Routed]:
         yield Routed(item, plan.format)
     elif plan.wrapper is not None:
         yield from _unwrapped(item, plan.wrapper, known, name)
-    elif plan.format is None or plan.format.kin is None or known.forced:
+    elif plan.format is None or plan.format.kin is None or known.forced or (plan.format.sure is not None and plan.format.sure(item.value)):
         yield Routed(item, plan.format)
     else:
         yield Routed(item, _kin(item.value, plan.format, known, name))
@@ -177,9 +204,9 @@ def _kin(value: Any, usual: Format, known: Known, name: str) -> Format:
     if sure >= CERTAIN:
         return usual
     kin = [one for one in known.formats if one.kin == usual.kin]
-    scores = [(one.sniff(peek), one is usual, -rank) for rank, one in enumerate(kin)]
-    best = max(scores, default=(0.0, True, 0))
-    return kin[-best[2]] if best[0] > 0 else usual
+    scores = [(one.sniff(peek), -rank) for rank, one in enumerate(kin)]
+    best = max(scores, default=(0.0, 0))
+    return kin[-best[1]] if best[0] > sure + _DOUBT else usual
 
 
 OTHER = Fault("other-traffic", "an entry that holds no record of a known format")

@@ -7,7 +7,7 @@ file that is not white space or punctuation between records belongs to exactly o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +39,21 @@ def items(source: Source, limits: Limits, progress: Progress | None = None) -> I
         yield from _document(read_blocks(source, limits, progress), limits)
         return
     for line in read_lines(source, limits, progress):
-        item = _item(line, limits)
+        item = item_of(line, limits)
         if start.alone and isinstance(item.value, list) and item.value:
             yield from _elements(item)
         else:
             yield item
+
+
+def is_lines(source: Source, limits: Limits) -> bool:
+    """Whether a JSON file is one record a line, on more than one line.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    start = _look(source, limits)
+    return not (start.document or start.alone)
 
 
 def _look(source: Source, limits: Limits) -> _Start:
@@ -69,7 +79,10 @@ def _is_document(first: list[Line | Broken]) -> bool:
     return text == b"{" or (opens and not (after or b"").lstrip().startswith(b"{"))
 
 
-def _item(line: Line | Broken, limits: Limits) -> Item:
+def item_of(
+    line: Line | Broken, limits: Limits, decoder: Callable[[bytes], Any] | None = None
+) -> Item:
+    """The record of one line."""
     value: Any
     if isinstance(line, Broken):
         value = Fault(line.reason, line.said)
@@ -80,7 +93,9 @@ def _item(line: Line | Broken, limits: Limits) -> Item:
     elif not line.data.strip():
         value = BLANK
     else:
-        value = decode(line.data, max_depth=limits.max_depth, cut=not line.ended)
+        value = None if decoder is None else decoder(line.data)
+        if value is None:
+            value = decode(line.data, max_depth=limits.max_depth, cut=not line.ended)
     return Item(line.number, line.offset, value)
 
 

@@ -7,7 +7,7 @@ joined piece by piece and never parsed, so it stays exactly as the model wrote i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -63,6 +63,9 @@ def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) ->
     for key in ("content", "reasoning_content", "reasoning", "refusal"):
         if isinstance(delta.get(key), str):
             choice["message"][key] = choice["message"].get(key, "") + delta[key]
+    if isinstance(delta.get("function_call"), Mapping):
+        legacy = choice["message"].setdefault("function_call", {"name": "", "arguments": ""})
+        _extend(legacy, delta["function_call"], ("name", "arguments"))
     listed = delta.get("tool_calls")
     for call in listed if isinstance(listed, list) else ():
         if isinstance(call, Mapping):
@@ -75,10 +78,18 @@ def _add_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> Non
     call = calls.setdefault(at, {"type": "function", "function": {"name": "", "arguments": ""}})
     if isinstance(piece.get("id"), str) and piece["id"]:
         call["id"] = piece["id"]
-    function = piece.get("function")
-    for key in ("name", "arguments"):
-        if isinstance(function, Mapping) and isinstance(function.get(key), str):
-            call["function"][key] += function[key]
+    if isinstance(piece.get("custom"), Mapping):
+        call.pop("function", None)
+        custom = call.setdefault("custom", {"name": "", "input": ""})
+        _extend(custom, piece["custom"], ("name", "input"))
+    elif isinstance(piece.get("function"), Mapping) and "function" in call:
+        _extend(call["function"], piece["function"], ("name", "arguments"))
+
+
+def _extend(known: dict[str, Any], piece: Mapping[str, Any], keys: Sequence[str]) -> None:
+    for key in keys:
+        if isinstance(piece.get(key), str):
+            known[key] += piece[key]
 
 
 def _closed(choice: dict[str, Any]) -> dict[str, Any]:

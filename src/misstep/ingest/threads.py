@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
+
 from misstep.ingest.format import Record
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import place
@@ -19,7 +21,7 @@ from misstep.ingest.tree import Node, Sessions, plant, prune
 from misstep.types import Context, Message, Outcome, Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """One message of a request's history; its origin is only made where it is new."""
 
@@ -29,11 +31,27 @@ class Turn:
     pointer: str
     row: str | None = None
     """The span or row that the message stands in, if the record holds several."""
+    placed: bool = False
+    """True where the message already has its origin, in another record."""
 
 
 def turns(messages: Iterable[Message], pointer: str, row: str | None = None) -> list[Turn]:
     """Messages as the turns of a history, all at one place."""
     return [Turn(m, message_key(m), pointer, row) for m in messages]
+
+
+@dataclass(slots=True)
+class Mark:
+    """How far a history was followed."""
+
+    owner: Threads
+    at: Node | None
+    """Its last message."""
+    tail: bytes
+    spoken: bool
+    """Whether anybody but the system has spoken."""
+    answered: bool
+    """Whether it holds an answer."""
 
 
 class Threads:
@@ -45,6 +63,10 @@ class Threads:
         self._below: dict[tuple[int, bytes], Node] = {}
         self._tails: dict[bytes, Node] = {}
         """Answers by the hash of all messages up to them, system messages left out."""
+        self._unread: dict[tuple[int, str], Node] = {}
+        """Answers with a call that is no JSON, and steps of histories with the same call ids."""
+        self.mark: Mark | None = None
+        """The end of the history of the last exchange."""
 
     def add(
         self,
@@ -55,23 +77,36 @@ class Threads:
         context: Context,
         family: str = "",
         outcome: Outcome | None = None,
+        since: Mark | None = None,
     ) -> Node | None:
         """Take one exchange; no answers where the log kept none.
 
         Gives the last answer, or the last message of the history. A caller may set its `outcome`,
         or the `start` of its root (the message that started a sub-agent's conversation).
+
+        Args:
+            since: the end of an earlier history that this one goes on from; `history` then holds
+                only what is behind it. `since.spoken` must be true.
         """
-        at: Node | None = None
-        tail = b""
+        at, tail = (None, b"") if since is None else (since.at, since.tail)
+        spoken, answered = since is not None, since is not None and since.answered
+        lead = b"" if since is not None else _lead(history)
         for turn in history:
-            known = self._below.get((id(at), turn.key))
-            at = known or self._plant(_placed(turn, record), at, turn.key)
-            if turn.message.role != "system":
+            role, key = turn.message.role, turn.key
+            if not spoken and role == "system":
+                key += lead  # the same instructions do not make one conversation of two
+            known = self._below.get((id(at), key)) or self._rewritten(turn.message, at)
+            at = known or self._plant(_placed(turn, record), at, key)
+            if role != "system":
+                spoken = True
                 tail = _roll(tail, turn.key)
-                if known is None and turn.message.role == "assistant":
-                    at.echo = self._tails.get(tail)
+                if role == "assistant":
+                    answered = True
+                    if known is None:
+                        at.echo = self._tails.get(tail)
         if at is not None:
             at.asked = True
+        self.mark = Mark(self, at, tail, spoken, answered)
         last = at
         for answer in answers:
             last = self._answer(answer, at, context, tail)
@@ -81,13 +116,27 @@ class Threads:
     def _plant(self, message: Message, up: Node | None, key: bytes) -> Node:
         node = plant(message, up)
         self._below[(id(up), key)] = node
+        called = _call_ids(message)
+        if called is not None:
+            self._unread.setdefault((id(up), called), node)
         if up is None:
             self._roots.append(node)
         return node
 
+    def _rewritten(self, message: Message, up: Node | None) -> Node | None:
+        """The step that a message repeats, where a client had to change a call that is no JSON.
+
+        Wires with parsed arguments cannot give such a call back as it was.
+        """
+        called = _call_ids(message)
+        node = None if called is None else self._unread.get((id(up), called))
+        if node is None or node.message.text.strip() != message.text.strip():
+            return None
+        return node if _broken(node.message) != _broken(message) else None
+
     def _answer(self, answer: Message, up: Node | None, context: Context, tail: bytes) -> Node:
         key = message_key(answer)
-        node = self._below.get((id(up), key))
+        node = self._below.get((id(up), key)) or self._rewritten(answer, up)
         if node is None:
             node = self._plant(answer, up, key)
         elif node.answered:
@@ -110,18 +159,63 @@ class Threads:
         return grown.made()
 
 
+def _call_ids(message: Message) -> str | None:
+    """The ids and names of an assistant's calls; None where one has no id, or there are none."""
+    if message.role != "assistant":
+        return None
+    named = [(call.id, call.name) for call in message.calls if call.kind != "hosted"]
+    return repr(named) if named and all(known for known, _ in named) else None
+
+
+def _broken(message: Message) -> bool:
+    """Whether the arguments of a call are no JSON."""
+    return any(call.syntax == "json" and not _is_json(call.arguments) for call in message.calls)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _mark(node: Node | None, family: str, outcome: Outcome | None) -> None:
     if node is None:
         return
     node.outcome = outcome or node.outcome
+    if not family:
+        return
     root = node
     while root.up is not None:
         root = root.up
     root.family = root.family or family
 
 
+def _lead(history: Sequence[Turn]) -> bytes:
+    """What tells conversations under the same instructions apart: what the user says first."""
+    first = next((turn for turn in history if turn.message.role != "system"), None)
+    return b"" if first is None or first.message.role == "assistant" else first.key
+
+
 def _placed(turn: Turn, record: Record) -> Message:
-    return replace(turn.message, origins=(record.at(place(record, turn.pointer), turn.row),))
+    if turn.placed:
+        return turn.message
+    origins = (record.at(place(record, turn.pointer), turn.row),)
+    plain = turn.message
+    if plain.context is not None or plain.error is not None or plain.fault is not None:
+        return replace(plain, origins=origins)
+    return Message(  # `replace` takes twice as long
+        role=plain.role,
+        parts=plain.parts,
+        actor=plain.actor,
+        finish_reason=plain.finish_reason,
+        end=plain.end,
+        model=plain.model,
+        usage=plain.usage,
+        time=plain.time,
+        origins=origins,
+    )
 
 
 def _roll(tail: bytes, key: bytes) -> bytes:

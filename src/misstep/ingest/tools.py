@@ -1,12 +1,13 @@
 """The user's tools file, for logs that keep no schemas.
 
 In: JSON or JSON lines: a list of tools in OpenAI or Anthropic spelling, `{"tools": […]}`, one tool,
-or one tool a line. Out: `ToolSpec` values with `source="given"`, each name once.
+or one tool a line. Out: `ToolSpec` values with `source="given"`, each name once. BFCL's question
+files (or their folder) give tools and questions by question instead: see `bfcl_questions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 
 from misstep.errors import InputError
+from misstep.ingest.bfcl_questions import DOCUMENTS, Task, asked, is_question, lines_of, tasks_of
 from misstep.ingest.context import spec_of
 from misstep.ingest.format import Misfit
 from misstep.types import Context, Message, Session, ToolSpec
@@ -21,16 +23,28 @@ from misstep.types import Context, Message, Session, ToolSpec
 _EXPECTED = "expected a JSON list of tools (OpenAI or Anthropic spelling) or one tool a line"
 
 
+class Questions(tuple[ToolSpec, ...]):
+    """No tools that hold for every session, but tasks that hold for the sessions of their name."""
+
+    tasks: Mapping[str, Task]
+
+    def __bool__(self) -> bool:
+        return True
+
+
 def read_tools(path: Path) -> tuple[ToolSpec, ...]:
-    """The tools of a file.
+    """The tools of a file; `Questions` for a BFCL question file, or for a folder of them.
 
     Raises:
         InputError: the file is absent, is not JSON, or holds something that is no tool.
     """
     try:
-        data = path.read_bytes()
+        questions = _questions(path)
+        data = b"" if questions is not None else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from None
+    if questions is not None:
+        return questions
     tools: dict[str, ToolSpec] = {}
     for index, value in enumerate(_values(path, data)):
         try:
@@ -41,6 +55,41 @@ def read_tools(path: Path) -> tuple[ToolSpec, ...]:
     if not tools:
         raise InputError(f"{path}: holds no tool; {_EXPECTED}")
     return tuple(tools.values())
+
+
+def _questions(path: Path) -> Questions | None:
+    """The tasks of BFCL's question files, with the function documents beside them."""
+    folder = path if path.is_dir() else path.parent
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    values = [value for file in files for value in _question_lines(file)]
+    if not values and not path.is_dir():
+        return None
+    documents = {}
+    for name in DOCUMENTS.values():
+        document = folder / "multi_turn_func_doc" / f"{name}.json"
+        if document.is_file():
+            documents[name] = _lines(document, document.read_bytes(), "not JSON lines")
+    try:
+        found = Questions()
+        found.tasks = dict(tasks_of(values, documents))
+    except Misfit as misfit:
+        raise InputError(f"{path}: {misfit.pointer}: {misfit.said}; {_EXPECTED}") from None
+    if not found.tasks:
+        raise InputError(f"{path}: a folder without BFCL question files; {_EXPECTED}")
+    return found
+
+
+def _question_lines(file: Path) -> Iterator[Any]:
+    """The lines of a file whose first line is a question."""
+    data = file.read_bytes()
+    if b'"question"' not in data.split(b"\n", 1)[0]:
+        return
+    try:
+        lines = lines_of(data)
+    except orjson.JSONDecodeError:
+        return
+    if lines and is_question(lines[0]):
+        yield from lines
 
 
 def _values(path: Path, data: bytes) -> Iterable[Any]:
@@ -70,6 +119,9 @@ def with_tools(
     """
     if not tools:
         return sessions
+    if isinstance(tools, Questions):
+        known = ((session, tools.tasks.get(session.family)) for session in sessions)
+        return [session if task is None else asked(session, task) for session, task in known]
     return [_filled(session, tuple(tools), keeps_tools) for session in sessions]
 
 

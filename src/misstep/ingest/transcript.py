@@ -16,7 +16,7 @@ from misstep.ingest.tree import Node, Sessions, plant, prune
 from misstep.types import Message, Session, Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one a line
 class Entry:
     """One line that holds a message; a user's line may hold results and text, hence several."""
 
@@ -221,18 +221,19 @@ class Linker:
 
     def _add_below(self, message: Message, up: Node | None) -> Node:
         up = self._end_of(up)
-        return self._below.get((id(up), message_key(message))) or self._plant(message, up)
+        key = message_key(message)
+        return self._below.get((id(up), key)) or self._plant(message, up, key)
 
     def _end_of(self, up: Node | None) -> Node | None:
         """What follows an answer follows the results of its calls."""
         return self._results.get(id(up), up)
 
-    def _plant(self, message: Message, up: Node | None) -> Node:
+    def _plant(self, message: Message, up: Node | None, key: bytes | None = None) -> Node:
         node = plant(message, up)
         if up is None:
             self._roots.append(node)
         else:
-            self._below.setdefault((id(up), message_key(message)), node)
+            self._below.setdefault((id(up), key or message_key(message)), node)
         return node
 
 
@@ -269,10 +270,12 @@ def _repeated(node: Node, entry: Entry) -> None:
 
 
 def _holds(whole: Message, line: Message) -> bool:
-    """Whether all parts of a line already stand in the answer; calls are known by their id."""
-    calls = {call.id for call in whole.calls if call.id is not None}
+    """Whether all parts of a line already stand in the answer, in whatever place."""
+    calls = {(call.id, call.name, call.arguments) for call in whole.calls}
     return all(
-        part.call.id in calls if part.call is not None else part in whole.parts
+        (part.call.id, part.call.name, part.call.arguments) in calls
+        if part.call is not None
+        else part in whole.parts
         for part in line.parts
     )
 

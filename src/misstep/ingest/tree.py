@@ -33,7 +33,8 @@ class Node:
     echo: Node | None = None
     """The node that counts this step, where a changed system message gave the prompt a copy."""
     start: Node | None = None
-    """For a root: the place in another conversation that started this one."""
+    """The place in another conversation that started this one; on its root, or on its first own
+    message where conversations share a root."""
     family: str = ""
     outcome: Outcome | None = None
     """How the conversation that ends here, or below, went."""
@@ -120,9 +121,9 @@ class Sessions:
             prefix=prefix,
             copies=min((node.copies for node in own), default=1),
             outcome=next((n.outcome for n in reversed(path) if n.outcome is not None), None),
-            family=path[0].family or path[-1].family,
+            family=next((node.family for node in path if node.family), ""),
         )
-        start = path[0].start
+        start = next((node.start for node in path if node.start is not None), None)
         if parent is None and start is not None:
             self._starts.append((len(self._made), start))
         self._made.append(made)

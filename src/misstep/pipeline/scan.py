@@ -1,26 +1,35 @@
 """Scanning: logs to sessions to findings and verdicts, with the counts that `scan` prints.
 
-In: paths. Out: a `Scanned`. No model, no torch, nothing written; `keep` writes it to a run folder
-and `kept` reads it back.
+In: paths. Out: a `Scanned` with everything in memory, or, where only files and figures are asked
+for, a `Told` and the files, with nothing held. No model, no torch; `scan_stage` writes a scan to a
+run folder and `kept` reads it back.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import orjson
+
 import misstep
-from misstep import ingest, store, validate
+from misstep import store
 from misstep.config import RunConfig
 from misstep.errors import InputError
+from misstep.pipeline.gather import Gathered, gathered
 from misstep.pipeline.job import Job, Progress, silent, stage
-from misstep.types import Finding, Origin, Session, SetAside, Verdict
+from misstep.pipeline.rows import finding_row
+from misstep.types import Finding, Session, SetAside, Verdict
 
 FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
+_EVERYTHING = ("rows", "session", "findings", "verdicts")
+_SESSION = msgspec.json.Decoder(Session)
+_FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+_VERDICTS = msgspec.json.Decoder(tuple[Verdict, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,169 +44,133 @@ class Scanned:
     """What `misstep scan --json` prints; schemas/summary.json."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a scan found, in figures and examples."""
+
+    summary: Mapping[str, Any]
+    """What `misstep scan --json` prints; schemas/summary.json."""
+    examples: Sequence[Mapping[str, Any]] = ()
+    """The first finding rows, if any were asked for."""
+
+
 def scan(paths: Sequence[Path], config: RunConfig, *, progress: Progress = silent) -> Scanned:
-    """Read and judge all logs under `paths`.
+    """Read and judge all logs under `paths`; everything is held in memory.
 
     Raises:
         InputError: a path does not exist, or a tools or schema file cannot be used.
         UnknownName: `ingest.format` is not a format.
     """
     started = time.perf_counter()
-    settings = validate.settings(config.validate)
-    read = ingest.ingest(
-        paths,
-        config=config.ingest,
-        progress=lambda done, total: progress("reading", done, total),
-    )
-    findings: list[Finding] = []
-    verdicts: list[Verdict] = []
-    for number, session in enumerate(read.sessions, start=1):
-        judged = validate.validate(session, settings)
-        findings.extend(judged.findings)
-        verdicts.extend(judged.verdicts)
-        if number % 50 == 0 or number == len(read.sessions):
-            progress("judging", number, len(read.sessions))
-    summary = _counts(read.counts) | _tally(read.sessions, findings, verdicts)
-    _by_format(summary["formats"], read.sessions, verdicts)
-    summary["seconds"] = round(time.perf_counter() - started, 3)
-    return Scanned(
-        sessions=read.sessions,
-        findings=tuple(findings),
-        verdicts=tuple(verdicts),
-        set_aside=read.set_aside,
-        summary=summary,
-    )
+    wants = ("session", "findings", "verdicts")
+    with gathered(paths, config, wants=wants, set_aside=True, progress=progress) as found:
+        ledger = found.ledger
+        return Scanned(
+            sessions=tuple(_sessions(found)),
+            findings=tuple(
+                f for data, _ in ledger.kept("findings") for f in _FINDINGS.decode(data)
+            ),
+            verdicts=tuple(
+                v for data, _ in ledger.kept("verdicts") for v in _VERDICTS.decode(data)
+            ),
+            set_aside=tuple(store.decode(line, SetAside) for line in ledger.asides()),
+            summary=_timed(found, started),
+        )
 
 
-def _counts(counts: ingest.Counts) -> dict[str, Any]:
-    return {
-        "files": counts.files,
-        "bytes": counts.bytes,
-        "records": counts.records,
-        "ignored": dict(counts.ignored),
-        "set_aside": dict(counts.set_aside),
-        "formats": {
-            name: {"files": c.files, "records": c.records, "set_aside": c.set_aside}
-            for name, c in sorted(counts.formats.items())
-        },
-    }
+def tell(
+    paths: Sequence[Path],
+    config: RunConfig,
+    *,
+    findings: Path | None = None,
+    set_aside: Path | None = None,
+    examples: int = 0,
+    progress: Progress = silent,
+) -> Told:
+    """Read and judge all logs under `paths`, session after session; nothing is held.
+
+    Args:
+        findings: where to write every finding, one JSON object a line (schemas/finding.json).
+        set_aside: where to write every record that could not be used (schemas/set-aside.json).
+        examples: how many finding rows to give back.
+
+    Raises:
+        InputError: a path does not exist, or a tools or schema file cannot be used.
+        UnknownName: `ingest.format` is not a format.
+    """
+    started = time.perf_counter()
+    wants = ("rows",) if findings is not None or examples else ()
+    aside = set_aside is not None
+    with gathered(paths, config, wants=wants, set_aside=aside, progress=progress) as found:
+        if findings is not None:
+            store.write_pieces(findings, (rows for rows, _ in found.ledger.kept("rows")))
+        if set_aside is not None:
+            store.write_pieces(set_aside, found.ledger.asides())
+        shown = tuple(_examples(found, examples)) if examples else ()
+        return Told(summary=_timed(found, started), examples=shown)
 
 
-def _tally(
-    sessions: Sequence[Session], findings: Sequence[Finding], verdicts: Sequence[Verdict]
-) -> dict[str, Any]:
-    codes: dict[str, Counter[str]] = defaultdict(Counter)
-    for finding in findings:
-        codes[finding.code][finding.level] += 1
-    states = Counter(verdict.state for verdict in verdicts)
-    suspect = {(f.session, f.step) for f in findings if f.level == "suspect"}
-    return {
-        "sessions": len(sessions),
-        "steps": len(verdicts),
-        "tool_calls": sum(len(s.messages[i].calls) for s in sessions for i in s.steps),
-        "failed_steps": states["fail"],
-        "suspect_steps": sum(1 for v in verdicts if (v.session, v.step) in suspect),
-        "unjudged_steps": states["unjudged"],
-        "codes": {
-            code: {level: counted[level] for level in ("defect", "suspect", "info")}
-            for code, counted in sorted(codes.items())
-        },
-        "tools": _by_tool(sessions, findings),
-    }
+def _timed(found: Gathered, started: float) -> dict[str, Any]:
+    return {**found.summary, "seconds": round(time.perf_counter() - started, 3)}
 
 
-def _by_tool(sessions: Sequence[Session], findings: Sequence[Finding]) -> dict[str, Any]:
-    failed = {
-        (f.session, f.step, f.call)
-        for f in findings
-        if f.level == "defect" and f.cause == "model" and f.call is not None
-    }
-    tools: dict[str, dict[str, int]] = defaultdict(lambda: {"calls": 0, "failed": 0})
-    for session in sessions:
-        for step in session.steps:
-            for call in session.messages[step].calls:
-                tools[call.name]["calls"] += 1
-                tools[call.name]["failed"] += (session.id, step, call.index) in failed
-    return dict(sorted(tools.items()))
+def _sessions(found: Gathered) -> Iterator[Session]:
+    for data, copies in found.ledger.kept("session"):
+        session = _SESSION.decode(data)
+        yield session if session.copies == copies else replace(session, copies=copies)
 
 
-def _by_format(
-    formats: dict[str, dict[str, int]],
-    sessions: Sequence[Session],
-    verdicts: Sequence[Verdict],
-) -> None:
-    failed = Counter(v.session for v in verdicts if v.state == "fail")
-    for name in {s.format for s in sessions}:
-        formats.setdefault(name, {"files": 0, "records": 0, "set_aside": 0})
-    for row in formats.values():
-        row.update(sessions=0, steps=0, tool_calls=0, failed_steps=0)
-    for session in sessions:
-        row = formats[session.format]
-        row["sessions"] += 1
-        row["steps"] += len(list(session.steps))
-        row["tool_calls"] += sum(len(session.messages[i].calls) for i in session.steps)
-        row["failed_steps"] += failed[session.id]
+def _examples(found: Gathered, count: int) -> Iterator[dict[str, Any]]:
+    for rows, _ in found.ledger.kept("rows"):
+        for line in rows.splitlines():
+            if not count:
+                return
+            count -= 1
+            yield orjson.loads(line)
 
 
 def finding_rows(scanned: Scanned) -> list[dict[str, Any]]:
     """One plain row a finding, with the place in the logs that it leads back to."""
     by_id = {session.id: session for session in scanned.sessions}
-    return [_finding_row(f, by_id[f.session]) for f in scanned.findings]
+    return [finding_row(f, by_id[f.session]) for f in scanned.findings]
 
 
-def _finding_row(finding: Finding, session: Session) -> dict[str, Any]:
-    message = session.messages[finding.step]
-    origin = message.origins[0] if message.origins else Origin(file="", format=session.format)
+def _keep(found: Gathered, folder: store.RunFolder) -> None:
+    """Write a scan to a run folder."""
+    sessions = [_session_row(session) for session in _sessions(found)]
+    store.write_rows(folder / "sessions.parquet", sessions, columns=("id", "session"))
+    del sessions
+    findings = list(_finding_rows(found))
+    store.write_rows(folder / "findings.parquet", findings, columns=("session", "code", "finding"))
+    del findings
+    verdicts = [
+        {"session": v.session, "step": v.step, "state": v.state, "verdict": _text(v)}
+        for data, _ in found.ledger.kept("verdicts")
+        for v in _VERDICTS.decode(data)
+    ]
+    store.write_rows(folder / "verdicts.parquet", verdicts, columns=("session", "verdict"))
+    store.write_pieces(folder / "set_aside.jsonl", found.ledger.asides())
+
+
+def _session_row(session: Session) -> dict[str, Any]:
     return {
-        "session": finding.session,
-        "step": finding.step,
-        "call": finding.call,
-        "code": finding.code,
-        "level": finding.level,
-        "channel": finding.channel,
-        "where": finding.where,
-        "span": list(finding.span) if finding.span else None,
-        "evidence": finding.evidence,
-        "tags": list(finding.tags),
-        "cause": finding.cause,
-        "loop": asdict(finding.loop) if finding.loop else None,
-        "origin": {"file": origin.file, "line": origin.line, "format": origin.format},
+        "id": session.id,
+        "format": session.format,
+        "family": session.family,
+        "parent": session.parent,
+        "messages": len(session.messages),
+        "steps": len(list(session.steps)),
+        "session": _text(session),
     }
 
 
-def keep(scanned: Scanned, folder: store.RunFolder) -> dict[str, Any]:
-    """Write a scan to a run folder; gives its summary."""
-    store.write_rows(
-        folder / "sessions.parquet",
-        [
-            {
-                "id": s.id,
-                "format": s.format,
-                "family": s.family,
-                "parent": s.parent,
-                "messages": len(s.messages),
-                "steps": len(list(s.steps)),
-                "session": store.encode(s).decode(),
-            }
-            for s in scanned.sessions
-        ],
-        columns=("id", "session"),
-    )
-    rows = [
-        row | {"finding": store.encode(f).decode(), "loop": None, "origin": _place(row["origin"])}
-        for row, f in zip(finding_rows(scanned), scanned.findings, strict=True)
-    ]
-    store.write_rows(folder / "findings.parquet", rows, columns=("session", "code", "finding"))
-    store.write_rows(
-        folder / "verdicts.parquet",
-        [
-            {"session": v.session, "step": v.step, "state": v.state, "verdict": _text(v)}
-            for v in scanned.verdicts
-        ],
-        columns=("session", "verdict"),
-    )
-    store.write_jsonl(folder / "set_aside.jsonl", scanned.set_aside, schema="set-aside")
-    return dict(scanned.summary)
+def _finding_rows(found: Gathered) -> Iterator[dict[str, Any]]:
+    both = zip(found.ledger.kept("rows"), found.ledger.kept("findings"), strict=True)
+    for (rows, _), (data, _) in both:
+        for line, finding in zip(rows.splitlines(), _FINDINGS.decode(data), strict=True):
+            row = orjson.loads(line)
+            place = _place(row["origin"])
+            yield row | {"finding": _text(finding), "loop": None, "origin": place}
 
 
 def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
@@ -209,12 +182,17 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
         "scan",
         misstep.__version__,
         [[str(path), store.file_digest(path)] for path in paths],
-        [config.ingest, config.validate],
+        [replace(config.ingest, workers=0), config.validate],
         [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
     )
 
     def work() -> Mapping[str, Any]:
-        return {**keep(scan(paths, config, progress=job.progress), job.folder), "key": key}
+        started = time.perf_counter()
+        with gathered(
+            paths, config, wants=_EVERYTHING, set_aside=True, progress=job.progress
+        ) as found:
+            _keep(found, job.folder)
+            return {**_timed(found, started), "key": key}
 
     stage(job, "scan", key=key, outputs=FILES, work=work)
     return kept(job.folder)

@@ -19,7 +19,6 @@ from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.job import Job
-from misstep.pipeline.scan import Scanned, finding_rows
 from misstep.redact import redact
 from misstep.types import Finding, Session, SetAside
 
@@ -75,12 +74,14 @@ def view(folder: Path) -> report.RunView:
     )
 
 
-def scan_view(scanned: Scanned, title: str) -> report.RunView:
-    """What the reports show of a scan alone."""
+def scan_view(
+    summary: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], title: str
+) -> report.RunView:
+    """What the reports show of a scan alone: its figures and its first finding rows."""
     return report.RunView(
         title=title,
-        summary=scanned.summary,
-        findings=[_clean(row) for row in finding_rows(scanned)[:SHOWN_FINDINGS]],
+        summary=summary,
+        findings=[_clean(row) for row in findings[:SHOWN_FINDINGS]],
         version=misstep.__version__,
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 from misstep.redact import clip
 from misstep.types import Finding, Level, Loop
 from misstep.validate.error_text import read_fault
-from misstep.validate.strict_json import parse
+from misstep.validate.strict_json import Parsed, parse
 from misstep.validate.transcript import Exchange, Transcript
 from misstep.validate.validator import Step, Validator
 
@@ -82,9 +82,37 @@ def _scan(transcript: Transcript) -> dict[int, list[_Hit]]:
     for _, turn in groupby(every, key=lambda e: e.turn):
         exchanges = list(turn)
         if len(exchanges) >= SUSPECT:
-            for step, hit in (*_same_calls(_turn(exchanges)), *_same_errors(exchanges)):
+            same = _same_calls(_turn(exchanges)) if _may_repeat(exchanges) else ()
+            for step, hit in (*same, *_same_errors(exchanges, transcript)):
                 hits.setdefault(step, []).append(hit)
     return hits
+
+
+def _may_repeat(exchanges: Sequence[Exchange]) -> bool:
+    """A quick look: false only where no call can have been made `SUSPECT` times."""
+    counts: dict[tuple[str, Any], int] = {}
+    for exchange in exchanges:
+        if exchange.result is not None:
+            key = (exchange.call.name, _outline(parse(exchange.call.arguments)))
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] >= SUSPECT:
+                return True
+    return False
+
+
+def _outline(parsed: Parsed) -> Any:
+    """What calls with the same `call_key` have in common, found without rendering them."""
+    value = parsed.value
+    if not parsed.ok or not isinstance(value, dict):
+        return parsed.ok
+    return frozenset((k, _ends(v)) for k, v in value.items() if k not in COSMETIC)
+
+
+def _ends(value: Any) -> Any:
+    if not isinstance(value, str):
+        return type(value)
+    stripped = value.strip()
+    return stripped[:1], stripped[-1:]
 
 
 def call_key(exchange: Exchange) -> tuple[str, str]:
@@ -192,13 +220,15 @@ def _loop(exchanges: Sequence[Exchange], places: Sequence[int], unit: str) -> Lo
     )
 
 
-def _same_errors(exchanges: Sequence[Exchange]) -> Iterator[tuple[int, _Hit]]:
+def _same_errors(
+    exchanges: Sequence[Exchange], transcript: Transcript
+) -> Iterator[tuple[int, _Hit]]:
     """Hits for the same tool failing alike in step after step, whatever the arguments."""
     streak: list[int] = []
     last: tuple[str, str] | None = None
     for at, exchange in enumerate(exchanges):
         result = exchange.result
-        fault = None if result is None else read_fault(result, exchange.call.name)
+        fault = transcript.fault(exchange)
         if result is None or fault is None or fault.cause in _NOT_A_LOOP:
             streak, last = [], None
             continue

@@ -157,7 +157,7 @@ def _failed(result: ToolResult) -> bool:
 
 
 def _looks_wrong(text: str) -> bool:
-    if text.lstrip()[:1] == "{":
+    if (text[:64].lstrip() or text.lstrip())[:1] == "{":
         return _error_object(text)
     if _BEGINS.match(text):
         return True

@@ -7,7 +7,9 @@ a step never loses its last one here, unless the answer itself was cut on its wa
     REP_* at the end of a channel   explains  TRUNCATED, EMPTY_OUTPUT, NO_CALL and the JSON that
                                               stops in that channel
     TOOL_AS_TEXT                    explains  NO_CALL, EMPTY_OUTPUT and JSON findings on the content
+    what the harness said           explains  EMPTY_OUTPUT
     a cut stream (ENV_ERROR)        explains  TRUNCATED, EMPTY_OUTPUT, NO_CALL and JSON that stops
+                                              or never began
 
 ARGS_UNPARSABLE keeps the schema codes away by construction: what cannot be read is not compared.
 """
@@ -25,6 +27,8 @@ _CONSEQUENCES = frozenset({"TRUNCATED", "EMPTY_OUTPUT", "NO_CALL"})
 
 def settle(step: Step, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings of one step with the explained ones lowered to info."""
+    if not findings:
+        return ()
     reasons = [_explained_by(step, finding) for finding in findings]
     return tuple(
         _lowered(finding)
@@ -43,9 +47,11 @@ def _lowered(finding: Finding) -> Finding:
 def _explained_by(step: Step, finding: Finding) -> Callable[[Finding], bool] | None:
     """What `finding` explains, as a test of another finding; None where nothing."""
     if finding.code == "ENV_ERROR" and finding.call is None:
-        return lambda other: other.code in _CONSEQUENCES or _stops(other)
+        return lambda other: other.code in _CONSEQUENCES or _stops(other) or _empty(other)
     if finding.level != "defect" or finding.cause != "model":
         return None
+    if "harness" in finding.tags:
+        return lambda other: other.code == "EMPTY_OUTPUT"
     if finding.code == "TOOL_AS_TEXT":
         return lambda other: (
             other.code in ("NO_CALL", "EMPTY_OUTPUT")
@@ -63,6 +69,13 @@ def _stops(finding: Finding) -> bool:
     """True for a finding that says that JSON stops before its end."""
     return finding.code == "JSON_TRUNCATED" or (
         finding.code == "ARGS_UNPARSABLE" and "JSON_TRUNCATED" in finding.tags
+    )
+
+
+def _empty(finding: Finding) -> bool:
+    """True for a finding that says that no JSON came at all."""
+    return finding.code == "JSON_EMPTY" or (
+        finding.code == "ARGS_UNPARSABLE" and "JSON_EMPTY" in finding.tags
     )
 
 

@@ -67,7 +67,8 @@ def _as_text(step: Step) -> Iterator[Finding]:
     if step.calls:
         return
     if step.rejected:
-        said = f"the provider could not read the call: {step.finish} {step.message.error or ''}"
+        why = step.message.error or step.message.fault or ""
+        said = f"the provider could not read the call: {step.finish} {why}"
         yield step.find("TOOL_AS_TEXT", "content", tags=("provider_rejected",), evidence=said)
         return
     if not step.tools:
@@ -114,6 +115,8 @@ def _leaks(step: Step) -> Iterator[Finding]:
         texts.append(("arguments", call.name, index))
         texts.append(("arguments", call.arguments, index))
     for channel, text, call_index in texts:
+        if "<" not in text and "[" not in text:
+            continue  # true of most texts, and quicker than the pattern
         found = _TOKEN.search(text)
         if found is not None and not _spoken_of(step, found[0]):
             yield step.find(

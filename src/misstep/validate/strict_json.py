@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jiter
@@ -30,6 +31,8 @@ _QUOTE = re.compile(r"['’‘“”`]|[A-Za-z_$][\w$-]*\s*:")
 _OBJECT_LIKE = re.compile(r"\{\s*(?:[\"'“”‘’]|[A-Za-z_$][\w$]*\s*:)")
 _MAX_CANDIDATES = 20
 _EXACT = 2**53
+_SHORT = 4096
+"""Characters of a text whose value is remembered: several validators ask for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,11 @@ class Parsed:
 
 
 def parse(text: str) -> Parsed:
-    """The value of a JSON text or the kind of its failure."""
+    """The value of a JSON text or the kind of its failure; nobody may change the value."""
+    return _known(text) if len(text) <= _SHORT else _parse(text)
+
+
+def _parse(text: str) -> Parsed:
     if not text.strip(SPACE):
         return _failed("JSON_EMPTY", "expected JSON, got an empty text")
     data = text.encode("utf-8", "surrogatepass")
@@ -64,6 +71,9 @@ def parse(text: str) -> Parsed:
     except ValueError as error:
         return _refused(text, data, str(error))
     return _checked(text, value)
+
+
+_known = lru_cache(maxsize=512)(_parse)
 
 
 def partial(text: str) -> Any:

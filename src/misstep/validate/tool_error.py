@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from misstep.types import Cause, Finding, Level
-from misstep.validate.error_text import read_fault
 from misstep.validate.validator import Step, Validator
 
 LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
@@ -20,7 +19,7 @@ LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
 def _check(step: Step) -> Iterator[Finding]:
     yield from _request(step)
     for exchange in step.exchanges:
-        fault = None if exchange.result is None else read_fault(exchange.result, exchange.call.name)
+        fault = step.transcript.fault(exchange)
         if fault is None:
             continue
         yield step.find(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from misstep.types import Message, Session, ToolCall, ToolResult
+from misstep.types import Context, Message, Session, ToolCall, ToolResult, ToolSpec
+from misstep.validate.error_text import ToolFault, read_fault
+from misstep.validate.once import once
 
 T = TypeVar("T")
+_UNSEEN = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +38,30 @@ class Transcript:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._memo: dict[Callable[[Transcript], object], object] = {}
+        self._offered: dict[int, tuple[Context, dict[str, ToolSpec]]] = {}
+        self._faults: dict[int, Any] = {}
 
-    @cached_property
+    @once
     def exchanges(self) -> dict[int, tuple[Exchange, ...]]:
         """Exchanges by step; steps without calls are left out."""
         return _pair(self.session.messages)
+
+    def offered(self, context: Context) -> dict[str, ToolSpec]:
+        """The tools of one request by name; tools that were only inferred are not an offer."""
+        known = self._offered.get(id(context))
+        if known is None:
+            tools = {t.name: t for t in context.tools if t.source != "inferred"}
+            known = self._offered[id(context)] = (context, tools)
+        return known[1]
+
+    def fault(self, exchange: Exchange) -> ToolFault | None:
+        """The error that the result of an exchange is; None without a result or an error."""
+        found = self._faults.get(id(exchange), _UNSEEN)
+        if found is _UNSEEN:
+            result = exchange.result
+            found = None if result is None else read_fault(result, exchange.call.name)
+            self._faults[id(exchange)] = found
+        return cast(ToolFault | None, found)
 
     def once(self, compute: Callable[[Transcript], T]) -> T:
         """The value of `compute` for this session, computed at most once."""

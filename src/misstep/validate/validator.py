@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, TypedDict, Unpack
 
 from misstep.codes import CODES
@@ -26,14 +25,32 @@ from misstep.types import (
     ToolCall,
     ToolSpec,
 )
+from misstep.validate.once import once
 from misstep.validate.strict_json import Parsed, parse
 from misstep.validate.transcript import Exchange, Transcript
 
 MAX_EVIDENCE = 300
 """Characters of evidence that a finding keeps."""
-REFUSED = frozenset({"content_filter", "refusal", "safety", "recitation", "prohibited_content"})
+REFUSED = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "refusal",
+        "safety",
+        "recitation",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+        "image_safety",
+        "guardrail_intervened",
+    }
+)
 """Finish reasons (lower case) by which the provider withholds an answer."""
-_REJECTED = re.compile(r"tool_use_failed|failed_generation|malformed_?.?function_?.?call", re.I)
+_REJECTED = re.compile(
+    r"tool_use_failed|failed_generation|malformed_?.?function_?.?call|malformed_tool_use"
+    r"|invalid sequence as part of tooluse",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,27 +89,27 @@ class Step:
     demand_call: bool = False
     """True where an answer without a call is wrong whatever the request said."""
 
-    @cached_property
+    @once
     def message(self) -> Message:
         """The assistant message."""
         return self.session.messages[self.index]
 
-    @cached_property
+    @once
     def context(self) -> Context:
         """What the request offered."""
         return self.session.context_of(self.index)
 
-    @cached_property
+    @once
     def text(self) -> str:
         """The content channel, unstripped."""
         return self.message.text
 
-    @cached_property
+    @once
     def reasoning(self) -> str:
         """The reasoning channel, unstripped."""
         return self.message.reasoning
 
-    @cached_property
+    @once
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls in their order."""
         return self.message.calls
@@ -102,12 +119,12 @@ class Step:
         """The calls with what came back from them."""
         return self.transcript.exchanges.get(self.index, ())
 
-    @cached_property
+    @once
     def tools(self) -> dict[str, ToolSpec]:
         """The offered tools by name; tools that were only inferred are not an offer."""
-        return {t.name: t for t in self.context.tools if t.source != "inferred"}
+        return self.transcript.offered(self.context)
 
-    @cached_property
+    @once
     def finish(self) -> str:
         """The finish reason in lower case; empty where unknown."""
         return (self.message.finish_reason or "").lower()
@@ -120,14 +137,15 @@ class Step:
     @property
     def rejected(self) -> bool:
         """True where the provider could not read the call that the model wrote."""
-        return _REJECTED.search(f"{self.finish} {self.message.error or ''}") is not None
+        said = f"{self.finish} {self.message.error or ''} {self.message.fault or ''}"
+        return _REJECTED.search(said) is not None
 
-    @cached_property
+    @once
     def schema(self) -> str | None:
         """The JSON Schema that the text must meet."""
         return self.context.response_schema or self.settings.response_schema
 
-    @cached_property
+    @once
     def parsed(self) -> Parsed | None:
         """The text as JSON where JSON was asked for; None where it was not."""
         wanted = self.schema is not None or self.context.json_mode or self.settings.json
@@ -135,7 +153,7 @@ class Step:
             return None
         return parse(self.text)
 
-    @cached_property
+    @once
     def arguments(self) -> tuple[Parsed | None, ...]:
         """The arguments of each call as JSON; None for a call whose syntax is not JSON."""
         return tuple(
@@ -143,7 +161,7 @@ class Step:
             for c in self.calls
         )
 
-    @cached_property
+    @once
     def demanded(self) -> str | None:
         """Why a call was demanded (for evidence); None where it was not."""
         choice = self.context.tool_choice

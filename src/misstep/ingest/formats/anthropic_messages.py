@@ -12,17 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from misstep.ingest.blocks import assistant_parts, user_messages
-from misstep.ingest.exchange import (
-    Body,
-    Exchange,
-    ExchangeReader,
-    Provider,
-    error_text,
-    has_roles,
-    split,
-)
+from misstep.ingest.echo import Echoes, Skimmer
+from misstep.ingest.exchange import ExchangeReader, error_text, has_roles
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.formats.openai_chat import looks_anthropic
+from misstep.ingest.formats.openai_chat import (
+    is_request,
+    looks_anthropic,
+    looks_converse,
+    looks_openai,
+)
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, weigh
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
 from misstep.ingest.stream import CUT, join_message
 from misstep.types import Message
@@ -83,23 +82,34 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
     ]
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    halves = split(value, PROVIDER)
-    if halves is None or not has_roles(halves.request):
+def _guess(halves: Exchange) -> float:
+    if not has_roles(halves.request):
         return 0.0
     if isinstance(halves.response, Mapping):
         full = halves.response.get("content") or halves.response.get("stop_reason")
         sure = 1.0 if full or halves.response.get("type") == "error" else 0.2
         return sure if is_answer(halves.response) else 0.0
-    if halves.request is None:
+    if halves.request is None or looks_converse(halves.request):
         return 0.0
-    sure = 0.9 if looks_anthropic(halves.request) else 0.3
-    return sure if "response" in value else sure / 2
+    sure = 0.9 if looks_anthropic(halves.request) else 0.1 if looks_openai(halves.request) else 0.4
+    return sure / 2 if halves.waits else sure
+
+
+def _weigh(value: dict[str, Any]) -> float:
+    return weigh(value, PROVIDER, _guess)
 
 
 def sniff(peek: Peek) -> float:
     """Pairs with a typed message or error; a request alone only counts half."""
     return share(peek, _weigh)
+
+
+def _joins(value: Any, name: str) -> Iterator[str]:
+    return joined_by(value, PROVIDER)
+
+
+def _skim() -> Skimmer:
+    return Skimmer(_joins)
 
 
 def _reader(tally: Tally) -> ExchangeReader:
@@ -108,6 +118,7 @@ def _reader(tally: Tally) -> ExchangeReader:
 
 PROVIDER = Provider(
     name="anthropic-messages",
+    is_request=is_request,
     is_answer=is_answer,
     rows=_rows,
     turns=_turns,
@@ -122,4 +133,8 @@ FORMAT = Format(
     sniff=sniff,
     reader=_reader,
     keeps_tools=True,
+    joins=_joins,
+    kin="traffic",
+    skim=_skim,
+    decoder=Echoes,
 )

@@ -1,5 +1,5 @@
 """Rows that hold one conversation each: misstep's own session rows, and `messages` + `tools` rows
-as Hugging Face datasets and fine-tuning files keep them.
+as Hugging Face datasets (agent traces too) and fine-tuning files keep them.
 
 In: `{"messages": […], "tools": […] or JSON text, …}`, one a line or in a list. All other fields of
 a `Session` and of a `Message` may stand beside; messages with `parts` are the lossless form that
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -86,6 +87,7 @@ class RowReader:
         row = record.value
         if not isinstance(row, Mapping):
             raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
+        row = thawed(row)
         messages = row.get("messages")
         if not isinstance(messages, list):
             raise Misfit("/messages", f"expected a list of messages, got {kind_of(messages)}")
@@ -176,6 +178,25 @@ class RowReader:
         )
 
 
+def thawed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose `messages` and `tools` are values, where a table holds them as JSON text."""
+    fresh = {key: _thaw(row[key]) for key in ("messages", "tools") if _frozen(row.get(key))}
+    return {**row, **fresh} if fresh else row
+
+
+def _frozen(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(v, str) and v[:1] == "{" for v in value)
+    return isinstance(value, str) and value.lstrip()[:1] == "["
+
+
+def _thaw(value: Any) -> Any:
+    try:
+        return [orjson.loads(v) for v in value] if isinstance(value, list) else orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
 def _resolved(parent: str | None, ids: Mapping[str, str]) -> str | None:
     return None if parent is None else ids.get(parent, parent)
 
@@ -248,7 +269,7 @@ def _check_stored(message: Message, contexts: int, pointer: str) -> None:
 
 
 def _weigh(value: dict[str, Any]) -> float:
-    messages = value.get("messages")
+    messages = thawed(value).get("messages")
     if not isinstance(messages, list) or not messages:
         return 0.0
     told = sum(isinstance(m, Mapping) and isinstance(m.get("role"), str) for m in messages)

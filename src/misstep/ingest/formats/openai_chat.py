@@ -12,16 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from misstep import dialects
-from misstep.ingest.exchange import (
-    Body,
-    Exchange,
-    ExchangeReader,
-    Provider,
-    error_text,
-    has_roles,
-    split,
-)
+from misstep.ingest.echo import Echoes, History, Skimmer
+from misstep.ingest.exchange import ExchangeReader, error_text, has_roles
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, weigh
 from misstep.ingest.messages import (
     chat_message,
     kind_of,
@@ -33,12 +27,22 @@ from misstep.ingest.messages import (
 from misstep.ingest.stream import CUT, join_chat
 from misstep.types import Message, Part
 
+_NAMES = frozenset({"url", "uri", "path", "endpoint"})
+"""Fields that may name the provider."""
+
 
 def is_answer(body: Body) -> bool:
     """A completion or an error body."""
     if isinstance(body.get("choices"), list):
         return True
-    return isinstance(body.get("error"), (Mapping, str)) and body.get("type") != "error"
+    if not isinstance(body.get("error"), (Mapping, str)):
+        return False
+    return body.get("type") != "error" and body.get("object") != "response"
+
+
+def is_request(body: Body) -> bool:
+    """A list of messages."""
+    return isinstance(body.get("messages"), list)
 
 
 def _rows(request: Body) -> Iterator[tuple[Any, str]]:
@@ -61,7 +65,11 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
         if body.get("error"):
             return [_error(body["error"], exchange, record)]
         raise Misfit(f"{at}/choices", f"expected a list of choices, got {kind_of(choices)}")
-    return [_answer(choice, index, exchange, record) for index, choice in enumerate(choices)]
+    broken = body.get("error")
+    if broken and not choices:
+        return [_error(broken, exchange, record)]
+    answers = [_answer(choice, index, exchange, record) for index, choice in enumerate(choices)]
+    return [replace(a, error=error_text(broken, None)) for a in answers] if broken else answers
 
 
 def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Message:
@@ -75,11 +83,12 @@ def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Mess
     if message.role != "assistant":
         raise Misfit(f"{at}/message/role", f"an answer with the role {message.role!r}")
     refusal = text_or_none(said.get("refusal")) if isinstance(said, Mapping) else None
-    return replace(
-        message,
-        parts=message.parts or ((Part(kind="text", text=refusal),) if refusal else ()),
+    refused = refusal is not None and not message.parts
+    return Message(  # nothing else is set by `chat_message`; `replace` takes twice as long
+        role="assistant",
+        parts=(Part(kind="text", text=refusal),) if refused else message.parts,
         actor="agent",
-        finish_reason=text_or_none(choice.get("finish_reason")),
+        finish_reason="refusal" if refused else text_or_none(choice.get("finish_reason")),
         end="cut" if choice.get(CUT) else "complete",
         model=_model(exchange),
         usage=usage_of(body.get("usage")) if index == 0 else None,
@@ -131,23 +140,73 @@ def looks_anthropic(request: Body) -> bool:
     )
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    halves = split(value, PROVIDER)
-    if halves is None or not has_roles(halves.request):
+def looks_openai(request: Body) -> bool:
+    """Whether a request, its answer unknown, has what only OpenAI's form has."""
+    tools, messages = request.get("tools"), request.get("messages")
+    if "response_format" in request or "functions" in request:
+        return True
+    if isinstance(tools, list) and any(isinstance(t, Mapping) and "function" in t for t in tools):
+        return True
+    rows = messages[:4] if isinstance(messages, list) else []
+    roles = [row.get("role") for row in rows if isinstance(row, Mapping)]
+    return any(role in ("system", "developer", "tool") for role in roles)
+
+
+def looks_converse(request: Body) -> bool:
+    """Whether a request is in the form of Bedrock Converse: content blocks without a type."""
+    if "toolConfig" in request or "inferenceConfig" in request:
+        return True
+    messages = request.get("messages")
+    for row in messages[:4] if isinstance(messages, list) else ():
+        content = row.get("content") if isinstance(row, Mapping) else None
+        if isinstance(content, list) and content and isinstance(content[0], Mapping):
+            return "type" not in content[0]
+    return False
+
+
+def _guess(halves: Exchange) -> float:
+    if not has_roles(halves.request):
         return 0.0
+    answer = halves.response if isinstance(halves.response, Mapping) else None
+    choices = None if answer is None else answer.get("choices")
+    if isinstance(choices, list) and answer is not None:
+        return 1.0 if choices or halves.request is None else 0.6 if "error" in answer else 0.2
     if halves.request is None:
-        return 1.0 if isinstance(halves.response.get("choices"), list) else 0.5
-    if isinstance(halves.response, Mapping) and isinstance(halves.response.get("choices"), list):
-        return 1.0 if halves.response["choices"] else 0.2
-    if isinstance(halves.response, Mapping) and not is_answer(halves.response):
+        return 0.5
+    if (answer is not None and not is_answer(answer)) or looks_converse(halves.request):
         return 0.0
     doubt = 0.3 if looks_anthropic(halves.request) else 0.9
-    return doubt if "response" in value or halves.response is not None else doubt / 2
+    if doubt > 0.3 and not looks_openai(halves.request):
+        doubt = 0.6
+    return doubt / 2 if halves.waits else doubt
+
+
+def _weigh(value: dict[str, Any]) -> float:
+    return weigh(value, PROVIDER, _guess)
 
 
 def sniff(peek: Peek) -> float:
     """Pairs with `choices`; a request alone only counts half."""
     return share(peek, _weigh)
+
+
+def _joins(value: Any, name: str) -> Iterator[str]:
+    return joined_by(value, PROVIDER)
+
+
+def _skim() -> Skimmer:
+    return Skimmer(_joins)
+
+
+def _sure(value: Any) -> bool:
+    """A request and its completion in two fields, nothing that names another provider."""
+    if type(value) is not dict or not _NAMES.isdisjoint(value):
+        return False
+    request, response = value.get("request"), value.get("response")
+    if type(request) is not dict or type(response) is not dict or not _NAMES.isdisjoint(request):
+        return False
+    messages = request.get("messages")
+    return type(messages) is History and messages.roles and bool(response.get("choices"))
 
 
 def _reader(tally: Tally) -> ExchangeReader:
@@ -156,11 +215,13 @@ def _reader(tally: Tally) -> ExchangeReader:
 
 PROVIDER = Provider(
     name="openai-chat",
+    is_request=is_request,
     is_answer=is_answer,
     rows=_rows,
     turns=_turns,
     answers=_answers,
     join=join_chat,
+    listed=True,
 )
 
 FORMAT = Format(
@@ -170,4 +231,9 @@ FORMAT = Format(
     sniff=sniff,
     reader=_reader,
     keeps_tools=True,
+    joins=_joins,
+    kin="traffic",
+    skim=_skim,
+    decoder=Echoes,
+    sure=_sure,
 )

@@ -90,4 +90,5 @@ FORMAT = Format(
     sniff=sniff,
     reader=_reader,
     keeps_tools=False,
+    evidence="files",
 )

@@ -1,0 +1,137 @@
+"""xLAM and APIGen rows: one question, the tools, and the calls that answer it.
+
+In: `{"query", "tools": JSON text, "answers": JSON text}`. Each row is a session of two messages.
+Kept: the tools, whose flat parameter lists (`{"city": {"type": "str", …}}`) become JSON Schema; the
+calls, as the exact slices of the answers' text. Not told: results, models, times, whether any
+argument is required where its row does not say `optional`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from misstep.dialects.found import Given
+from misstep.dialects.json_calls import keyed_calls
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.formats.chat_rows import RowReader
+from misstep.ingest.messages import kind_of, place, text_or_none
+from misstep.types import Session
+
+NAME = "xlam"
+_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "array",
+    "dict": "object",
+    "tuple": "array",
+    "set": "array",
+}
+
+
+class _Questions:
+    """Reads rows; each is a session."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._rows = RowReader(tally, NAME)
+        self._sessions: list[Session] = []
+
+    def read(self, record: Record) -> None:
+        """Take one row."""
+        try:
+            self._sessions.append(self._session(record))
+        except Misfit as misfit:
+            origin = record.at(place(record, misfit.pointer))
+            self._tally.aside(origin, misfit.reason, misfit.said)
+        else:
+            self._tally.use()
+
+    def _session(self, record: Record) -> Session:
+        row = record.value
+        if not isinstance(row, Mapping):
+            raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
+        query = text_or_none(row.get("query"))
+        if query is None:
+            raise Misfit("/query", f"expected text, got {kind_of(row.get('query'))}")
+        answers = row.get("answers")
+        text = answers if isinstance(answers, str) else orjson.dumps(answers).decode()
+        calls = [
+            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+            for call in keyed_calls(text, Given())
+        ]
+        answer = {"role": "assistant", "content": "" if calls else text, "tool_calls": calls}
+        rows = [{"role": "user", "content": query}, answer]
+        offer = {"id": _id(row.get("id")), "tools": _tools(row.get("tools"))}
+        return self._rows.session(offer, rows, record, "/answers")
+
+    def close_file(self) -> None:
+        """Rows do not depend on their file."""
+
+    def finish(self) -> tuple[Session, ...]:
+        """All rows."""
+        return tuple(self._sessions)
+
+
+def _id(value: Any) -> str | None:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+
+
+def _tools(listed: Any) -> list[Any]:
+    if isinstance(listed, str):
+        try:
+            listed = orjson.loads(listed)
+        except orjson.JSONDecodeError as error:
+            raise Misfit("/tools", f"tools as text, but not JSON: {error}", "bad-tool") from None
+    if not isinstance(listed, list):
+        raise Misfit("/tools", f"expected a list of tools, got {kind_of(listed)}", "bad-tool")
+    return [_tool(tool) for tool in listed]
+
+
+def _tool(tool: Any) -> Any:
+    """A tool with its flat parameters as a schema; a tool that has a schema stays as it is."""
+    if not isinstance(tool, Mapping):
+        return tool
+    flat = tool.get("parameters")
+    if not isinstance(flat, Mapping) or "properties" in flat or not _is_flat(flat):
+        return tool
+    properties, required = {}, []
+    for name, rule in flat.items():
+        spelled = str(rule.get("type", ""))
+        kind, _, note = spelled.partition(",")
+        kept = {key: value for key, value in rule.items() if key not in ("type", "required")}
+        known = _TYPES.get(kind.strip().split("[")[0].lower())
+        properties[name] = kept | ({"type": known} if known else {})
+        if rule.get("required") is True or ("optional" not in note and "default" not in rule):
+            required.append(name)
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {**tool, "parameters": schema}
+
+
+def _is_flat(parameters: Mapping[str, Any]) -> bool:
+    return all(isinstance(rule, Mapping) for rule in parameters.values())
+
+
+def _weigh(value: dict[str, Any]) -> float:
+    texts = all(isinstance(value.get(key), (str, list)) for key in ("tools", "answers"))
+    return 1.0 if texts and isinstance(value.get("query"), str) else 0.0
+
+
+def sniff(peek: Peek) -> float:
+    """Objects with `query`, `tools` and `answers`."""
+    return share(peek, _weigh)
+
+
+FORMAT = Format(
+    name=NAME,
+    about="xLAM and APIGen rows: a question, tools, and the calls; no results, no models",
+    unit="row",
+    sniff=sniff,
+    reader=_Questions,
+    keeps_tools=False,
+    evidence="documentation",
+)

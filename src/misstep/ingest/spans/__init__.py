@@ -1,0 +1,1 @@
+"""Traces: spans of agents, models and tools, in the conventions that instrumentations use."""

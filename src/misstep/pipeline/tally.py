@@ -1,0 +1,118 @@
+"""The figures of a scan, session by session and added up.
+
+In: a session with its findings and verdicts. Out: a small `Tally`; tallies add up, in any order, to
+what `scan` prints. The books of the records come from the ingest room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from misstep.ingest import Counts
+from misstep.types import Finding, Session
+from misstep.validate import Judged
+
+LEVELS = ("defect", "suspect", "info")
+
+
+class Tally(msgspec.Struct, array_like=True):
+    """The figures of one session, or of many."""
+
+    steps: int = 0
+    tool_calls: int = 0
+    failed_steps: int = 0
+    suspect_steps: int = 0
+    unjudged_steps: int = 0
+    codes: dict[str, list[int]] = {}
+    """Findings by code, one number a level."""
+    tools: dict[str, list[int]] = {}
+    """By tool: calls, and failed ones."""
+
+    def add(self, other: Tally) -> None:
+        """Take in another tally."""
+        self.steps += other.steps
+        self.tool_calls += other.tool_calls
+        self.failed_steps += other.failed_steps
+        self.suspect_steps += other.suspect_steps
+        self.unjudged_steps += other.unjudged_steps
+        _add(self.codes, other.codes)
+        _add(self.tools, other.tools)
+
+
+def _add(into: dict[str, list[int]], counted: dict[str, list[int]]) -> None:
+    for name, counts in counted.items():
+        known = into.setdefault(name, [0] * len(counts))
+        for at, count in enumerate(counts):
+            known[at] += count
+
+
+def tally_of(session: Session, judged: Judged) -> Tally:
+    """The figures of one session."""
+    made = Tally(steps=len(judged.verdicts), codes={}, tools={})
+    for finding in judged.findings:
+        made.codes.setdefault(finding.code, [0, 0, 0])[LEVELS.index(finding.level)] += 1
+    suspect = {finding.step for finding in judged.findings if finding.level == "suspect"}
+    for verdict in judged.verdicts:
+        made.failed_steps += verdict.state == "fail"
+        made.unjudged_steps += verdict.state == "unjudged"
+        made.suspect_steps += verdict.step in suspect
+    failed = {(f.step, f.call) for f in judged.findings if _failed_call(f)}
+    for step in session.steps:
+        for call in session.messages[step].calls:
+            counts = made.tools.setdefault(call.name, [0, 0])
+            counts[0] += 1
+            counts[1] += (step, call.index) in failed
+            made.tool_calls += 1
+    return made
+
+
+def _failed_call(finding: Finding) -> bool:
+    return finding.level == "defect" and finding.cause == "model" and finding.call is not None
+
+
+def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str, Any]:
+    """What `misstep scan --json` prints, but for the seconds.
+
+    Args:
+        tallies: the format and the figures of each session.
+    """
+    whole = Tally(codes={}, tools={})
+    formats = {
+        name: {"files": c.files, "records": c.records, "set_aside": c.set_aside}
+        | {"sessions": 0, "steps": 0, "tool_calls": 0, "failed_steps": 0}
+        for name, c in sorted(counts.formats.items())
+    }
+    sessions = 0
+    for name, tally in tallies:
+        sessions += 1
+        whole.add(tally)
+        row = formats[name]
+        row["sessions"] += 1
+        row["steps"] += tally.steps
+        row["tool_calls"] += tally.tool_calls
+        row["failed_steps"] += tally.failed_steps
+    return {
+        "files": counts.files,
+        "bytes": counts.bytes,
+        "records": counts.records,
+        "ignored": dict(counts.ignored),
+        "set_aside": dict(counts.set_aside),
+        "formats": formats,
+        "sessions": sessions,
+        "steps": whole.steps,
+        "tool_calls": whole.tool_calls,
+        "failed_steps": whole.failed_steps,
+        "suspect_steps": whole.suspect_steps,
+        "unjudged_steps": whole.unjudged_steps,
+        "codes": {
+            code: dict(zip(LEVELS, levels, strict=True))
+            for code, levels in sorted(whole.codes.items())
+        },
+        "tools": {
+            name: {"calls": calls, "failed": failed}
+            for name, (calls, failed) in sorted(whole.tools.items())
+        },
+    }

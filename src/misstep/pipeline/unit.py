@@ -1,0 +1,193 @@
+"""What a worker does: looks files through, or reads and judges a unit and keeps what was asked for.
+
+In: a `Look` (files or stretches of them) or a `Unit`. Out: `Surveyed` values, or a `Part`: a row of
+figures a session, and the books. Sessions, findings and
+set-aside records never travel between processes: they are spooled to a file of the unit's own.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from misstep import ingest, store, validate
+from misstep.config import RunConfig
+from misstep.ingest import Book, Found, Known, Place, Places, Span, Surveyed, Unit, UnitReader
+from misstep.pipeline.rows import finding_row
+from misstep.pipeline.tally import Tally, tally_of
+from misstep.types import Session, SetAside
+from misstep.validate import Judged
+
+WANTS = ("rows", "session", "findings", "verdicts")
+"""What can be kept of each session: finding rows, the session, its findings, its verdicts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What every worker gets once."""
+
+    found: list[Found]
+    config: RunConfig
+    wants: tuple[str, ...]
+    set_aside: bool
+    folder: str
+    """Where parts are written."""
+
+
+class Look(msgspec.Struct):
+    """Files to be looked through, each whole or a stretch from one byte to another."""
+
+    files: list[tuple[int, int, int | None]]
+
+
+class Row(msgspec.Struct, array_like=True):
+    """The figures of one session and where the rest of it stands."""
+
+    id: str
+    place: Place
+    format: str
+    copies: int
+    tally: Tally
+    at: int
+    sizes: list[int]
+    """Bytes of each piece of `Given.wants`, one after the other from `at` on."""
+
+
+class Aside(msgspec.Struct, array_like=True):
+    """Where a set-aside record stands."""
+
+    place: Place
+    at: int
+    size: int
+
+
+class Part(msgspec.Struct):
+    """What a unit came to."""
+
+    rows: list[Row]
+    asides: list[Aside]
+    books: dict[str, Book]
+
+
+@dataclass(slots=True)
+class Kit:
+    """What a worker has at hand."""
+
+    given: Given
+    known: Known
+    tools: tuple[ingest.ToolSpec, ...]
+    settings: validate.Settings
+    places: Places
+    made: int = field(default=0)
+
+
+def spool_name(number: int) -> str:
+    """The file that holds what was kept of a unit."""
+    return f"part-{number:06}"
+
+
+def prepare(given: Given) -> Kit:
+    """Once in each process."""
+    return Kit(
+        given=given,
+        known=ingest.known(given.config.ingest),
+        tools=ingest.given_tools(given.config.ingest),
+        settings=validate.settings(given.config.validate),
+        places=Places(given.found),
+    )
+
+
+def work(kit: Kit, piece: Look | tuple[int, Unit]) -> bytes:
+    """One piece; the answer is packed."""
+    with _one_sweep():
+        if isinstance(piece, Look):
+            return msgspec.msgpack.encode([*_look(kit, piece)])
+        return msgspec.msgpack.encode(_read(kit, *piece))
+
+
+@contextmanager
+def _one_sweep() -> Iterator[None]:
+    """Look for garbage once, at the end, and only at what is new: a unit makes many objects."""
+    used = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if used:
+            gc.enable()
+            gc.collect()
+        gc.unfreeze()
+
+
+def _look(kit: Kit, look: Look) -> Iterator[Surveyed]:
+    for number, start, end in look.files:
+        found, config = kit.given.found[number], kit.given.config.ingest
+        span, folder = Span(start, end, 1), Path(kit.given.folder)
+        yield ingest.survey(found, number, kit.known, config, span=span, folder=folder)
+
+
+def _read(kit: Kit, number: int, unit: Unit) -> Part:
+    given = kit.given
+    reader = UnitReader(
+        given.found,
+        known=kit.known,
+        config=given.config.ingest,
+        tools=kit.tools,
+        folder=Path(given.folder),
+    )
+    batch = reader.read(unit)
+    path = Path(given.folder) / spool_name(number)
+    keeps = bool(given.wants) or given.set_aside
+    part = Part(rows=[], asides=[], books=batch.books)
+    if not keeps:
+        part.rows = [_row(kit, session, None) for session in _drained(batch.sessions)]
+        return part
+    with store.telling(path), path.open("wb") as out:
+        part.rows = [_row(kit, session, out) for session in _drained(batch.sessions)]
+        if given.set_aside:
+            part.asides = [_aside(kit, entry, out) for entry in batch.set_aside]
+    return part
+
+
+def _drained(sessions: list[Session]) -> Iterator[Session]:
+    """Each session once; it is let go as soon as it was judged."""
+    sessions.reverse()
+    while sessions:
+        yield sessions.pop()
+
+
+def _row(kit: Kit, session: Session, out: BinaryIO | None) -> Row:
+    judged = validate.validate(session, kit.settings)
+    at = 0 if out is None else out.tell()
+    sizes = [] if out is None else [out.write(_kept(w, session, judged)) for w in kit.given.wants]
+    return Row(
+        id=session.id,
+        place=kit.places.of_session(session),
+        format=session.format,
+        copies=session.copies,
+        tally=tally_of(session, judged),
+        at=at,
+        sizes=sizes,
+    )
+
+
+def _kept(want: str, session: Session, judged: Judged) -> bytes:
+    if want == "rows":
+        rows = (finding_row(finding, session) for finding in judged.findings)
+        return b"".join(store.row_line(row, "finding") for row in rows)
+    if want == "session":
+        return store.encode(session)
+    return store.encode(judged.findings if want == "findings" else judged.verdicts)
+
+
+def _aside(kit: Kit, entry: SetAside, out: BinaryIO) -> Aside:
+    at = out.tell()
+    size = out.write(store.row_line(entry, "set-aside"))
+    return Aside(kit.places.of(entry.origin), at, size)

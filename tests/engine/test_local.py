@@ -1,0 +1,81 @@
+"""Worker processes: results with their numbers, crashes survived, nothing left running."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import working
+from misstep.engine import Crash, Engine, Job
+
+
+def done(engine, work, given, pieces):
+    return dict(engine.run(Job(working.prepare, given, work), pieces))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_piece_comes_back_with_its_number(workers):
+    assert done(Engine(workers), working.square, 5, range(7)) == {n: 5 + n * n for n in range(7)}
+
+
+def test_a_piece_on_which_a_process_dies_is_tried_once_more(tmp_path):
+    assert done(Engine(2), working.dies_once, str(tmp_path), range(6)) == {n: n for n in range(6)}
+
+
+def test_a_piece_that_kills_every_process_is_a_crash_and_the_rest_is_done():
+    found = done(Engine(2), working.dies, None, range(6))
+    assert found.pop(3) == Crash("the process that read it ended with exit code 7")
+    assert found == {n: n for n in (0, 1, 2, 4, 5)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_piece_that_raises_is_a_crash_with_the_words_of_the_error(workers):
+    found = done(Engine(workers), working.raises, None, range(5))
+    assert found.pop(3) == Crash("ValueError: three")
+    assert found == {n: n for n in (0, 1, 2, 4)}
+
+
+def test_one_worker_works_in_this_process():
+    assert done(Engine(1), working.name, None, [0]) == {0: ("working", os.getpid())}
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv[1]); print('once')\n"
+        "import working; from misstep.engine import Engine, Job\n"
+        "print(sorted(Engine(2).run(Job(working.prepare, 1, working.square), [1, 2])))\n"
+    )
+    tests = str(Path(working.__file__).parent)
+    run = subprocess.run(
+        [sys.executable, str(script), tests], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "once\n[(0, 2), (1, 5)]\n"
+
+
+def test_workers_end_when_the_one_who_waits_gives_up(tmp_path):
+    job = Job(working.prepare, str(tmp_path), working.sleeps)
+    run = Engine(2).run(job, [1, 2])
+
+    class Enough(BaseException):
+        pass
+
+    def give_up():
+        for _ in range(200):
+            if len(list(tmp_path.iterdir())) == 2:
+                raise Enough
+            time.sleep(0.05)
+
+    from misstep.engine import local
+
+    wait = local.wait
+    local.wait = lambda handles: give_up() or wait(handles)
+    try:
+        with pytest.raises(Enough):
+            next(run)
+    finally:
+        local.wait = wait
+    assert [p.name for p in tmp_path.iterdir() if Path("/proc", p.name).exists()] == []
