@@ -4,8 +4,9 @@
 
 Each case copies one sample folder, changes one of its files (a value swapped for an odd one, a key
 lost, lines shuffled, bytes flipped, the end cut off; inside gzip, zstd, SQLite and JSON strings
-too), and reads it, in one case of three with a format forced on it. A case fails if anything is raised, if records != used + ignored + set aside, or
-if a session does not survive writing and reading. Failing seeds are listed.
+too), and reads it, in one case of three with a format forced on it. A case fails if anything is
+raised, if records != used + ignored + set aside, or if a session does not survive writing and
+reading. Failing seeds are listed.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from misstep.ingest.feedback import outcome_of
 from misstep.ingest.format import Misfit
-from misstep.ingest.framework_answers import answers, counted, refused
-from misstep.ingest.framework_asked import asked, offer_of, tools_of
-from misstep.ingest.framework_parts import opened
-from misstep.ingest.frameworks import messages_of, paired, transcript
+from misstep.ingest.traces.feedback import outcome_of
+from misstep.ingest.traces.framework_answers import answers, counted, refused
+from misstep.ingest.traces.framework_asked import asked, offer_of, tools_of
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.frameworks import messages_of, paired, transcript
 from misstep.types import Outcome, Usage
 
 ARGS = {"city": "Oslo"}

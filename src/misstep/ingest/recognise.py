@@ -192,10 +192,15 @@ def route(item: Item, plan: Plan, known: Known, name: str) -> Iterator[Routed]:
         yield Routed(item, plan.format)
     elif plan.wrapper is not None:
         yield from _unwrapped(item, plan.wrapper, known, name)
-    elif plan.format is None or plan.format.kin is None or known.forced or (plan.format.sure is not None and plan.format.sure(item.value)):
+    elif plan.format is None or known.forced or _settled(item.value, plan.format):
         yield Routed(item, plan.format)
     else:
         yield Routed(item, _kin(item.value, plan.format, known, name))
+
+
+def _settled(value: Any, usual: Format) -> bool:
+    """Whether no other format needs to be asked."""
+    return usual.kin is None or (usual.sure is not None and usual.sure(value))
 
 
 def _kin(value: Any, usual: Format, known: Known, name: str) -> Format:

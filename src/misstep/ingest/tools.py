@@ -15,9 +15,16 @@ from typing import Any
 import orjson
 
 from misstep.errors import InputError
-from misstep.ingest.bfcl_questions import DOCUMENTS, Task, asked, is_question, lines_of, tasks_of
 from misstep.ingest.context import spec_of
 from misstep.ingest.format import Misfit
+from misstep.ingest.harnesses.bfcl_questions import (
+    DOCUMENTS,
+    Task,
+    asked,
+    is_question,
+    lines_of,
+    tasks_of,
+)
 from misstep.types import Context, Message, Session, ToolSpec
 
 _EXPECTED = "expected a JSON list of tools (OpenAI or Anthropic spelling) or one tool a line"

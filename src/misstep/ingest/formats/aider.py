@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from misstep.ingest.aider_run import Block, Line, blocks, messages_of
 from misstep.ingest.build import linear
+from misstep.ingest.coding.aider_run import Block, Line, blocks, messages_of
 from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.messages import kind_of, place
 from misstep.types import Session

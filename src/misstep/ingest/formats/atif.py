@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from misstep.ingest.atif_steps import Told, file_name
 from misstep.ingest.build import linear
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import (
+from misstep.ingest.harnesses.atif_steps import Told, file_name
+from misstep.ingest.harnesses.harness import (
     items,
     list_at,
     mapping,

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from misstep.ingest import cast
-from misstep.ingest.autogen_messages import Chat, answers
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
+from misstep.ingest.harnesses import cast
+from misstep.ingest.harnesses.autogen_messages import Chat, answers
 from misstep.ingest.jsontext import object_in, parsed
 from misstep.ingest.messages import chat_message, kind_of, place, text_or_none, unix_time
 from misstep.ingest.oneby import set_aside

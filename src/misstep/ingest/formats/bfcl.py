@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from misstep.ingest.bfcl_questions import is_question, specs_of, stand_in, task_of
-from misstep.ingest.bfcl_steps import Turn, turns_of, unread
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.harnesses.bfcl_questions import is_question, specs_of, stand_in, task_of
+from misstep.ingest.harnesses.bfcl_steps import Turn, turns_of, unread
 from misstep.ingest.messages import kind_of, place, text_or_none
 from misstep.ingest.oneby import set_aside
 from misstep.types import Context, Message, Outcome, Part, Session

@@ -285,6 +285,26 @@ def _reader(tally: Tally) -> RowReader:
     return RowReader(tally)
 
 
+def _joins(value: Any, name: str) -> Iterator[str]:
+    """How the conversation begins, since another row may continue it, and the ids of rows."""
+    if not isinstance(value, Mapping):
+        return
+    row = thawed(value)
+    for link in ("id", "parent"):
+        if text_or_none(row.get(link)) is not None:
+            yield f"id:{row[link]}"
+    messages = row.get("messages")
+    for at, message in enumerate(messages[:8] if isinstance(messages, list) else ()):
+        if not isinstance(message, Mapping) or message.get("role") in ("system", "developer"):
+            continue
+        if "parts" not in message:
+            try:
+                yield f"first:{message_key(chat_message(message, f'/messages/{at}')).hex()}"
+            except Misfit:
+                return
+        return
+
+
 FORMAT = Format(
     name=NAME,
     about="misstep's own session rows and messages + tools rows; one conversation a row",
@@ -292,4 +312,5 @@ FORMAT = Format(
     sniff=sniff,
     reader=_reader,
     keeps_tools=False,
+    joins=_joins,
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from misstep.ingest.cline_tasks import Task, sessions_of
+from misstep.ingest.coding.cline_tasks import Task, sessions_of
 from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.messages import text_or_none
 from misstep.types import Session

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from misstep.ingest.codex_forest import link
-from misstep.ingest.codex_items import item_kind
-from misstep.ingest.codex_threads import Thread
+from misstep.ingest.coding.codex_forest import link
+from misstep.ingest.coding.codex_items import item_kind
+from misstep.ingest.coding.codex_threads import Thread
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import kind_of, place, unix_time, usage_of
 from misstep.types import Session

@@ -18,8 +18,8 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.build import linear
+from misstep.ingest.coding.growing import CUT, Growing
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.growing import CUT, Growing
 from misstep.ingest.messages import int_or_none, kind_of, place, text_or_none, usage_of
 from misstep.types import Cause, Part, Session, ToolCall, ToolResult
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from misstep.ingest.coding.gemini_turns import Turn, turn_of
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.gemini_turns import Turn, turn_of
 from misstep.ingest.messages import kind_of, place, text_or_none
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import Actor, Message, Part, Session

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from misstep.ingest import adk_events as adk
-from misstep.ingest import cast
-from misstep.ingest.adk_events import pick
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.harnesses import adk_events as adk
+from misstep.ingest.harnesses import cast
+from misstep.ingest.harnesses.adk_events import pick
 from misstep.ingest.jsontext import parsed
 from misstep.ingest.messages import kind_of, text_or_none
 from misstep.ingest.oneby import set_aside

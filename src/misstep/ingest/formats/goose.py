@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from misstep.ingest.build import linear
+from misstep.ingest.coding.goose_talk import Stored, talks_of
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.format import Format, Peek, Record, Tally
-from misstep.ingest.goose_talk import Stored, talks_of
 from misstep.ingest.messages import int_or_none, kind_of, number_or_none, place, text_or_none
 from misstep.types import Session
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from misstep.ingest.exchange import error_text
-from misstep.ingest.feedback import outcome_of
 from misstep.ingest.format import Format, Peek, Record, Tally, share
 from misstep.ingest.formats import anthropic_messages, openai_chat
-from misstep.ingest.framework_parts import opened
 from misstep.ingest.messages import int_or_none, place, text_or_none
 from misstep.ingest.stream import events
-from misstep.ingest.traced import Run, Runs, utc_time
-from misstep.ingest.traced_join import conversations
+from misstep.ingest.traces.feedback import outcome_of
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.traced import Run, Runs, utc_time
+from misstep.ingest.traces.traced_join import conversations
 from misstep.types import Message, Session, Usage
 
 NAME = "helicone"

@@ -18,10 +18,10 @@ from typing import Any
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import items, mapping, object_at
+from misstep.ingest.harnesses.harness import items, mapping, object_at
+from misstep.ingest.harnesses.inspect_sample import Chat, indices, outcome_of
+from misstep.ingest.harnesses.inspect_spans import Spans, walk
 from misstep.ingest.identity import message_key
-from misstep.ingest.inspect_sample import Chat, indices, outcome_of
-from misstep.ingest.inspect_spans import Spans, walk
 from misstep.ingest.messages import (
     place,
     text_or_none,

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from misstep.ingest.feedback import outcome_of
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.framework_parts import opened
-from misstep.ingest.frameworks import paired
-from misstep.ingest.langchain_messages import langchain_message, unwrapped
 from misstep.ingest.messages import kind_of, place, text_or_none
 from misstep.ingest.threads import Threads, Turn, turns
+from misstep.ingest.traces.feedback import outcome_of
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.frameworks import paired
+from misstep.ingest.traces.langchain_messages import langchain_message, unwrapped
 from misstep.types import Context, Session
 
 NAME = "langchain"

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from misstep.ingest.feedback import outcome_of
 from misstep.ingest.format import Format, Peek, Record, Tally, share
-from misstep.ingest.framework_answers import counted
-from misstep.ingest.framework_asked import offer_of, tools_of
-from misstep.ingest.framework_parts import opened
 from misstep.ingest.messages import place, text_or_none
-from misstep.ingest.traced import Kind, Run, Runs, utc_time
-from misstep.ingest.traced_join import conversations
+from misstep.ingest.traces.feedback import outcome_of
+from misstep.ingest.traces.framework_answers import counted
+from misstep.ingest.traces.framework_asked import offer_of, tools_of
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.traced import Kind, Run, Runs, utc_time
+from misstep.ingest.traces.traced_join import conversations
 from misstep.types import Message, Outcome, Session
 
 NAME = "langfuse"

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from misstep.ingest.format import Format, Peek, Record, Tally, share
-from misstep.ingest.framework_answers import counted
-from misstep.ingest.framework_asked import offer_of
-from misstep.ingest.framework_parts import opened
 from misstep.ingest.messages import kind_of, text_or_none
-from misstep.ingest.traced import Run, Runs, utc_time
-from misstep.ingest.traced_join import conversations
+from misstep.ingest.traces.framework_answers import counted
+from misstep.ingest.traces.framework_asked import offer_of
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.traced import Run, Runs, utc_time
+from misstep.ingest.traces.traced_join import conversations
 from misstep.types import Message, Session, Usage
 
 NAME = "litellm"

@@ -18,15 +18,15 @@ from misstep.chat import content_text
 from misstep.ingest.build import linear
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import (
+from misstep.ingest.harnesses.harness import (
     list_at,
     mapping,
     object_at,
 )
+from misstep.ingest.harnesses.mini_run import Run
 from misstep.ingest.messages import (
     text_or_none,
 )
-from misstep.ingest.mini_run import Run
 from misstep.ingest.oneby import set_aside
 from misstep.types import (
     Context,

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from misstep.ingest.coding.opencode_rows import Row, Store, dig, rows_of
+from misstep.ingest.coding.opencode_sessions import grow
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
 from misstep.ingest.messages import place, text_or_none
-from misstep.ingest.opencode_rows import Row, Store, dig, rows_of
-from misstep.ingest.opencode_sessions import grow
 from misstep.types import Session
 
 NAME = "opencode"

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from misstep.ingest import openhands_v0, openhands_v1
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import items, list_at, mapping, object_at
+from misstep.ingest.harnesses import openhands_v0, openhands_v1
+from misstep.ingest.harnesses.harness import items, list_at, mapping, object_at
+from misstep.ingest.harnesses.openhands_talk import Talk
 from misstep.ingest.messages import int_or_none, number_or_none, place, text_or_none
 from misstep.ingest.oneby import set_aside
-from misstep.ingest.openhands_talk import Talk
 from misstep.types import Context, Outcome, Session, ToolSpec
 
 NAME = "openhands"

@@ -1,20 +1,21 @@
 """Preference rows: one prompt with a better and a worse answer.
 
 In: `{"input": {"messages", "tools"}, "preferred_output": […], "non_preferred_output": […]}` (that
-of OpenAI, Together, Fireworks), or `{"prompt", "chosen", "rejected", "tools"}` in TRL's forms: lists
-of messages, or text; with an implicit prompt, both sides hold the whole conversation. Out: two
-sessions of one family that share the prompt, the preferred one with thumbs up, the other with down.
+of OpenAI, Together, Fireworks), or `{"prompt", "chosen", "rejected", "tools"}` in TRL's forms: text
+or lists of messages; with an implicit prompt, both sides hold all of the conversation. Out: two
+sessions of one family that share the prompt, one with thumbs up, one with thumbs down.
 Not told: who preferred and why, models, times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.identity import message_key
 from misstep.ingest.messages import chat_message, kind_of, place
 from misstep.ingest.threads import Threads, turns
 from misstep.types import Context, Message, Outcome, Session, content_id
@@ -140,6 +141,20 @@ def sniff(peek: Peek) -> float:
     return share(peek, _weigh)
 
 
+def _joins(value: Any, name: str) -> Iterator[str]:
+    """How the conversation begins: rows with one prompt are answers to the same."""
+    if not isinstance(value, Mapping):
+        return
+    try:
+        prompt, sides, _ = _openai(value) if "input" in value else _trl(value)
+    except Misfit:
+        return
+    for side in sides:
+        first = next((m for m in (*prompt, *side) if m.role != "system"), None)
+        if first is not None:
+            yield f"first:{message_key(first).hex()}"
+
+
 FORMAT = Format(
     name=NAME,
     about="preference rows of OpenAI, Together and TRL; two sessions a row, thumbs up and down",
@@ -147,5 +162,6 @@ FORMAT = Format(
     sniff=sniff,
     reader=_Pairs,
     keeps_tools=False,
+    joins=_joins,
     evidence="writer",
 )

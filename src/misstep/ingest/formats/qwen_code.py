@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from misstep.ingest.blocks import assistant_parts
+from misstep.ingest.coding.gemini_turns import ends_of, exit_code_of, parts_of, response_text
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.gemini_turns import ends_of, exit_code_of, parts_of, response_text
 from misstep.ingest.messages import int_or_none, kind_of, place, text_or_none, unix_time
 from misstep.ingest.transcript import Entry, Linker
 from misstep.types import Actor, Cause, Message, Origin, Part, Session, ToolResult, Usage

@@ -21,7 +21,7 @@ import orjson
 from misstep.dialects import read_answer
 from misstep.dialects.found import Given
 from misstep.dialects.json_calls import keyed_calls
-from misstep.ingest.format import Format, Misfit, Peek, Reader, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Reader, Record, Tally, alone, share
 from misstep.ingest.formats.chat_rows import RowReader
 from misstep.ingest.messages import kind_of, place, text_or_none
 from misstep.types import Part, Session, ToolCall
@@ -256,6 +256,7 @@ FORMAT = Format(
     sniff=sniff,
     reader=_reader("sharegpt", _turn),
     keeps_tools=False,
+    joins=alone,
     evidence="files",
 )
 HERMES = Format(
@@ -265,6 +266,7 @@ HERMES = Format(
     sniff=sniff_hermes,
     reader=_reader("hermes", _hermes),
     keeps_tools=False,
+    joins=alone,
     evidence="documentation",
 )
 TOOLACE = Format(
@@ -274,5 +276,6 @@ TOOLACE = Format(
     sniff=sniff_toolace,
     reader=_reader("toolace", _toolace),
     keeps_tools=False,
+    joins=alone,
     evidence="documentation",
 )

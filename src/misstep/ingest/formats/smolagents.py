@@ -18,7 +18,7 @@ from typing import Any
 from misstep.chat import content_text
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import (
+from misstep.ingest.harnesses.harness import (
     around,
     call_part,
     items,

@@ -22,7 +22,7 @@ import orjson
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.harness import (
+from misstep.ingest.harnesses.harness import (
     around,
     call_part,
     items,
@@ -32,9 +32,9 @@ from misstep.ingest.harness import (
     text_part,
     tool_message,
 )
+from misstep.ingest.harnesses.swe_tries import EXIT, Refused, Tries, turned_down
 from misstep.ingest.messages import chat_message, place, text_or_none
 from misstep.ingest.oneby import OneByOne, set_aside
-from misstep.ingest.swe_tries import EXIT, Refused, Tries, turned_down
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import Context, Message, Part, Session, ToolCall, ToolResult
 

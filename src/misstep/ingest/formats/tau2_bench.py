@@ -22,6 +22,7 @@ import orjson
 
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.harnesses.tau2_messages import mapping, messages_of
 from misstep.ingest.messages import (
     kind_of,
     number_or_none,
@@ -29,7 +30,6 @@ from misstep.ingest.messages import (
     text_or_none,
 )
 from misstep.ingest.oneby import set_aside
-from misstep.ingest.tau2_messages import mapping, messages_of
 from misstep.types import (
     Context,
     Message,

@@ -20,9 +20,9 @@ import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.harnesses.toolbench_tree import Answer, tops
 from misstep.ingest.messages import chat_message, place, text_or_none
 from misstep.ingest.oneby import OneByOne
-from misstep.ingest.toolbench_tree import Answer, tops
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import (
     Cause,

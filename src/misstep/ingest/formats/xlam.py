@@ -15,7 +15,7 @@ import orjson
 
 from misstep.dialects.found import Given
 from misstep.dialects.json_calls import keyed_calls
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, alone, share
 from misstep.ingest.formats.chat_rows import RowReader
 from misstep.ingest.messages import kind_of, place, text_or_none
 from misstep.types import Session
@@ -133,5 +133,6 @@ FORMAT = Format(
     sniff=sniff,
     reader=_Questions,
     keeps_tools=False,
+    joins=alone,
     evidence="documentation",
 )

@@ -16,7 +16,7 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.harness import items, mapping, object_at, rendered
+from misstep.ingest.harnesses.harness import items, mapping, object_at, rendered
 from misstep.ingest.messages import content_hash, int_or_none, kind_of, number_or_none, text_or_none
 from misstep.types import Actor, Cause, Message, Outcome, Part, Role, ToolCall, ToolResult
 

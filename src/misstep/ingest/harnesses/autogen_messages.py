@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from misstep.chat import call_from_chat, content_parts, content_text
-from misstep.ingest.cast import Line
 from misstep.ingest.format import Misfit, Record
+from misstep.ingest.harnesses.cast import Line
 from misstep.ingest.messages import (
     chat_message,
     kind_of,

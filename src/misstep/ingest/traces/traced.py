@@ -18,14 +18,14 @@ import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record, Tally
-from misstep.ingest.framework_answers import answers, refused
-from misstep.ingest.framework_asked import asked, offer_of
-from misstep.ingest.framework_parts import numbered, opened
-from misstep.ingest.frameworks import Told, is_item, messages_of, paired
 from misstep.ingest.identity import message_key
-from misstep.ingest.langchain_messages import stated
 from misstep.ingest.messages import place, text_or_none, unix_time
 from misstep.ingest.threads import Turn
+from misstep.ingest.traces.framework_answers import answers, refused
+from misstep.ingest.traces.framework_asked import asked, offer_of
+from misstep.ingest.traces.framework_parts import numbered, opened
+from misstep.ingest.traces.frameworks import Told, is_item, messages_of, paired
+from misstep.ingest.traces.langchain_messages import stated
 from misstep.types import Context, Message, Outcome
 
 Kind = Literal["model", "tool", "agent", "other"]

@@ -14,9 +14,16 @@ from typing import Any
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit
-from misstep.ingest.harness import call_part, items, mapping, rendered, text_part, tool_message
+from misstep.ingest.harnesses.harness import (
+    call_part,
+    items,
+    mapping,
+    rendered,
+    text_part,
+    tool_message,
+)
+from misstep.ingest.harnesses.openhands_talk import Talk
 from misstep.ingest.messages import chat_message, int_or_none, text_or_none, unix_time, usage_of
-from misstep.ingest.openhands_talk import Talk
 from misstep.types import Cause, Message, Origin, ToolCall, ToolResult
 
 _QUIET = frozenset(

@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 
 from misstep.chat import content_text
-from misstep.ingest.framework_parts import opened
-from misstep.ingest.framework_printed import literal
-from misstep.ingest.langchain_messages import unwrapped
 from misstep.ingest.messages import text_or_none
-from misstep.ingest.traced import Run
+from misstep.ingest.traces.framework_parts import opened
+from misstep.ingest.traces.framework_printed import literal
+from misstep.ingest.traces.langchain_messages import unwrapped
+from misstep.ingest.traces.traced import Run
 from misstep.types import Message, Part, ToolCall, ToolResult
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from misstep.ingest.framework_parts import opened
+from misstep.ingest.traces.framework_parts import opened
 
 _FIELD = re.compile(r"\s*(\w+)=")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from misstep.ingest.codex_items import (
+from misstep.ingest.coding.codex_items import (
     Ending,
     call_of,
     ending_of,
@@ -20,8 +20,8 @@ from misstep.ingest.codex_items import (
     reasoning_of,
     result_of,
 )
+from misstep.ingest.coding.growing import CUT, Growing, amended
 from misstep.ingest.format import Misfit, Record
-from misstep.ingest.growing import CUT, Growing, amended
 from misstep.ingest.messages import int_or_none, kind_of, place, text_or_none, usage_of
 from misstep.types import Message, Part, ToolResult
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.framework_parts import TOO_DEEP, opened, pieces
-from misstep.ingest.frameworks import is_tool_definition, transcript
 from misstep.ingest.gemini_parts import json_schema
 from misstep.ingest.messages import kind_of, number_or_none
+from misstep.ingest.traces.framework_parts import TOO_DEEP, opened, pieces
+from misstep.ingest.traces.frameworks import is_tool_definition, transcript
 from misstep.types import Message
 
 Body = Mapping[str, Any]

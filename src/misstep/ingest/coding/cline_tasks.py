@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from misstep.ingest.build import linear
-from misstep.ingest.cline_markup import missing
-from misstep.ingest.cline_messages import Talk, take
+from misstep.ingest.coding.cline_markup import missing
+from misstep.ingest.coding.cline_messages import Talk, take
 from misstep.ingest.format import Misfit, Record, Tally
 from misstep.ingest.messages import place, text_or_none, unix_time
 from misstep.types import Message, Origin, Part, Session

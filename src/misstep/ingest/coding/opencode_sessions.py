@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from misstep.ingest.coding.opencode_parts import Turn, answer_turns, instructions, said_turn
+from misstep.ingest.coding.opencode_rows import Row, Store, dig
 from misstep.ingest.format import Tally
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import number_or_none, text_or_none
-from misstep.ingest.opencode_parts import Turn, answer_turns, instructions, said_turn
-from misstep.ingest.opencode_rows import Row, Store, dig
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import Message, Part, Session
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from misstep.ingest.harness import items, mapping
+from misstep.ingest.harnesses.harness import items, mapping
 from misstep.ingest.messages import text_or_none
 
 Placed = tuple[Mapping[str, Any], str, str | None]

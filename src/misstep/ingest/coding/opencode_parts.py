@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from misstep.ingest import ai_sdk
+from misstep.ingest.coding import ai_sdk
+from misstep.ingest.coding.opencode_rows import Row, dig
 from misstep.ingest.format import Tally
 from misstep.ingest.messages import content_hash, int_or_none, kind_of, text_or_none, unix_time
-from misstep.ingest.opencode_rows import Row, dig
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, Usage
 
 _BOOKS = ("step-start", "snapshot", "patch", "agent", "subtask", "retry")

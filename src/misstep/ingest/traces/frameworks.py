@@ -25,10 +25,10 @@ from itertools import groupby
 from typing import Any
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.framework_parts import numbered, piece, pieces, result_part
-from misstep.ingest.framework_printed import printed_fields
-from misstep.ingest.langchain_messages import langchain_message, unwrapped
 from misstep.ingest.messages import kind_of, text_or_none
+from misstep.ingest.traces.framework_parts import numbered, piece, pieces, result_part
+from misstep.ingest.traces.framework_printed import printed_fields
+from misstep.ingest.traces.langchain_messages import langchain_message, unwrapped
 from misstep.types import Message, Part, Role, ToolCall, ToolResult
 
 Row = Mapping[str, Any]

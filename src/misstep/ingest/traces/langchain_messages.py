@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.framework_parts import call_of, numbered, piece, pieces, result_part
 from misstep.ingest.messages import kind_of, text_or_none, usage_of
+from misstep.ingest.traces.framework_parts import call_of, numbered, piece, pieces, result_part
 from misstep.types import Message, Part, Role, ToolCall, Usage
 
 Body = Mapping[str, Any]

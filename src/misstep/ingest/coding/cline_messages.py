@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from misstep.ingest import ai_sdk
 from misstep.ingest.blocks import assistant_parts, result_of, user_messages
-from misstep.ingest.cline_blocks import older
-from misstep.ingest.cline_markup import calls_in, entries, result, told
+from misstep.ingest.coding import ai_sdk
+from misstep.ingest.coding.cline_blocks import older
+from misstep.ingest.coding.cline_markup import calls_in, entries, result, told
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import int_or_none, kind_of, text_or_none, unix_time
 from misstep.types import Actor, Context, Message, Origin, Part, ToolCall, ToolResult, Usage

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from misstep.ingest.coding.goose_blocks import Content, read_blocks
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.format import Misfit, Tally
-from misstep.ingest.goose_blocks import Content, read_blocks
 from misstep.ingest.messages import int_or_none, text_or_none, unix_time
 from misstep.types import Actor, Message, Origin, Part, Usage
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from misstep.ingest.cast import Line
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record
+from misstep.ingest.harnesses.cast import Line
 from misstep.ingest.messages import (
     content_hash,
     int_or_none,

@@ -13,7 +13,7 @@ from typing import Any
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit, Record
-from misstep.ingest.harness import (
+from misstep.ingest.harnesses.harness import (
     call_part,
     items,
     mapping,

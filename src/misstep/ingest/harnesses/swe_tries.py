@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from misstep.chat import content_text
-from misstep.ingest.harness import items, mapping
+from misstep.ingest.harnesses.harness import items, mapping
 
 EXIT = re.compile(r"Exit(?:ing|ed)? (?:due to|\()")
 """What SWE-agent writes in the place of an answer when it ends a run by itself."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from misstep.chat import content_text
 from misstep.ingest.format import Record
-from misstep.ingest.harness import items, mapping, object_at, response_parts, tool_message
+from misstep.ingest.harnesses.harness import items, mapping, object_at, response_parts, tool_message
 from misstep.ingest.messages import (
     chat_message,
     int_or_none,

@@ -14,9 +14,16 @@ from typing import Any
 import orjson
 
 from misstep.chat import content_text
-from misstep.ingest.harness import call_part, items, mapping, rendered, text_part, tool_message
+from misstep.ingest.harnesses.harness import (
+    call_part,
+    items,
+    mapping,
+    rendered,
+    text_part,
+    tool_message,
+)
+from misstep.ingest.harnesses.openhands_talk import Talk
 from misstep.ingest.messages import int_or_none, text_or_none, unix_time
-from misstep.ingest.openhands_talk import Talk
 from misstep.types import Cause, Message, Origin, Part, ToolCall, ToolResult, ToolSpec, Usage
 
 _MALFORMED = "_openhands_malformed_tool_call"

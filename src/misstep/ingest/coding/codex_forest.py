@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from misstep.ingest.codex_threads import Thread
+from misstep.ingest.coding.codex_threads import Thread
 from misstep.ingest.identity import message_key
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import Message, Session

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from misstep.ingest.format import Record, Tally
-from misstep.ingest.framework_parts import numbered
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import place
 from misstep.ingest.threads import Threads, Turn
-from misstep.ingest.traced import Run, Runs
-from misstep.ingest.traced_tools import ToolRuns
+from misstep.ingest.traces.framework_parts import numbered
+from misstep.ingest.traces.traced import Run, Runs
+from misstep.ingest.traces.traced_tools import ToolRuns
 from misstep.ingest.tree import Node
 from misstep.types import Message, Outcome, Part, Session
 

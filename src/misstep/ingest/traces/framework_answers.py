@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.formats.openai_chat import refused_parts
-from misstep.ingest.framework_parts import TOO_DEEP, numbered, opened, pieces
-from misstep.ingest.framework_printed import literal
-from misstep.ingest.frameworks import messages_of
 from misstep.ingest.gemini_parts import unread_call
 from misstep.ingest.messages import int_or_none, kind_of, text_or_none, unix_time, usage_of
 from misstep.ingest.stream import CUT
+from misstep.ingest.traces.framework_parts import TOO_DEEP, numbered, opened, pieces
+from misstep.ingest.traces.framework_printed import literal
+from misstep.ingest.traces.frameworks import messages_of
 from misstep.types import Message, Part, Usage
 
 Body = Mapping[str, Any]

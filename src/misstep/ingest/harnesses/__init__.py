@@ -1,0 +1,1 @@
+"""What readers of evaluation harnesses and agent frameworks need: one program each."""

@@ -1,0 +1,1 @@
+"""What readers of observability tools share: message shapes of frameworks, runs of a trace."""
