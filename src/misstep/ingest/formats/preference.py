@@ -17,6 +17,7 @@ from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import chat_message, kind_of, place
+from misstep.ingest.oneby import set_aside
 from misstep.ingest.threads import Threads, turns
 from misstep.types import Context, Message, Outcome, Session, content_id
 
@@ -39,8 +40,7 @@ class _Pairs:
         try:
             self._take(record)
         except Misfit as misfit:
-            origin = record.at(place(record, misfit.pointer))
-            self._tally.aside(origin, misfit.reason, misfit.said)
+            set_aside(self._tally, record, misfit)
         else:
             self._tally.use()
 

@@ -23,7 +23,8 @@ from misstep.dialects.found import Given
 from misstep.dialects.json_calls import keyed_calls
 from misstep.ingest.format import Format, Misfit, Peek, Reader, Record, Tally, alone, share
 from misstep.ingest.formats.chat_rows import RowReader
-from misstep.ingest.messages import kind_of, place, text_or_none
+from misstep.ingest.messages import kind_of, text_or_none
+from misstep.ingest.oneby import OneByOne
 from misstep.types import Part, Session, ToolCall
 
 Turns = Callable[[str, str], list[dict[str, Any]]]
@@ -52,24 +53,20 @@ _TOOLS = re.compile(r"<tools>\s*(.*?)\s*</tools>", re.S)
 _CALLS = re.compile(r"\s*\[\s*[A-Za-z][^\[\]{}\"'()=]{0,200}\(")
 
 
-class ShareReader:
-    """Reads rows of one of the three formats."""
+class _Rows:
+    """One row to its session, in one of the three formats."""
 
     def __init__(self, tally: Tally, name: str, turns: Turns) -> None:
-        self._tally = tally
         self._turns = turns
         self._rows = RowReader(tally, name)
-        self._sessions: list[Session] = []
 
-    def read(self, record: Record) -> None:
-        """Take one row."""
-        try:
-            self._sessions.append(self._session(record))
-        except Misfit as misfit:
-            origin = record.at(place(record, misfit.pointer))
-            self._tally.aside(origin, misfit.reason, misfit.said)
-        else:
-            self._tally.use()
+    def make(self, record: Record, tally: Tally) -> list[Session]:
+        """The session of one row.
+
+        Raises:
+            Misfit: a part of it has no known shape.
+        """
+        return [self._session(record)]
 
     def _session(self, record: Record) -> Session:
         row = record.value
@@ -100,13 +97,6 @@ class ShareReader:
         if not isinstance(value, str):
             raise Misfit(f"{pointer}/value", f"expected text, got {kind_of(value)}")
         return self._turns(role, value)
-
-    def close_file(self) -> None:
-        """Rows do not depend on their file."""
-
-    def finish(self) -> tuple[Session, ...]:
-        """All rows."""
-        return tuple(self._sessions)
 
 
 def _turn(role: str, text: str) -> list[dict[str, Any]]:
@@ -246,7 +236,7 @@ def sniff_toolace(peek: Peek) -> float:
 
 
 def _reader(name: str, turns: Turns) -> Callable[[Tally], Reader]:
-    return lambda tally: ShareReader(tally, name, turns)
+    return lambda tally: OneByOne(tally, _Rows(tally, name, turns).make)
 
 
 FORMAT = Format(

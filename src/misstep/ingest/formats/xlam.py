@@ -17,7 +17,8 @@ from misstep.dialects.found import Given
 from misstep.dialects.json_calls import keyed_calls
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, alone, share
 from misstep.ingest.formats.chat_rows import RowReader
-from misstep.ingest.messages import kind_of, place, text_or_none
+from misstep.ingest.messages import kind_of, text_or_none
+from misstep.ingest.oneby import OneByOne
 from misstep.types import Session
 
 NAME = "xlam"
@@ -33,48 +34,23 @@ _TYPES = {
 }
 
 
-class _Questions:
-    """Reads rows; each is a session."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-        self._rows = RowReader(tally, NAME)
-        self._sessions: list[Session] = []
-
-    def read(self, record: Record) -> None:
-        """Take one row."""
-        try:
-            self._sessions.append(self._session(record))
-        except Misfit as misfit:
-            origin = record.at(place(record, misfit.pointer))
-            self._tally.aside(origin, misfit.reason, misfit.said)
-        else:
-            self._tally.use()
-
-    def _session(self, record: Record) -> Session:
-        row = record.value
-        if not isinstance(row, Mapping):
-            raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
-        query = text_or_none(row.get("query"))
-        if query is None:
-            raise Misfit("/query", f"expected text, got {kind_of(row.get('query'))}")
-        answers = row.get("answers")
-        text = answers if isinstance(answers, str) else orjson.dumps(answers).decode()
-        calls = [
-            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
-            for call in keyed_calls(text, Given())
-        ]
-        answer = {"role": "assistant", "content": "" if calls else text, "tool_calls": calls}
-        rows = [{"role": "user", "content": query}, answer]
-        offer = {"id": _id(row.get("id")), "tools": _tools(row.get("tools"))}
-        return self._rows.session(offer, rows, record, "/answers")
-
-    def close_file(self) -> None:
-        """Rows do not depend on their file."""
-
-    def finish(self) -> tuple[Session, ...]:
-        """All rows."""
-        return tuple(self._sessions)
+def _sessions(record: Record, tally: Tally) -> list[Session]:
+    row = record.value
+    if not isinstance(row, Mapping):
+        raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
+    query = text_or_none(row.get("query"))
+    if query is None:
+        raise Misfit("/query", f"expected text, got {kind_of(row.get('query'))}")
+    answers = row.get("answers")
+    text = answers if isinstance(answers, str) else orjson.dumps(answers).decode()
+    calls = [
+        {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+        for call in keyed_calls(text, Given())
+    ]
+    answer = {"role": "assistant", "content": "" if calls else text, "tool_calls": calls}
+    rows = [{"role": "user", "content": query}, answer]
+    offer = {"id": _id(row.get("id")), "tools": _tools(row.get("tools"))}
+    return [RowReader(tally, NAME).session(offer, rows, record, "/answers")]
 
 
 def _id(value: Any) -> str | None:
@@ -126,12 +102,16 @@ def sniff(peek: Peek) -> float:
     return share(peek, _weigh)
 
 
+def _reader(tally: Tally) -> OneByOne:
+    return OneByOne(tally, _sessions)
+
+
 FORMAT = Format(
     name=NAME,
     about="xLAM and APIGen rows: a question, tools, and the calls; no results, no models",
     unit="row",
     sniff=sniff,
-    reader=_Questions,
+    reader=_reader,
     keeps_tools=False,
     joins=alone,
     evidence="documentation",
