@@ -59,26 +59,25 @@ def resident(root: int) -> int:
     return total
 
 
-def run(command: Sequence[str], *, watch: bool = True) -> tuple[float, float, str]:
-    """Seconds, peak megabytes and output of one process."""
+def run(command: Sequence[str], *, watch: bool = True) -> tuple[float, float]:
+    """Seconds and peak megabytes of one process."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None and watch:
         peak = max(peak, resident(process.pid))
         time.sleep(0.05)
-    out, _ = process.communicate()
+    process.wait()
     took = time.perf_counter() - start
     peer = any(name in command[2] for name in _PEERS)  # they say what they found by their exit code
     if process.returncode and not (peer and process.returncode in (1, 2)):
         raise SystemExit(f"{' '.join(command[:6])} ended with {process.returncode}")
-    return took, peak / 1e6, out.decode("utf-8", "replace")
+    return took, peak / 1e6
 
 
-def best(command: Sequence[str], runs: int) -> tuple[float, float, str]:
+def best(command: Sequence[str], runs: int) -> tuple[float, float]:
     """The fastest of several runs without a watcher, and the memory of one more with it."""
-    took, out = min(run(command, watch=False)[::2] for _ in range(runs))
-    return took, run(command)[1], out
+    return min(run(command, watch=False)[0] for _ in range(runs)), run(command)[1]
 
 
 def scan(logs: Path, workers: int) -> list[str]:
@@ -114,7 +113,7 @@ def measure(kind: str, logs: Path, given: argparse.Namespace, runs: int) -> list
     size = sum(path.stat().st_size for path in logs.iterdir())
     rows = []
     for arm, command in arms(kind, logs, given).items():
-        seconds, peak, _ = best(command, runs)
+        seconds, peak = best(command, runs)
         row = {"arm": arm, "work": kind, "n": size, "seconds": round(seconds, 3)}
         row |= {"peak_mb": round(peak, 1), "mb_per_second": round(size / seconds / 1e6, 1)}
         rows.append(row)
@@ -170,8 +169,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tools = [{**t["function"]} for t in Writer(0).tools()]
-        (folder / "tools.json").write_text(json.dumps({"tools": tools}))
+        tools = {t["function"]["name"]: t["function"] for t in Writer(0).tools()}
+        (folder / "tools.json").write_text(json.dumps(tools))
         for kind in (*KINDS, "rows"):
             make(kind, folder / kind, size / 8 if kind == "rows" else size)
             rows += measure(kind, folder / kind, given, runs)

@@ -1,21 +1,26 @@
 """The front door for programs: the same work as the command line, with values instead of words.
 
 In: paths and a `RunConfig`. Out: values, or texts ready to print. Errors are those of `errors`.
+What a call needs is imported when it is first asked for, so that a scan loads no more than a scan.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from misstep import report, store
+from misstep import store
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
-from misstep.pipeline import evaluate, mine, plan, run, scan, train
-from misstep.pipeline.explain import explain
-from misstep.pipeline.scan import Scanned, Told, finding_rows, tell
-from misstep.pipeline.view import SHOWN_FINDINGS, scan_view, view
+
+if TYPE_CHECKING:
+    from misstep.pipeline.explain import explain
+    from misstep.pipeline.loop import evaluate, mine, run, train
+    from misstep.pipeline.plan import plan
+    from misstep.pipeline.scan import Scanned, Told, scan, tell
+    from misstep.pipeline.view import SHOWN_FINDINGS
 
 __all__ = [
     "SHOWN_FINDINGS",
@@ -41,13 +46,43 @@ __all__ = [
 ]
 
 
+_PLACES = {
+    "evaluate": "loop",
+    "explain": "explain",
+    "mine": "loop",
+    "run": "loop",
+    "train": "loop",
+    "plan": "plan",
+    "Scanned": "scan",
+    "Told": "scan",
+    "finding_rows": "scan",
+    "scan": "scan",
+    "tell": "scan",
+    "SHOWN_FINDINGS": "view",
+}
+"""The module of `pipeline` in which a name stands."""
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `pipeline`, imported when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"misstep.pipeline.{_PLACES[name]}")
+    return getattr(module, name)
+
+
 def scan_text(scanned: Scanned | Told, *, colour: bool = False, width: int = 80) -> str:
     """The summary of a scan for a terminal."""
+    from misstep import report
+
     return report.scan_summary(scanned.summary, colour=colour, width=width)
 
 
 def run_text(folder: Path, *, colour: bool = False, width: int = 80) -> str:
     """The summary of a run folder for a terminal."""
+    from misstep import report
+    from misstep.pipeline.view import view
+
     return report.terminal_summary(view(folder), colour=colour, width=width)
 
 
@@ -76,6 +111,8 @@ def mine_text(facts: Mapping[str, Any], folder: Path) -> str:
 
 def write_findings(scanned: Scanned, path: Path) -> None:
     """Every finding as one JSON object a line (schemas/finding.json)."""
+    from misstep.pipeline.scan import finding_rows
+
     store.write_jsonl(path, finding_rows(scanned), schema="finding")
 
 
@@ -86,5 +123,9 @@ def write_set_aside(scanned: Scanned, path: Path) -> None:
 
 def write_scan_html(scanned: Scanned | Told, path: Path) -> None:
     """The failure part of the report as one file."""
+    from misstep import report
+    from misstep.pipeline.scan import Scanned, finding_rows
+    from misstep.pipeline.view import scan_view
+
     rows = finding_rows(scanned) if isinstance(scanned, Scanned) else scanned.examples
     report.write_html(scan_view(scanned.summary, rows, path.stem), path)

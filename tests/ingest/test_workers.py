@@ -232,3 +232,35 @@ def test_a_compressed_file_is_shared_out_like_a_plain_one(tmp_path, monkeypatch)
     whole = read(packed, small=True)
     assert whole.summary["set_aside"]["broken-archive"] == 1
     assert read(packed, unit=1) == whole
+
+
+def test_conversations_that_all_begin_alike_are_parted_by_how_they_go_on(tmp_path, monkeypatch):
+    rows = [exchange(task, turn) for turn in range(4) for task in range(9)]
+    for number, row in enumerate(rows):
+        messages = row["request"]["messages"]
+        messages[1]["content"] = "hi"
+        answer = row["response"]["choices"][0]["message"]
+        for message in (*messages[2:], answer):
+            for call in message.get("tool_calls", ()):
+                call["id"] += f" of {number % 9}"
+            if "tool_call_id" in message:
+                message["tool_call_id"] += f" of {number % 9}"
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole = read(tmp_path, small=True)
+    assert whole.summary["steps"] == 36
+    run = []
+    monkeypatch.setattr(gather._Run, "_read", spied(gather._Run._read, run))
+    monkeypatch.setattr(gather, "LARGE", 4_000)
+    for workers in (1, 2):
+        found = read(tmp_path, workers=workers, unit=1)
+        assert found.summary == whole.summary
+        assert found.rows == whole.rows
+        assert sum(len(unit.groups) for unit in run[-2]) == 9
+
+
+def spied(method, seen):
+    def read_units(self, engine, todo):
+        seen.append(todo)
+        return method(self, engine, todo)
+
+    return read_units

@@ -12,6 +12,7 @@ from pathlib import Path
 from misstep.config import IngestConfig
 from misstep.ingest import plugins, run
 from misstep.ingest.build import linear
+from misstep.ingest.deeper import LEVELS, Parting
 from misstep.ingest.discover import Found, discover
 from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.formats import (
@@ -68,13 +69,14 @@ from misstep.ingest.order import Place, Places
 from misstep.ingest.read import UNKNOWN, Book, UnitReader
 from misstep.ingest.recognise import Known, Wrapper
 from misstep.ingest.run import Counts, FormatCount, Ingested, counted
-from misstep.ingest.survey import Surveyed, survey
+from misstep.ingest.survey import Surveyed, numbers, survey
 from misstep.ingest.tools import read_tools
-from misstep.ingest.units import Share, Unit, units
+from misstep.ingest.units import Share, Unit, bundled, units
 from misstep.types import ToolSpec
 
 __all__ = [
     "FORMATS",
+    "LEVELS",
     "UNKNOWN",
     "WRAPPERS",
     "Book",
@@ -84,6 +86,7 @@ __all__ = [
     "Found",
     "Ingested",
     "Known",
+    "Parting",
     "Peek",
     "Place",
     "Places",
@@ -96,12 +99,14 @@ __all__ = [
     "Unit",
     "UnitReader",
     "all_formats",
+    "bundled",
     "counted",
     "discover",
     "given_tools",
     "ingest",
     "known",
     "linear",
+    "numbers",
     "read_tools",
     "survey",
     "units",

@@ -131,6 +131,9 @@ class Format:
     skim: Callable[[], Callable[[bytes], Iterable[str] | None]] | None = None
     """Makes what finds the keys of a line faster than by decoding it and asking `joins`; None from
     it where it cannot tell."""
+    deeper: Callable[[Any, int], list[str] | None] | None = None
+    """For groups that are too large: keys of a record by as many messages more behind its first;
+    None where it cannot tell."""
     decoder: Callable[[int], Callable[[bytes], Any]] | None = None
     """Makes, for a deepest nesting, a decoder of lines that gives what plain decoding gives but
     does not work through again what it has seen; None from it leaves a line to plain decoding."""

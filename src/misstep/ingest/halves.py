@@ -18,7 +18,7 @@ from misstep.ingest.format import Misfit, Record
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import int_or_none, text_or_none
 from misstep.ingest.stream import events
-from misstep.types import Message
+from misstep.types import Message, Origin
 
 Body = Mapping[str, Any]
 
@@ -256,6 +256,30 @@ def joined_by(value: Any, provider: Provider) -> Iterator[str]:
         opening = _opening(request, provider)
         if opening is not None:
             yield f"first:{opening}"
+
+
+def path_keys(value: Any, provider: Provider, level: int) -> list[str] | None:
+    """Keys by the first messages but the system's, `level` behind the first one, answers included.
+
+    None where a record does not hold both halves: its own conversation then cannot be told.
+    """
+    halves = split(value, provider) if isinstance(value, Mapping) else None
+    if halves is None:
+        return []
+    if halves.request is None or halves.response is None or provider.stored is not None:
+        return None
+    path: list[str] = []
+    try:
+        for row, pointer in provider.rows(halves.request):
+            spoken = (m for m in provider.turns(row, pointer) if m.role != "system")
+            path.extend(message_key(message).hex() for message in spoken)
+            if len(path) > level:
+                return ["path:" + "".join(path[: level + 1])]
+        record = Record(value=value, origin=Origin(file="", format=provider.name))
+        answers = provider.answers(halves, record)
+    except Misfit:
+        return []
+    return ["path:" + "".join((*path, message_key(answer).hex())) for answer in answers]
 
 
 def _opening(request: Body, provider: Provider) -> str | None:

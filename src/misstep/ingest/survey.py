@@ -76,12 +76,15 @@ def numbers(data: bytes) -> array[int]:
 
 
 @dataclass(slots=True)
-class _Growing:
+class Growing:
+    """A strand that is being found."""
+
     keys: set[int] = field(default_factory=set)
     spans: array[int] = field(default_factory=lambda: array("Q"))
     size: int = 0
 
     def add(self, line: Line) -> None:
+        """Take in one more line."""
         end = line.offset + line.size + 1
         self.size += line.size + 1
         if self.spans and self.spans[-2] == line.offset:
@@ -90,6 +93,7 @@ class _Growing:
             self.spans.extend((line.offset, end, line.number))
 
     def packed(self) -> Strand:
+        """The strand as it travels."""
         keys = array("Q", sorted(self.keys))
         return Strand(keys=keys.tobytes(), spans=self.spans.tobytes(), size=self.size)
 
@@ -181,7 +185,7 @@ def _unpacked(found: Found, out: Surveyed, keys: _Keys, plain: Path) -> None:
 
 
 def _cut(source: Source, out: Surveyed, keys: _Keys, span: Span) -> None:
-    strands: list[_Growing] = []
+    strands: list[Growing] = []
     owner: dict[int, int] = {}
     at = -1
     span = _aligned(source, span)
@@ -191,10 +195,10 @@ def _cut(source: Source, out: Surveyed, keys: _Keys, span: Span) -> None:
         out.lines += 1
         own = keys.of(line)
         if own:
-            at = _strand(own, strands, owner)
+            at = strand_of(own, strands, owner)
         elif keys.free and (at < 0 or strands[at].size >= BLOCK):
             at = len(strands)
-            strands.append(_Growing())
+            strands.append(Growing())
         elif at < 0:
             out.opening += line.size + 1
             continue
@@ -225,7 +229,7 @@ def _line_start(raw: BinaryIO, at: int) -> int:
     return at
 
 
-def _strand(own: list[int], strands: list[_Growing], owner: dict[int, int]) -> int:
+def strand_of(own: list[int], strands: list[Growing], owner: dict[int, int]) -> int:
     """The strand that holds one of the keys, or a new one; strands that meet are joined later."""
     at = -1
     for key in own:
@@ -234,7 +238,7 @@ def _strand(own: list[int], strands: list[_Growing], owner: dict[int, int]) -> i
             break
     else:
         at = len(strands)
-        strands.append(_Growing())
+        strands.append(Growing())
     keys = strands[at].keys
     for key in own:
         if key not in keys:

@@ -75,12 +75,20 @@ def units(surveyed: Iterable[Surveyed], *, size: int = UNIT) -> list[Unit]:
     groups: dict[int, list[int]] = {}
     for at in range(len(pieces)):
         groups.setdefault(forest.root(at), []).append(at)
+    sized = (
+        (_shares([pieces[at] for at in members]), sum(pieces[at].strand.size for at in members))
+        for members in groups.values()
+    )
+    return bundled(sized, size=size)
+
+
+def bundled(groups: Iterable[tuple[list[Share], int]], *, size: int = UNIT) -> list[Unit]:
+    """Groups, each with its bytes, as units of about equal size."""
     made: list[Unit] = []
-    for members in groups.values():
-        bulk = sum(pieces[at].strand.size for at in members)
+    for group, bulk in groups:
         if not made or made[-1].size + bulk > size:
             made.append(Unit([], 0))
-        made[-1].groups.append(_shares([pieces[at] for at in members]))
+        made[-1].groups.append(group)
         made[-1].size += bulk
     return made
 

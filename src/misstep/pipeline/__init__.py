@@ -1,7 +1,4 @@
-"""The only place that knows the order of the rooms."""
+"""The only place that knows the order of the rooms.
 
-from misstep.pipeline.loop import evaluate, mine, run, train
-from misstep.pipeline.plan import plan
-from misstep.pipeline.scan import scan
-
-__all__ = ["evaluate", "mine", "plan", "run", "scan", "train"]
+Nothing is imported here: a worker that reads logs must not load what mines, trains and evaluates.
+"""

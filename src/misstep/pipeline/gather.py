@@ -24,7 +24,7 @@ from misstep.ingest import Book, Found, Share, Surveyed, Unit
 from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.ledger import Ledger
 from misstep.pipeline.tally import summary_of
-from misstep.pipeline.unit import Aside, Given, Look, Part, prepare, spool_name, work
+from misstep.pipeline.unit import Aside, Deepen, Given, Look, Part, prepare, spool_name, work
 from misstep.types import Origin, SetAside
 
 SMALL = 8_000_000
@@ -33,11 +33,14 @@ STRETCH = 16_000_000
 """Bytes of a large file that are looked through at a time."""
 LOOK = 4_000_000
 """Bytes of small files that are looked through at a time."""
+LARGE = 64_000_000
+"""Bytes of a group above which it is parted, if its format can tell how."""
 _FILES = 256
 _PACKED = (".gz", ".zst", ".zstd", ".tgz")
 _UNPACKS = 10
 """How much larger compressed logs are taken to be."""
 _SURVEYED = msgspec.msgpack.Decoder(list[Surveyed])
+_GROUPS = msgspec.msgpack.Decoder(list[list[Share]])
 _PART = msgspec.msgpack.Decoder(Part)
 
 
@@ -114,6 +117,8 @@ class _Run:
         todo += ingest.units(surveyed) if size is None else ingest.units(surveyed, size=size)
         self._files(surveyed)
         del surveyed
+        for level in range(1, ingest.LEVELS + 1):
+            todo = self._part(engine, todo, level)
         failed = self._read(engine, todo)
         single = [Unit([group], unit.size) for unit, _ in failed for group in unit.groups]
         for unit, crash in self._read(engine, single):
@@ -140,6 +145,17 @@ class _Run:
             looks = failed
         unread += [one.file for one in surveyed if one.fault is not None]
         return [one for one in surveyed if one.fault is None], sorted(set(unread))
+
+    def _part(self, engine: Engine, todo: list[Unit], level: int) -> list[Unit]:
+        """The units with their too large groups in parts, where their formats can tell."""
+        large = {at: u for at, u in enumerate(todo) if u.size > LARGE and len(u.groups) == 1}
+        deepen = [Deepen(unit.groups[0], level) for unit in large.values()]
+        places, parts = list(large), {}
+        for number, result in engine.run(self._job, deepen):
+            groups = None if isinstance(result, Crash) else _GROUPS.decode(result)
+            if groups is not None and len(groups) > 1:
+                parts[places[number]] = ingest.bundled((group, _bytes(group)) for group in groups)
+        return [part for at, unit in enumerate(todo) for part in parts.get(at, [unit])]
 
     def _files(self, surveyed: Sequence[Surveyed]) -> None:
         """Count each file under what it is."""
@@ -178,6 +194,11 @@ class _Run:
         book = Book(files=share.kind is None, records=1, set_aside={"crashed": 1})
         asides = [Aside((share.file, 0, 0, ""), 0, len(line))]
         self.ledger.add(number, Part(rows=[], asides=asides, books={name: book}))
+
+
+def _bytes(group: Sequence[Share]) -> int:
+    flat = [ingest.numbers(share.spans) for share in group]
+    return sum(sum(spans[1::3]) - sum(spans[::3]) for spans in flat)
 
 
 def _looks(files: Sequence[tuple[int, int]]) -> Iterator[Look]:

@@ -18,7 +18,18 @@ import msgspec
 
 from misstep import ingest, store, validate
 from misstep.config import RunConfig
-from misstep.ingest import Book, Found, Known, Place, Places, Span, Surveyed, Unit, UnitReader
+from misstep.ingest import (
+    Book,
+    Found,
+    Known,
+    Place,
+    Places,
+    Share,
+    Span,
+    Surveyed,
+    Unit,
+    UnitReader,
+)
 from misstep.pipeline.rows import finding_row
 from misstep.pipeline.tally import Tally, tally_of
 from misstep.types import Session, SetAside
@@ -44,6 +55,13 @@ class Look(msgspec.Struct):
     """Files to be looked through, each whole or a stretch from one byte to another."""
 
     files: list[tuple[int, int, int | None]]
+
+
+class Deepen(msgspec.Struct):
+    """A group that is too large, to be parted by so many messages behind the first."""
+
+    group: list[Share]
+    level: int
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -103,11 +121,13 @@ def prepare(given: Given) -> Kit:
     )
 
 
-def work(kit: Kit, piece: Look | tuple[int, Unit]) -> bytes:
+def work(kit: Kit, piece: Look | Deepen | tuple[int, Unit]) -> bytes:
     """One piece; the answer is packed."""
     with _one_sweep():
         if isinstance(piece, Look):
             return msgspec.msgpack.encode([*_look(kit, piece)])
+        if isinstance(piece, Deepen):
+            return msgspec.msgpack.encode(_parted(kit, piece))
         return msgspec.msgpack.encode(_read(kit, *piece))
 
 
@@ -131,6 +151,13 @@ def _look(kit: Kit, look: Look) -> Iterator[Surveyed]:
         found, config = kit.given.found[number], kit.given.config.ingest
         span, folder = Span(start, end, 1), Path(kit.given.folder)
         yield ingest.survey(found, number, kit.known, config, span=span, folder=folder)
+
+
+def _parted(kit: Kit, piece: Deepen) -> list[list[Share]]:
+    given = kit.given
+    config, folder = given.config.ingest, Path(given.folder)
+    parting = ingest.Parting(given.found, known=kit.known, config=config, folder=folder)
+    return parting.parted(piece.group, piece.level)
 
 
 def _read(kit: Kit, number: int, unit: Unit) -> Part:

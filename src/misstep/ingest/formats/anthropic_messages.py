@@ -21,7 +21,7 @@ from misstep.ingest.formats.openai_chat import (
     looks_converse,
     looks_openai,
 )
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, weigh
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys, weigh
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
 from misstep.ingest.stream import CUT, join_message
 from misstep.types import Message
@@ -112,6 +112,10 @@ def _skim() -> Skimmer:
     return Skimmer(_joins)
 
 
+def _deeper(value: Any, level: int) -> list[str] | None:
+    return path_keys(value, PROVIDER, level)
+
+
 def _reader(tally: Tally) -> ExchangeReader:
     return ExchangeReader(PROVIDER, tally)
 
@@ -136,5 +140,6 @@ FORMAT = Format(
     joins=_joins,
     kin="traffic",
     skim=_skim,
+    deeper=_deeper,
     decoder=Echoes,
 )

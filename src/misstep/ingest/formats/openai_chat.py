@@ -15,7 +15,7 @@ from misstep import dialects
 from misstep.ingest.echo import Echoes, History, Skimmer
 from misstep.ingest.exchange import ExchangeReader, error_text, has_roles
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, weigh
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys, weigh
 from misstep.ingest.messages import (
     chat_message,
     kind_of,
@@ -209,6 +209,10 @@ def _sure(value: Any) -> bool:
     return type(messages) is History and messages.roles and bool(response.get("choices"))
 
 
+def _deeper(value: Any, level: int) -> list[str] | None:
+    return path_keys(value, PROVIDER, level)
+
+
 def _reader(tally: Tally) -> ExchangeReader:
     return ExchangeReader(PROVIDER, tally)
 
@@ -234,6 +238,7 @@ FORMAT = Format(
     joins=_joins,
     kin="traffic",
     skim=_skim,
+    deeper=_deeper,
     decoder=Echoes,
     sure=_sure,
 )
