@@ -6,6 +6,7 @@ In: the click commands and the settings dataclasses. Out: the three files. A tes
 from __future__ import annotations
 
 import ast
+import collections.abc
 import dataclasses
 import inspect
 import itertools
@@ -61,7 +62,7 @@ def _section(kind: type, prefix: str) -> Iterator[tuple[str, str, str]]:
     for field in dataclasses.fields(kind):
         got = getattr(value, field.name)
         if dataclasses.is_dataclass(got):
-            yield from _section(type(got), f"{field.name}.")
+            yield from _section(type(got), f"{prefix}{field.name}.")
         else:
             yield f"{prefix}{field.name}", _spell(got), meanings.get(field.name, "as in TRL")
 
@@ -93,6 +94,8 @@ def _type(hint: Any) -> dict[str, Any]:
         return {"enum": list(args)}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": _type(args[0])}
+    if typing.get_origin(hint) is collections.abc.Mapping:
+        return {"type": "object", "additionalProperties": _type(args[1])}
     if args:  # X | None
         return {"type": [_type(arg)["type"] for arg in args]}
     names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

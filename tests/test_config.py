@@ -76,3 +76,54 @@ def test_an_empty_section_keeps_its_defaults(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("dpo:\nvalidate:\n")
     assert load_config(path, {"dpo.beta": 0.3, "validate.json": True}).dpo.beta == 0.3
+
+
+def test_mappings_are_read_from_a_file_and_from_options(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "validate:\n  levels: {REP_NEAR: off, ENUM: suspect}\n"
+        "  exempt:\n    search: [LOOP_SAME_CALL]\n    poll: '*'\n"
+    )
+    config = load_config(path, {"validate.levels.TRUNCATED": "info"})
+    assert config.validate.levels == {"ENUM": "suspect", "REP_NEAR": "off", "TRUNCATED": "info"}
+    assert config.validate.exempt == {"poll": ("*",), "search": ("LOOP_SAME_CALL",)}
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_config(config))
+    assert load_config(again) == config
+
+
+def test_faults_in_mappings_and_inner_sections_name_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            None,
+            {
+                "validate.levels.ENUM": "supsect",
+                "validate.levels.RANGE": 3,
+                "validate.exempt": ["a"],
+                "validate.exempt.tool": 3,
+                "validate.limits.same_cal": 3,
+            },
+        )
+    assert str(caught.value) == (
+        "the options: validate.exempt.tool: exempt is a setting, not a section; "
+        "validate.levels.ENUM: expected 'defect' or 'suspect' or 'info' or 'off', got 'supsect', "
+        "did you mean suspect?; "
+        "validate.levels.RANGE: expected 'defect' or 'suspect' or 'info' or 'off', got 3; "
+        "validate.exempt: expected keys and values, got ['a']; "
+        "unknown key 'validate.limits.same_cal', did you mean validate.limits.same_call?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("validate.limits.same_call", 2, "validate.limits.same_call: out of range, expected at le"),
+        ("validate.limits.loop_count", 2.5, "expected at least 3"),
+        ("mine.min_margin", 1.0, "mine.min_margin: out of range, expected from 0 to below 1"),
+        ("validate.exempt.t", 3, "validate.exempt.t: expected a list, got 3"),
+    ],
+)
+def test_limits_that_would_call_ordinary_work_a_loop_are_refused(key, value, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {key: value})
+    assert said in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.redact import has_placeholder, has_secret, redact
+from misstep.redact import has_placeholder, has_secret, redact, redact_at
 
 # Assembled from pieces, so that no scanner takes this file for a leak.
 _MIX = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
@@ -144,3 +144,30 @@ def test_a_hostile_text_takes_linear_time(unit: str) -> None:
     redact(text, emails=True)
     has_placeholder(text)
     assert time.process_time() - start < 3.0
+
+
+pieces = st.lists(
+    st.sampled_from([*SECRETS.values(), "plain ", "\n", "a@b.org", "=", '"']), max_size=8
+)
+
+
+@given(pieces, st.integers(0, 400), st.integers(0, 400), st.booleans())
+def test_places_are_followed_through_a_redaction(
+    said: list[str], start: int, length: int, emails: bool
+) -> None:
+    text = " ".join(said)
+    span = (min(start, len(text)), min(start + length, len(text)))
+    got, ((left, right),) = redact_at(text, [span], emails=emails)
+    assert got == redact(text, emails=emails).text
+    assert 0 <= left <= right <= len(got)
+    if not has_secret(text) and not emails:
+        assert (left, right) == span
+
+
+def test_what_is_not_secret_stays_where_it_was_marked() -> None:
+    text = f"a {SECRETS['aws-key']} HERE {SECRETS['jwt']} b"
+    at = text.index("HERE")
+    inside = text.index("AKIA") + 3
+    got, (here, cut) = redact_at(text, [(at, at + 4), (inside, inside + 2)])
+    assert got[slice(*here)] == "HERE"
+    assert got[slice(*cut)] == "[REDACTED:aws-key]"

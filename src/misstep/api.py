@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from misstep.pipeline.loop import evaluate, mine, run, train
     from misstep.pipeline.plan import plan
     from misstep.pipeline.scan import Scanned, Told, scan, tell
-    from misstep.pipeline.view import SHOWN_FINDINGS
+    from misstep.pipeline.starter import starter, starter_json, starter_text, write_starter
 
 __all__ = [
-    "SHOWN_FINDINGS",
     "RunConfig",
     "Scanned",
     "Told",
@@ -38,11 +37,15 @@ __all__ = [
     "scan",
     "scan_text",
     "scores",
+    "starter",
+    "starter_json",
+    "starter_text",
     "tell",
     "train",
     "write_findings",
     "write_scan_html",
     "write_set_aside",
+    "write_starter",
 ]
 
 
@@ -58,7 +61,10 @@ _PLACES = {
     "finding_rows": "scan",
     "scan": "scan",
     "tell": "scan",
-    "SHOWN_FINDINGS": "view",
+    "starter": "starter",
+    "starter_json": "starter",
+    "starter_text": "starter",
+    "write_starter": "starter",
 }
 """The module of `pipeline` in which a name stands."""
 
@@ -122,10 +128,16 @@ def write_set_aside(scanned: Scanned, path: Path) -> None:
 
 
 def write_scan_html(scanned: Scanned | Told, path: Path) -> None:
-    """The failure part of the report as one file."""
+    """The failure part of the report as one file, without secrets.
+
+    Raises:
+        InputError: the scan was told without its page (`tell(..., page=True)`).
+    """
     from misstep import report
-    from misstep.pipeline.scan import Scanned, finding_rows
+    from misstep.pipeline.scan import Scanned, page_of
     from misstep.pipeline.view import scan_view
 
-    rows = finding_rows(scanned) if isinstance(scanned, Scanned) else scanned.examples
-    report.write_html(scan_view(scanned.summary, rows, path.stem), path)
+    page = page_of(scanned) if isinstance(scanned, Scanned) else scanned.page
+    if page is None:
+        raise InputError("this scan holds no page; ask for it with tell(..., page=True)")
+    report.write_scan(scan_view(scanned.summary, page, path.stem), path)

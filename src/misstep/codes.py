@@ -7,12 +7,13 @@ the others stand outside the before/after total. Definitions follow `docs/codes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from misstep.types import Level
 
-Group = Literal["text-loop", "agent-loop", "json", "tool-call", "silent"]
+Group = Literal["text-loop", "agent-loop", "json", "tool-call", "silent", "provenance", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Code:
     """One failure code."""
 
     name: str
-    group: Group
+    group: str
+    """A `Group`, or a word of the user's own."""
     meaning: str
     level: Level = "defect"
     offline: bool = True
@@ -47,7 +49,11 @@ _ALL = (
         "agent-loop",
         False,
         ("LOOP_SAME_CALL", "defect", "the same call with the same result, again and again"),
+        ("LOOP_CYCLE", "defect", "a block of two to six steps goes round with the same results"),
         ("LOOP_ERROR", "defect", "the same tool fails with the same error three times in a row"),
+        ("LOOP_MONOLOGUE", "defect", "answer after answer without a call or a reply between"),
+        ("LOOP_NEAR_CALL", "suspect", "nearly the same call with the same result, six times"),
+        ("LIMIT_STEPS", "info", "the log says that a cap on steps or cost ended the session"),
     ),
     *_group(
         "json",
@@ -103,6 +109,44 @@ _ALL = (
         False,
         ("ENV_ERROR", "info", "a failure of the environment; it never trains the model"),
     ),
+    *_group(
+        "code",
+        True,
+        ("CODE_SYNTAX", "suspect", "code that its language's parser does not read"),
+        ("FENCE_UNCLOSED", "suspect", "a code fence that is never closed"),
+    ),
+    *_group(
+        "provenance",
+        True,
+        ("HALLUCINATED_ARG", "suspect", "an id, address or date that nothing had supplied"),
+        ("FAILED_VALUE_USED", "suspect", "a value that only another tool's failure supplied"),
+        ("DUP_SIDE_EFFECT", "suspect", "a call that changes the world, made again after success"),
+        ("PRECONDITION", "defect", "a call before the one that its contract requires"),
+        ("OFF_LIMITS", "defect", "a call asks for a source that the contract rules out"),
+    ),
+    *_group(
+        "provenance",
+        False,
+        ("REDUNDANT_CALL", "info", "the same look with the same result, nothing between"),
+        ("UNRESOLVED_EFFECT", "info", "a side effect of which no success was ever seen"),
+        ("RESULT_CONTRACT", "info", "a result that breaks its output schema; not the model's"),
+        ("CONTRACT_DRIFT", "info", "the schema in the log is not that of the tools file"),
+    ),
 )
 
-CODES: dict[str, Code] = {code.name: code for code in _ALL}
+_FAULT = Code(
+    name="VALIDATOR_ERROR",
+    group="own",
+    meaning="a validator of the user's own failed on this step; its error, not the model's",
+    level="info",
+)
+
+CODES: dict[str, Code] = {code.name: code for code in (*_ALL, _FAULT)}
+"""Every code: ours, and those that the validators of this run's user declare (`register`)."""
+OURS = frozenset(CODES)
+"""Names of our own codes; no declared one may take one of them."""
+
+
+def register(declared: Iterable[Code]) -> None:
+    """Make the codes of a user's validators known to this process; the last declaration holds."""
+    CODES.update((code.name, code) for code in declared if code.name not in OURS)

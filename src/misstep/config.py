@@ -8,8 +8,6 @@ all faults of a file are reported together. Training options keep TRL's spelling
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +17,9 @@ from typing import Any, Literal
 import yaml
 
 from misstep.errors import ConfigError
+from misstep.fitting import build
+
+LevelSetting = Literal["defect", "suspect", "info", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,40 @@ class IngestConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """From where on the detectors speak; the defaults and what they were measured on: codes.md."""
+
+    loop_length: int = 300
+    """Characters of a text loop (REP_LOOP) at least."""
+    loop_count: float = 4.0
+    """Periods of a text loop at least; one less where the limit cut it or it is half the text."""
+    trailing_space: int = 100
+    """White space characters at the end of a text that are a flood (REP_WHITESPACE)."""
+    equal_elements: int = 4
+    """Equal neighbours in a list, or equal parallel calls, that are a defect (REP_ELEMENT)."""
+    same_call: int = 4
+    """The same call with the same result this often is a defect, one less often is suspect."""
+    same_error: int = 3
+    """Steps in a row in which the same tool fails with the same error (LOOP_ERROR)."""
+
+    @property
+    def shortest(self) -> int:
+        """Characters of the shortest text that can hold a loop or a flood."""
+        return min(self.loop_length, self.trailing_space)
+
+
+_LEAST = {
+    "loop_length": 20,
+    "loop_count": 3,
+    "trailing_space": 10,
+    "equal_elements": 3,
+    "same_call": 3,
+    "same_error": 2,
+}
+"""Below these, ordinary text and work would be loops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidateConfig:
     """How steps are judged."""
 
@@ -51,6 +86,17 @@ class ValidateConfig:
     """Expect JSON in every text answer that makes no call."""
     expect_call: Literal["auto", "always"] = "auto"
     """`always`: every step that offers tools must call one (NO_CALL otherwise)."""
+    validators: tuple[str, ...] = ()
+    """Validators of your own, each as `package.module:name` (docs/validators.md)."""
+    levels: Mapping[str, LevelSetting] = field(default_factory=dict)
+    """By code: `defect`, `suspect`, `info` or `off`, in place of the level in docs/codes.md."""
+    exempt: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By tool: codes that are not raised about its calls; `*` is all of them."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    code: Mapping[str, str] = field(default_factory=dict)
+    """By `tool.argument`: the language of the code that stands there (CODE_SYNTAX)."""
+    answer_code: str | None = None
+    """Language of the code that every text answer without a call must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +119,8 @@ class MineConfig:
     """More are refused (`PROMPT_FULL`)."""
     max_pairs_per_family: int = 8
     """More are refused (`FAMILY_FULL`)."""
+    min_margin: float = 0.0
+    """The chosen side's score must exceed the rejected one's by more than this (`NO_MARGIN`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     off_policy: bool = False
@@ -207,7 +255,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     if path is not None:
         data = {k: {} if v is None else v for k, v in _read_yaml(path).items()}
     faults = [fault for item in (overrides or {}).items() if (fault := _override(data, *item))]
-    config = typing.cast(RunConfig, _build(RunConfig, data, "", faults))
+    config = typing.cast(RunConfig, build(RunConfig, data, "", faults))
     if not faults:
         faults.extend(_out_of_range(config))
     if faults:
@@ -232,6 +280,7 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
     """Values that have the right type and still cannot be used."""
     sft, dpo, mine, sample = config.sft, config.dpo, config.mine, config.sample
     shares = mine.heldout + mine.dev
+    limits = dataclasses.asdict(config.validate.limits)
     rules = (
         ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
         ("sample.temperature", sample.temperature > 0, "above 0 (one answer is greedy anyway)"),
@@ -246,6 +295,11 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
         ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
         ("dpo.beta", dpo.beta > 0, "above 0"),
+        *(
+            (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
+            for name, least in _LEAST.items()
+        ),
+        ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
         *(
             (f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0")
             for name, stage in (("sft", sft), ("dpo", dpo))
@@ -285,69 +339,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _build(cls: type, data: Mapping[str, Any], at: str, faults: list[str]) -> Any:
-    hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        where = f"{at}{key}"
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.4)
-            hint = f"did you mean {at}{near[0]}?" if near else f"known: {', '.join(hints)}"
-            faults.append(f"unknown key {where!r}, {hint}")
-        elif dataclasses.is_dataclass(hints[key]):
-            if isinstance(value, Mapping):
-                values[key] = _build(typing.cast(type, hints[key]), value, f"{where}.", faults)
-            else:
-                faults.append(f"{where}: expected keys and values, got {value!r}")
-        else:
-            values[key] = _fit(hints[key], value, where, faults)
-    return cls(**values)
-
-
-def _fit(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
-    for option in _options(hint):
-        fitted = _fit_one(option, value)
-        if fitted is not _MISFIT:
-            return fitted
-    faults.append(f"{where}: expected {_spell(hint)}, got {value!r}")
-    return None
-
-
-def _options(hint: Any) -> Iterator[Any]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        yield from typing.get_args(hint)
-    else:
-        yield hint
-
-
-_MISFIT = object()
-
-
-def _fit_one(option: Any, value: Any) -> Any:
-    origin, args = typing.get_origin(option), typing.get_args(option)
-    if origin is Literal:
-        return value if value in args else _MISFIT
-    if origin is tuple:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, (list, tuple)):
-            return _MISFIT
-        fitted = tuple(_fit_one(args[0], item) for item in items)
-        return _MISFIT if _MISFIT in fitted else fitted
-    if option is type(None):
-        return None if value is None else _MISFIT
-    if option is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:  # YAML 1.1 reads 1e-4 as a string
-            return float(value)
-        except ValueError:
-            return _MISFIT
-    if option is int and isinstance(value, bool):
-        return _MISFIT
-    return value if isinstance(value, option) else _MISFIT
-
-
-def _spell(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    return getattr(hint, "__name__", str(hint)).replace("NoneType", "null")

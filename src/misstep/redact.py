@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -37,6 +37,8 @@ class Secret:
     real: Callable[[str], bool]
 
 
+_POSSIBLE = re.compile(r"[A-Za-z0-9._~+/=-]{15}|://|BEGIN|[Bb][Aa][Ss][Ii][Cc]")
+"""What every secret holds: 15 characters of a token, or the sign of one of the other kinds."""
 _LONGEST = 600
 """Characters behind a cut in which a secret that begins before it may end."""
 
@@ -48,6 +50,9 @@ def clip(text: str, length: int) -> str:
 
 def redact(text: str, *, emails: bool = False) -> Redacted:
     """The text with `[REDACTED:kind]` in place of each secret; e-mail addresses only on demand."""
+    short = len(text) < 15 and "://" not in text
+    if not emails and (short or _POSSIBLE.search(text) is None):
+        return Redacted(text=text, count=0)
     count = 0
     for secret in (*SECRETS, _EMAIL) if emails else SECRETS:
 
@@ -62,6 +67,34 @@ def redact(text: str, *, emails: bool = False) -> Redacted:
 
         text = secret.pattern.sub(replace, text)
     return Redacted(text=text, count=count)
+
+
+def redact_at(
+    text: str, spans: Sequence[tuple[int, int]], *, emails: bool = False
+) -> tuple[str, list[tuple[int, int]]]:
+    """As `redact`, and where the given stretches of the text lie in what comes out.
+
+    An edge that lies inside a secret moves to the edge of its placeholder.
+    """
+    moved = [list(span) for span in spans]
+    for secret in (*SECRETS, _EMAIL) if emails else SECRETS:
+        found = [_span(match) for match in secret.pattern.finditer(text)]
+        cuts = [(start, end) for start, end in found if secret.real(text[start:end])]
+        mark = f"[REDACTED:{secret.kind}]"
+        for start, end in reversed(cuts):
+            text = f"{text[:start]}{mark}{text[end:]}"
+            for span in moved:
+                span[0] = _moved(span[0], (start, end), (start, len(mark)))
+                span[1] = _moved(span[1], (start, end), (start + len(mark), len(mark)))
+    return text, [(start, end) for start, end in moved]
+
+
+def _moved(at: int, cut: tuple[int, int], to: tuple[int, int]) -> int:
+    """Where a place lies once `cut` was replaced: `to` is its new place inside, and the length."""
+    start, end = cut
+    if at <= start:
+        return at
+    return to[0] if at < end else at + to[1] - (end - start)
 
 
 def has_secret(text: str) -> bool:

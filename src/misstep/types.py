@@ -48,11 +48,12 @@ class ToolSpec:
     description: str | None = None
     parameters: str | None = None
     """JSON Schema of the arguments as JSON text; None where the log keeps no schema."""
-    source: Literal["logged", "given", "inferred"] = "logged"
+    source: Literal["logged", "given", "inferred", "filled"] = "logged"
+    """`inferred`: from accepted calls, no offer; `filled`: a known tool with such a schema."""
     strict: bool | None = None
     """The provider's strict flag, where logged."""
     contract: str | None = None
-    """JSON Schema of the tool's results as JSON text, where known."""
+    """What the tool promises beside its arguments, as JSON text; its keys: `contracts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,8 @@ class Outcome:
     reward: float | None = None
     resolved: bool | None = None
     thumbs: Literal["up", "down"] | None = None
+    limit: str | None = None
+    """The cap of the harness that stopped the session, in the log's own word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +280,8 @@ class Verdict:
     """Validators that could have failed the step and looked at it."""
     codes: tuple[str, ...] = ()
     """Codes of the defects that the model caused, sorted, each once."""
+    scores: tuple[tuple[str, float], ...] = ()
+    """(group of codes, score in [0, 1]), sorted, for each group that was looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 import gzip
 import json
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -7,6 +9,9 @@ from click.testing import CliRunner
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import store
 from misstep.cli import main
+from pages import Page
+
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_logs"
 
 
 def scan(*words):
@@ -174,3 +179,63 @@ def test_a_secret_in_a_wrong_value_never_leaves_in_a_finding(tmp_path):
     assert "WRONG_TYPE" in out.read_text()
     assert "ghp_" not in out.read_text()
     assert "ghp_" not in page.read_text()
+
+
+HOSTILE = (
+    "</pre></script><script>document.documentElement.dataset.hacked=1</script>"
+    "<img src=x onerror=alert(1)> {{ 7*7 }} \x1b[31m \u202egnirts \u2066 \x00 \x9b \u2028"
+)
+
+
+def hostile_rows():
+    """Logs in which names, arguments, results, models and texts are hostile, and some very long."""
+    for n, text in enumerate((HOSTILE, HOSTILE * 5_000, "\u202e" * 1_000_000, "[" * 1_000_000)):
+        row = session(n + 1, json.dumps({"minutes": text, HOSTILE: text}))
+        row["id"] = HOSTILE
+        row["messages"][1]["model"] = HOSTILE
+        row["messages"][2]["content"] = f"Error: invalid arguments {text}"
+        yield row
+        unknown = session(n + 9, text)
+        unknown["messages"][1]["tool_calls"][0]["function"]["name"] = HOSTILE
+        yield unknown
+
+
+def test_hostile_logs_make_a_harmless_page(tmp_path):
+    log = write(tmp_path / "<img src=x onerror=alert(1)>\u202e.jsonl", list(hostile_rows()))
+    log.write_bytes(log.read_bytes() + f'{{"messages": "{HOSTILE[:40]}\n'.encode())
+    page = tmp_path / "page.html"
+    started = time.perf_counter()
+    result = scan(tmp_path, "--html", page)
+    assert result.exit_code == 0, result.output
+    assert time.perf_counter() - started < 60
+    text = page.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    read = Page(text)
+    assert (read.faults, read.open) == ([], [])
+    assert (read.tags.count("script"), "img" in read.tags) == (1, False)
+    assert not [name for name, _ in read.attributes if name.startswith("on") or name == "style"]
+    assert not [c for c in text if (c < " " and c not in "\n\t") or c in "\u202e\u2066\u2028\x9b"]
+    assert "&lt;script&gt;document.documentElement.dataset.hacked=1&lt;/script&gt;" in text
+    assert not [c for c in result.stdout if (c < " " and c != "\n") or c in "\u202e\x9b"]
+
+
+def test_the_page_shows_rates_examples_and_what_was_not_used(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 3)
+    log.write_bytes(log.read_bytes() + b"{broken\n")
+    page = tmp_path / "page.html"
+    result = scan(log, "--html", page)
+    assert result.exit_code == 0, result.output
+    text = " ".join("".join(Page(page.read_text(encoding="utf-8")).texts).split())
+    for words in ("3 of 6", "log.jsonl:4 ", "expected integer", "not-json", "1 of 1 steps failed"):
+        assert words in text, words
+
+
+def test_the_summary_fits_the_screen_over_many_formats():
+    result = scan(SAMPLES)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "steps failed (at least" in lines[0]
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith("… ")
+    assert any(line.startswith("unjudged: ") for line in lines)

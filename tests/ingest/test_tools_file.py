@@ -101,3 +101,72 @@ def test_a_logged_request_that_offered_no_tools_stays_without(tmp_path):
     choice = {"message": {"role": "assistant", "content": "x"}}
     session = given(tmp_path, {"request": request, "response": {"choices": [choice]}})
     assert session.context_of(1).tools == ()
+
+
+CONTRACT = {"side_effecting": True, "requires": ["b"]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{**ANTHROPIC, **CONTRACT}],
+        {"tools": [{"type": "function", "function": {"name": "b", **CONTRACT}}]},
+        {"tools": {"b": {"schema": SCHEMA, "metadata": CONTRACT}}},
+    ],
+)
+def test_a_contract_stands_beside_the_schema(tmp_path, value):
+    store.check_row(value, "tools")
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps(value))
+    (tool,) = read_tools(path)
+    assert tool.contract == '{"requires":["b"],"side_effecting":true}'
+
+
+def test_what_is_off_limits_holds_for_every_tool_of_the_file(tmp_path):
+    value = {"off_limits": ["a.example"], "tools": [OPENAI, {**ANTHROPIC, **CONTRACT}]}
+    store.check_row(value, "tools")
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps(value))
+    assert [json.loads(tool.contract)["off_limits"] for tool in read_tools(path)] == [
+        ["a.example"],
+        ["a.example"],
+    ]
+
+
+def test_a_broken_contract_names_its_tool(tmp_path):
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps([OPENAI, {**ANTHROPIC, "polling": 1}]))
+    with pytest.raises(InputError, match="tool 1: polling: expected true or false, got 1"):
+        read_tools(path)
+
+
+def test_a_logged_schema_keeps_its_place_and_gets_the_contract(tmp_path):
+    logged = {"name": "a", "parameters": {"type": "object", "properties": {"x": {}}}}
+    path = tmp_path / "given.json"
+    path.write_text(json.dumps([{**OPENAI, "polling": True}]))
+    session = read_one(tmp_path / "logs", ROW | {"tools": [logged]}, tools=str(path)).sessions[0]
+    (tool,) = session.context_of(0).tools
+    assert (tool.source, tool.parameters) == (
+        "logged",
+        '{"type":"object","properties":{"x":{}}}',
+    )
+    assert json.loads(tool.contract) == {"polling": True, "parameters": {"type": "object"}}
+
+
+def test_an_inferred_schema_stays_marked_until_the_user_vouches_for_it(tmp_path):
+    path = tmp_path / "tools.json"
+    plain = OPENAI | {"source": "inferred"}
+    path.write_text(json.dumps([plain]))
+    assert [spec.source for spec in read_tools(path)] == ["inferred"]
+    path.write_text(json.dumps([plain | {"side_effecting": True}]))
+    assert [spec.source for spec in read_tools(path)] == ["filled"]
+    path.write_text(json.dumps([OPENAI | {"source": "logged"}]))
+    assert [spec.source for spec in read_tools(path)] == ["given"]
+
+
+def test_a_logged_name_takes_an_inferred_schema_as_such(tmp_path):
+    path = tmp_path / "given.json"
+    path.write_text(json.dumps([OPENAI | {"source": "inferred"}]))
+    row = {**ROW, "tools": [{"name": "a"}]}
+    session = read_one(tmp_path / "logs", row, tools=str(path)).sessions[0]
+    assert [(t.name, t.source) for t in session.context_of(0).tools] == [("a", "filled")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +220,21 @@ def test_own_pairs_and_logged_pairs_do_not_crowd_each_other_out():
     own = [message(called("weather", {"town": n})) for n in "abc"] + [message(RIGHT)]
     found = mined(right, *tries, answers={Prompt(session=right.id, step=1): own})
     assert found.counts["sources"] == {"resample": 2, "sibling": 2}
+
+
+def test_a_margin_can_be_demanded():
+    for least, code in ((0.0, None), (0.4, None), (0.99, "NO_MARGIN")):
+        at = desk(session(ASK, WRONG), config=replace(TRAIN_ONLY, min_margin=least))
+        assert refused(RIGHT, desk_=at) == code
+
+
+def test_of_clean_siblings_the_least_suspected_one_is_chosen():
+    ask = user("Book the blue room for 2 nights, with the note that I come late.")
+    wish = {"room": "blue", "nights": 2}
+    failed = called("book", wish | {"nights": "2", "note": "come late"})
+    nearest = session(ask, called("book", wish | {"note": "come late"}))
+    (pair,) = mined(session(ask, failed), nearest, session(ask, called("book", wish))).pairs
+    assert pair.chosen.calls[0].arguments == json.dumps(wish)
 
 
 # --- properties --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from misstep.report import RunView, Training
+from misstep.report import RunView, ScanView, Training
 
 HOSTILE = (
     "</title></style></script><script>document.documentElement.dataset.hacked=1</script>"
@@ -284,3 +284,105 @@ def hostile() -> RunView:
             Training(stage=HOSTILE, log=[{"step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5}])
         ],
     )
+
+
+def rate(k: int, n: int, **more: Any) -> dict[str, Any]:
+    low, high = max(0.0, k / n - 0.05), min(1.0, k / n + 0.05)
+    return {"k": k, "n": n, "value": k / n, "low": low, "high": high, **more}
+
+
+def example(code: str, level: str, **more: Any) -> dict[str, Any]:
+    row = {
+        "code": code,
+        "level": level,
+        "evidence": "expected number; got string",
+        "tags": ["coercible"],
+        "channel": "arguments",
+        "where": "/value",
+        "session": "0123456789abcdef",
+        "step": 3,
+        "model": "some-model",
+        "place": {"file": "logs/a.jsonl", "line": 7, "format": "openai-chat", "inside": "row 3"},
+        "blocks": [
+            {
+                "kind": "call",
+                "title": "convert_units",
+                "runs": [['{"value": ', ""], ['"three"', "mark"], ["}", ""]],
+            }
+        ],
+    }
+    return row | more
+
+
+def page() -> dict[str, Any]:
+    place = {"file": "logs/a.jsonl", "line": 7, "format": "openai-chat", "inside": ""}
+    session = {"session": "0123456789abcdef", "place": place, "steps": 9, "judged": 8, "failed": 2}
+    session |= {"strip": "ppfsfppup", "share": 1, "copies": 2, "codes": {"WRONG_TYPE": 2}}
+    days = [rate(i % 3, 20 + i, name=f"2025-03-{i + 1:02}", all=30 + i) for i in range(9)]
+    return {
+        "codes": [
+            rate(212, 3000, code="WRONG_TYPE", level="defect"),
+            rate(57, 2000, code="TOOL_ERROR", level="defect"),
+            rate(9, 2000, code="TOOL_ERROR", level="info"),
+            rate(4, 3786, code="TOKEN_LEAK", level="suspect"),
+        ],
+        "tools": [rate(i % 4, 40, name=f"tool_{i:02}", all=50) for i in range(30)],
+        "models": [
+            rate(30, 400, name="some-model", all=500),
+            rate(3, 100, name="", all=100),
+            {"k": 0, "n": 0, "value": 0.0, "low": 0.0, "high": 1.0, "name": "silent", "all": 8},
+        ],
+        "days": [*days, rate(0, 5, name="", all=5)],
+        "months": [rate(9, 216, name="2025-03", all=300)],
+        "unknown": {"search": 12},
+        "unknown_total": 3,
+        "sessions": [session],
+        "examples": {
+            "TOOL_ERROR": [example("TOOL_ERROR", "defect", channel="transcript", where="")],
+            "WRONG_TYPE": [example("WRONG_TYPE", "defect"), example("WRONG_TYPE", "defect")],
+            "TOKEN_LEAK": [example("TOKEN_LEAK", "suspect", channel="content")],
+        },
+        "set_aside": [
+            {
+                "format": "openai-chat",
+                "reason": "not-json",
+                "count": 2,
+                "said": "line 1 column 3",
+                "origin": {"file": "logs/b.jsonl", "line": 4},
+            }
+        ],
+        "ignored": [{"format": "claude-code", "reason": "progress", "count": 31}],
+    }
+
+
+@pytest.fixture
+def scan() -> ScanView:
+    """A scan with everything that its page shows."""
+    wants = {"schema": {"count": 9, "what": "calls without a schema", "add": "--tools FILE"}}
+    reasons = {"no tools are known": 300, "there is no answer": 102}
+    counts = summary() | {"not_judged": wants, "unjudged": reasons}
+    return ScanView(title="logs", summary=counts, page=page(), version="0.1.0")
+
+
+@pytest.fixture
+def hostile_scan() -> ScanView:
+    """A scan in which every text that may come from a log is hostile."""
+    place = {"file": HOSTILE, "line": 1, "format": HOSTILE, "inside": HOSTILE}
+    made = page()
+    made["codes"] = [rate(3, 9, code=HOSTILE, level="defect")]
+    for name in ("tools", "models"):
+        made[name] = [rate(3, 9, name=HOSTILE, all=9)]
+    made["sessions"][0] |= {"session": HOSTILE, "place": place, "codes": {HOSTILE: 1}}
+    runs = [[HOSTILE, ""], [HOSTILE, "mark"], [HOSTILE, HOSTILE]]
+    hostile = example(HOSTILE, "defect", evidence=HOSTILE, tags=[HOSTILE], where=HOSTILE)
+    hostile |= {"session": HOSTILE, "model": HOSTILE, "place": place, "channel": "content"}
+    kinds = ("text", "call", "reasoning", "result", "error")
+    hostile["blocks"] = [{"kind": k, "title": HOSTILE, "runs": runs, "named": True} for k in kinds]
+    made["examples"] = {HOSTILE: [hostile]}
+    made["unknown"] = {HOSTILE: 1}
+    aside = {"format": HOSTILE, "reason": HOSTILE, "count": 1, "said": HOSTILE, "origin": place}
+    made["set_aside"] = made["ignored"] = [aside]
+    wants = {HOSTILE: {"count": 9, "what": HOSTILE, "add": HOSTILE}}
+    counts = summary() | {"not_judged": wants, "unjudged": {HOSTILE: 3}}
+    counts["codes"] = {HOSTILE: {"defect": 3, "suspect": 0, "info": 0}}
+    return ScanView(title=HOSTILE, summary=counts, page=made)

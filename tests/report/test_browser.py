@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from misstep.report import RunView, html, write_html
+from misstep.report import RunView, ScanView, html, write_html, write_scan
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -92,18 +92,27 @@ def test_the_policy_stops_a_script_that_got_in(
     assert "Content Security Policy" in console
 
 
+WIDER = (
+    "document.documentElement.dataset.wide=[...document.querySelectorAll('body *')]"
+    ".filter(e=>!e.closest('.scroll,svg,.sr,.skip')&&e.getBoundingClientRect().right>375.5)"
+    ".map(e=>e.tagName+'.'+e.className).join(' ')||'fits'"
+)
+SCROLLS = (
+    "document.documentElement.dataset.wide="
+    "document.documentElement.scrollWidth<=375?'fits':document.documentElement.scrollWidth"
+)
+
+
 def test_nothing_is_wider_than_a_phone(run: RunView, tmp_path: Path, opened: Opened) -> None:
-    probe = (
-        "document.documentElement.dataset.wide=[...document.querySelectorAll('body *')]"
-        ".filter(e=>!e.closest('.scroll,svg,.sr,.skip')&&e.getBoundingClientRect().right>375.5)"
-        ".map(e=>e.tagName+'.'+e.className).join(' ')||'fits'"
-    )
-    assert widened(run, tmp_path, opened, probe) == "fits"
+    assert widened(run, tmp_path, opened, WIDER) == "fits"
 
 
-def widened(run: RunView, folder: Path, opened: Opened, probe: str) -> str:
+def widened(view: RunView | ScanView, folder: Path, opened: Opened, probe: str) -> str:
     """Run a probe inside a 375 px frame of the page and give what it found."""
-    write_html(run, folder / "report.html")
+    if isinstance(view, RunView):
+        write_html(view, folder / "report.html")
+    else:
+        write_scan(view, folder / "report.html")
     frame = folder / "frame.html"
     frame.write_text(
         '<iframe src="report.html" width="375" height="800" style="border:0"></iframe><script>'
@@ -125,11 +134,7 @@ def test_long_words_do_not_widen_the_page(run: RunView, tmp_path: Path, opened: 
     shown = replace(
         run, title=long, pairs=pairs, summary=counts, notes=[long], refused={long: 3}, model=long
     )
-    probe = (
-        "document.documentElement.dataset.wide="
-        "document.documentElement.scrollWidth<=375?'fits':document.documentElement.scrollWidth"
-    )
-    assert widened(shown, tmp_path, opened, probe) == "fits"
+    assert widened(shown, tmp_path, opened, SCROLLS) == "fits"
 
 
 def test_the_filter_keeps_what_fits(run: RunView, tmp_path: Path, opened: Opened) -> None:
@@ -154,3 +159,51 @@ def test_the_filter_keeps_what_fits(run: RunView, tmp_path: Path, opened: Opened
     found = re.search(r'data-found="([^"]*)"', dom)
     assert found is not None
     assert found.group(1) == "4 of 8|1 of 8|1 of 8|0 of 8|false|8 of 8|pair-2"
+
+
+def test_the_scan_page_renders_and_its_keys_and_copy_buttons_work(
+    scan: ScanView, tmp_path: Path, opened: Opened
+) -> None:
+    path = tmp_path / "scan.html"
+    write_scan(scan, path)
+    dom, console = opened(path)
+    assert console == ""
+    assert dom.count('class="copy"') == 5  # one session, four examples
+    assert 'id="hint" hidden' not in dom
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        '<iframe src="scan.html"></iframe><script>onload=()=>{const d=frames[0].document,out=[],'
+        "press=k=>{d.dispatchEvent(new KeyboardEvent('keydown',{key:k}));"
+        "const e=d.activeElement;out.push(e.className+(e.closest('details[open]')?' open':''))};"
+        "'jjjk'.split('').forEach(press);"
+        "document.documentElement.dataset.found=out.join('|')}</script>",
+        encoding="utf-8",
+    )
+    dom, _ = opened(frame, "--allow-file-access-from-files")
+    found = re.search(r'data-found="([^"]*)"', dom)
+    assert found is not None
+    assert found.group(1) == "card worst|card example|card example rest open|card example"
+
+
+def test_hostile_text_of_the_logs_does_not_run_in_the_scan_page(
+    hostile_scan: ScanView, tmp_path: Path, opened: Opened
+) -> None:
+    write_scan(hostile_scan, tmp_path / "scan.html")
+    dom, console = opened(tmp_path / "scan.html")
+    assert console == ""
+    assert "data-hacked" not in dom
+    assert (dom.count("<script>"), dom.count("<img")) == (1, 0)
+    assert "&lt;script&gt;document.documentElement.dataset.hacked=1&lt;/script&gt;" in dom
+
+
+def test_the_scan_page_is_not_wider_than_a_phone(
+    scan: ScanView, tmp_path: Path, opened: Opened
+) -> None:
+    assert widened(scan, tmp_path, opened, WIDER) == "fits"
+
+
+def test_long_words_and_names_do_not_widen_the_scan_page(
+    hostile_scan: ScanView, tmp_path: Path, opened: Opened
+) -> None:
+    shown = replace(hostile_scan, title="x" * 400)
+    assert widened(shown, tmp_path, opened, SCROLLS) == "fits"

@@ -61,7 +61,7 @@ def test_the_headline_of_a_run_without_training() -> None:
 def test_the_headlines_of_a_scan(run: RunView) -> None:
     counts = run.summary
     assert headline(RunView(summary=counts)) == (
-        "581 of 3,786 steps failed (15.3\xa0%); most often WRONG_TYPE."
+        "581 of 3,786 steps failed (at least 15.3\xa0%); most often WRONG_TYPE."
     )
     assert headline(RunView(summary={**counts, "failed_steps": 0})) == (
         "None of 3,786 steps failed (3,384 could be judged)."

@@ -80,7 +80,7 @@ def test_a_coloured_run_has_the_same_words(run: RunView) -> None:
 def test_a_scan_in_plain_text(run: RunView) -> None:
     text = scan_summary(run.summary)
     lines = text.splitlines()
-    assert lines[0] == "581 of 3,786 steps failed (15.3 %); most often WRONG_TYPE."
+    assert lines[0] == "581 of 3,786 steps failed (at least 15.3 %); most often WRONG_TYPE."
     assert lines[3] == "set aside: not-json 2"
     assert lines[5].split() == ["code", "defect", "suspect", "info", "meaning"]
     assert lines[6].startswith("WRONG_TYPE           212        ·     ·  a value of another type")
@@ -101,6 +101,47 @@ def test_a_long_scan_says_what_it_left_out(run: RunView) -> None:
     text = scan_summary({**run.summary, "tools": tools})
     assert "… and 90 more" in text
     assert fits(text)
+
+
+def test_many_formats_are_folded_and_their_sums_kept() -> None:
+    row = {"files": 1, "records": 4, "sessions": 2, "tool_calls": 3, "failed_steps": 1}
+    formats = {f"format-{i:02}": row | {"steps": 100 - i} for i in range(45)}
+    lines = scan_summary({"steps": 3_510, "formats": formats}).splitlines()
+    shown = [line for line in lines if line.startswith("format-")]
+    assert [line.split()[0] for line in shown] == [f"format-{i:02}" for i in range(10)]
+    assert lines[-1].split() == ["…", "35", "more", "35", "140", "70", "2,555", "105", "35"]
+
+
+def test_everything_at_once_still_fits_the_screen(run: RunView) -> None:
+    row = {"files": 1, "records": 4, "sessions": 2, "tool_calls": 3, "failed_steps": 1}
+    want = {"count": 12_345, "what": "results without an error flag", "add": "--tools FILE"}
+    full = {
+        **run.summary,
+        "set_aside": {f"reason-number-{i}": 10_000 + i for i in range(30)},
+        "unjudged": {f"reason {i} " + "x" * 200 * (i == 3): 10 + i for i in range(9)},
+        "not_judged": {f"want-{i}": want for i in range(8)},
+        "codes": {f"CODE_{i:02}": {"defect": i, "suspect": 1, "info": 0} for i in range(50)},
+        "tools": {f"tool_{i:03}": {"calls": 9, "failed": 3} for i in range(100)},
+        "formats": {f"format-{i:02}": row | {"steps": 9} for i in range(45)},
+    }
+    text = scan_summary(full)
+    assert fits(text)
+    for words in ("24 more kinds", "for other reasons", "5 more in --json", "more  "):
+        assert words in text
+
+
+def test_what_is_unjudged_is_named_with_its_reason_and_what_to_add(run: RunView) -> None:
+    reasons = {
+        "no tools are known": 300,
+        "plain text, and nothing was demanded of it": 102,
+        "something of a plug-in": 1,
+    }
+    lines = scan_summary({**run.summary, "unjudged": reasons}).splitlines()
+    at = lines.index("unjudged: 300 no tools are known (--tools FILE; see misstep tools)")
+    assert lines[at + 1 : at + 3] == [
+        "          102 plain text, and nothing was demanded of it (--schema FILE)",
+        "          1 something of a plug-in",
+    ]
 
 
 @pytest.mark.parametrize(

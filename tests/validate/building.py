@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from misstep.chat import from_chat, tool_from_chat
+from misstep.contracts import contract_text, merged
 from misstep.types import Context, Message, Session, Usage
 from misstep.validate import Settings, validate
 
@@ -49,12 +50,12 @@ def message(row: dict[str, Any]) -> Message:
     if made.role == "tool" and told:
         part = made.parts[0]
         made = replace(made, parts=(replace(part, result=replace(part.result, **told)),))
-    if "kind" in row:  # of every call
+    told = {key: row[key] for key in ("kind", "syntax") if key in row}
+    if told:  # of every call
         made = replace(
             made,
             parts=tuple(
-                replace(p, call=replace(p.call, kind=row["kind"])) if p.call else p
-                for p in made.parts
+                replace(p, call=replace(p.call, **told)) if p.call else p for p in made.parts
             ),
         )
     return replace(
@@ -72,7 +73,12 @@ def message(row: dict[str, Any]) -> Message:
 def session(row: dict[str, Any]) -> Session:
     schema = row.get("response_schema")
     context = Context(
-        tools=tuple(tool_from_chat(tool) for tool in row.get("tools", ())),
+        tools=tuple(
+            replace(
+                tool_from_chat(tool), contract=merged(contract_text(tool), tool.get("more", {}))
+            )
+            for tool in row.get("tools", ())
+        ),
         response_schema=json.dumps(schema) if isinstance(schema, dict) else schema,
         json_mode=row.get("json_mode", False),
         tool_choice=row.get("tool_choice"),

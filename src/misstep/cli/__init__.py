@@ -23,6 +23,7 @@ COMMANDS = (
     "eval",
     "run",
     "show",
+    "tools",
     "formats",
     "validators",
 )

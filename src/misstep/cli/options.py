@@ -34,6 +34,13 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Override one setting, e.g. --set dpo.beta=0.1; may be given again.",
 )
+VALIDATOR = click.option(
+    "--validator",
+    "validators",
+    multiple=True,
+    metavar="MODULE:NAME",
+    help="A validator of your own (see docs/validators.md); may be given again.",
+)
 
 
 def reading(command: F) -> F:
@@ -49,6 +56,7 @@ def reading(command: F) -> F:
         ),
         click.option("--schema", help="JSON Schema that every text answer must meet."),
         click.option("--expect-json", is_flag=True, help="Every text answer should be JSON."),
+        VALIDATOR,
         click.option("--workers", type=int, help="Processes that read (default: one a core)."),
         CONFIG,
         SET,
@@ -92,5 +100,6 @@ def reading_config(values: dict[str, Any], **overrides: Any) -> RunConfig:
         ingest__workers=values["workers"],
         validate__schema=values["schema"],
         validate__json=values["expect_json"] or None,
+        validate__validators=values["validators"] or None,
         **overrides,
     )

@@ -25,7 +25,9 @@ from misstep.cli.progress import reporter
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write every record that could not be used, with its reason, to this JSONL file.",
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the failure page."
+)
 @click.option(
     "--explain", is_flag=True, help="Only say for each file what was recognised in it, and why."
 )
@@ -58,7 +60,7 @@ def command(
             config,
             findings=findings_path,
             set_aside=set_aside_path,
-            examples=api.SHOWN_FINDINGS if html is not None else 0,
+            page=html is not None,
             progress=show.progress,
         )
     if html is not None:
@@ -66,6 +68,6 @@ def command(
     if as_json:
         click.echo(orjson.dumps(scanned.summary, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(api.scan_text(scanned))
+        click.echo(api.scan_text(scanned), nl=False)
     if strict and scanned.summary["failed_steps"]:
         raise click.exceptions.Exit(3)

@@ -19,7 +19,7 @@ from misstep.codes import CODES
 from misstep.evaluate.held import Held
 from misstep.types import Message, Session, ToolCall, Verdict
 
-_LOOPS = frozenset({"LOOP_SAME_CALL", "LOOP_ERROR"})
+_LOOPS = frozenset({"LOOP_SAME_CALL", "LOOP_CYCLE", "LOOP_ERROR"})
 
 
 class AnswersLike(Protocol):

@@ -1,19 +1,22 @@
 """The user's tools file, for logs that keep no schemas.
 
 In: JSON or JSON lines: a list of tools in OpenAI or Anthropic spelling, `{"tools": […]}`, one tool,
-or one tool a line. Out: `ToolSpec` values with `source="given"`, each name once. BFCL's question
-files (or their folder) give tools and questions by question instead: see `bfcl_questions`.
+or one tool a line; each with its contract (`contracts`), which holds for a logged tool of its name
+too. Out: `ToolSpec` values with `source="given"`, each name once. BFCL's question files (or their
+folder) give tools and questions by question instead: see `bfcl_questions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from misstep.contracts import contract_text, merged, object_of, off_limits_of
 from misstep.errors import InputError
 from misstep.ingest.context import spec_of
 from misstep.ingest.format import Misfit
@@ -25,6 +28,7 @@ from misstep.ingest.harnesses.bfcl_questions import (
     lines_of,
     tasks_of,
 )
+from misstep.ingest.listing import source_of, unlisted
 from misstep.types import Context, Message, Session, ToolSpec
 
 _EXPECTED = "expected a JSON list of tools (OpenAI or Anthropic spelling) or one tool a line"
@@ -53,12 +57,16 @@ def read_tools(path: Path) -> tuple[ToolSpec, ...]:
     if questions is not None:
         return questions
     tools: dict[str, ToolSpec] = {}
-    for index, value in enumerate(_values(path, data)):
+    limits = _limits(path, data)
+    for index, value in enumerate(unlisted(_values(path, data))):
         try:
-            spec = replace(spec_of(value), source="given")
-        except Misfit as misfit:
-            raise InputError(f"{path}: tool {index}: {misfit.said}; {_EXPECTED}") from None
-        tools.setdefault(spec.name, spec)
+            contract = contract_text(value)
+            source = source_of(value, vouched=contract is not None)
+            spec = replace(spec_of(value), source=source, contract=contract)
+        except (Misfit, ValueError) as error:
+            said = error.said if isinstance(error, Misfit) else str(error)
+            raise InputError(f"{path}: tool {index}: {said}; {_EXPECTED}") from None
+        tools.setdefault(spec.name, _with(spec, limits))
     if not tools:
         raise InputError(f"{path}: holds no tool; {_EXPECTED}")
     return tuple(tools.values())
@@ -99,14 +107,44 @@ def _question_lines(file: Path) -> Iterator[Any]:
         yield from lines
 
 
+def _limits(path: Path, data: bytes) -> dict[str, Any]:
+    """What the head of the file says of all its tools."""
+    if b'"off_limits"' not in data:
+        return {}
+    try:
+        whole = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        told = whole.get("off_limits") if isinstance(whole, dict) else None
+        return {} if told is None else {"off_limits": off_limits_of(told)}
+    except orjson.JSONDecodeError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _with(spec: ToolSpec, more: Mapping[str, Any]) -> ToolSpec:
+    """The tool with more in its contract."""
+    return replace(spec, contract=merged(spec.contract, more))
+
+
 def _values(path: Path, data: bytes) -> Iterable[Any]:
     try:
         whole = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         return _lines(path, data, str(error))
-    if isinstance(whole, dict) and isinstance(whole.get("tools"), list):
-        return list(whole["tools"])
+    tools = whole.get("tools") if isinstance(whole, dict) else None
+    if isinstance(tools, dict):
+        return [_named(name, entry) for name, entry in tools.items()]
+    if isinstance(tools, list):
+        return tools
     return whole if isinstance(whole, list) else [whole]
+
+
+def _named(name: str, entry: Any) -> Any:
+    """A tool of a file that lists them by name, with its schema as `schema`."""
+    if not isinstance(entry, dict):
+        return entry
+    schema = entry.get("schema")
+    return {"name": name} | ({} if schema is None else {"parameters": schema}) | entry
 
 
 def _lines(path: Path, data: bytes, said: str) -> list[Any]:
@@ -122,7 +160,8 @@ def with_tools(
     """The sessions with `tools` where their log kept no schemas.
 
     A step without a known request gets the tools; a logged tool without parameters gets those of
-    its namesake. Where the format keeps tools, a request that offered none stays so.
+    its namesake, and every logged tool its namesake's contract. Where the format keeps tools, a
+    request that offered none stays so.
     """
     if not tools:
         return sessions
@@ -155,12 +194,21 @@ def _fill(context: Context, tools: tuple[ToolSpec, ...], keeps_tools: bool) -> C
     if not context.tools:
         return context if keeps_tools else replace(context, tools=tools)
     given = {tool.name: tool for tool in tools}
-    if all(tool.parameters is not None or tool.name not in given for tool in context.tools):
-        return context
-    return replace(
-        context,
-        tools=tuple(
-            given.get(tool.name, tool) if tool.parameters is None else tool
-            for tool in context.tools
-        ),
-    )
+    filled = tuple(_joined(tool, given.get(tool.name)) for tool in context.tools)
+    return context if filled == context.tools else replace(context, tools=filled)
+
+
+@lru_cache(maxsize=4096)
+def _joined(logged: ToolSpec, given: ToolSpec | None) -> ToolSpec:
+    """What the log says of a tool, and behind it what the file says."""
+    if given is None or logged.parameters is None:
+        return logged if given is None else _whole(given)
+    contract = merged(logged.contract, object_of(given.contract))
+    if given.source == "given" and given.parameters not in (None, logged.parameters):
+        contract = merged(contract, {"parameters": object_of(given.parameters)})
+    return logged if contract == logged.contract else replace(logged, contract=contract)
+
+
+def _whole(given: ToolSpec) -> ToolSpec:
+    """The tool of the file in the place of a logged name without a schema."""
+    return replace(given, source="filled") if given.source == "inferred" else given

@@ -112,7 +112,7 @@ def _unjudged(desk: Desk, d: Draft) -> str | None:
     logged = d.candidate.logged
     judges = {*d.chosen_verdict.judges, *(logged.judges if _passed(logged) else ())}
     if any(_group(f) in ("json", "tool-call") for f in d.rejected_findings):
-        judges -= _ONLY_LOOPS
+        judges -= _ONLY_LOOPS | _elsewhere(desk)
     if judges:
         return None
     return f"no validator could have failed the chosen side ({d.chosen_verdict.why or 'no schema'})"
@@ -133,6 +133,15 @@ _ONLY_LOOPS = frozenset(
 )
 
 
+def _elsewhere(desk: Desk) -> set[str]:
+    """The user's validators that look for nothing in calls or JSON."""
+    return {
+        own.name
+        for own in desk.settings.own
+        if not any(code.group in ("json", "tool-call") for code in own.codes)
+    }
+
+
 def _loop(desk: Desk, d: Draft) -> str | None:
     loops = [f.code for f in d.chosen_findings if "loop" in _group(f)]
     return f"the chosen side repeats itself: {loops[0]}" if loops else None
@@ -151,7 +160,10 @@ def _same_sides(desk: Desk, d: Draft) -> str | None:
 
 def _no_margin(desk: Desk, d: Draft) -> str | None:
     got = margin(d)
-    return None if got > 0 else f"the chosen side scores no higher ({got:+.3f})"
+    if got > desk.config.min_margin:
+        return None
+    wanted = desk.config.min_margin
+    return f"the chosen side scores no higher ({got:+.3f}; more than {wanted:g} is wanted)"
 
 
 def _placeholder(desk: Desk, d: Draft) -> str | None:

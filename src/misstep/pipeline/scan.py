@@ -17,18 +17,22 @@ import msgspec
 import orjson
 
 import misstep
-from misstep import store
+from misstep import store, validate
 from misstep.config import RunConfig
 from misstep.errors import InputError
+from misstep.pipeline.digest import Digest, digest_of
 from misstep.pipeline.gather import Gathered, gathered
 from misstep.pipeline.job import Job, Progress, silent, stage
+from misstep.pipeline.page import Page
 from misstep.pipeline.rows import finding_row
 from misstep.types import Finding, Session, SetAside, Verdict
+from misstep.validate import Judged
 
 FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
 _EVERYTHING = ("rows", "session", "findings", "verdicts")
 _SESSION = msgspec.json.Decoder(Session)
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+_DIGEST = msgspec.msgpack.Decoder(Digest)
 _VERDICTS = msgspec.json.Decoder(tuple[Verdict, ...])
 
 
@@ -46,12 +50,12 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a scan found, in figures and examples."""
+    """What a scan found, in figures."""
 
     summary: Mapping[str, Any]
     """What `misstep scan --json` prints; schemas/summary.json."""
-    examples: Sequence[Mapping[str, Any]] = ()
-    """The first finding rows, if any were asked for."""
+    page: Mapping[str, Any] | None = None
+    """What the failure page shows (`page.Page.rows`), where it was asked for."""
 
 
 def scan(paths: Sequence[Path], config: RunConfig, *, progress: Progress = silent) -> Scanned:
@@ -84,7 +88,7 @@ def tell(
     *,
     findings: Path | None = None,
     set_aside: Path | None = None,
-    examples: int = 0,
+    page: bool = False,
     progress: Progress = silent,
 ) -> Told:
     """Read and judge all logs under `paths`, session after session; nothing is held.
@@ -92,22 +96,22 @@ def tell(
     Args:
         findings: where to write every finding, one JSON object a line (schemas/finding.json).
         set_aside: where to write every record that could not be used (schemas/set-aside.json).
-        examples: how many finding rows to give back.
+        page: whether to gather what the failure page shows.
 
     Raises:
         InputError: a path does not exist, or a tools or schema file cannot be used.
         UnknownName: `ingest.format` is not a format.
     """
     started = time.perf_counter()
-    wants = ("rows",) if findings is not None or examples else ()
-    aside = set_aside is not None
+    wants = ("rows",) * (findings is not None) + ("digest",) * page
+    aside = set_aside is not None or page
     with gathered(paths, config, wants=wants, set_aside=aside, progress=progress) as found:
         if findings is not None:
             store.write_pieces(findings, (rows for rows, _ in found.ledger.kept("rows")))
         if set_aside is not None:
             store.write_pieces(set_aside, found.ledger.asides())
-        shown = tuple(_examples(found, examples)) if examples else ()
-        return Told(summary=_timed(found, started), examples=shown)
+        shown = _page(found) if page else None
+        return Told(summary=_timed(found, started), page=shown)
 
 
 def _timed(found: Gathered, started: float) -> dict[str, Any]:
@@ -120,13 +124,31 @@ def _sessions(found: Gathered) -> Iterator[Session]:
         yield session if session.copies == copies else replace(session, copies=copies)
 
 
-def _examples(found: Gathered, count: int) -> Iterator[dict[str, Any]]:
-    for rows, _ in found.ledger.kept("rows"):
-        for line in rows.splitlines():
-            if not count:
-                return
-            count -= 1
-            yield orjson.loads(line)
+def _page(found: Gathered) -> dict[str, Any]:
+    page = Page()
+    for data, copies in found.ledger.kept("digest"):
+        page.add(_DIGEST.decode(data), copies)
+    for line in found.ledger.asides():
+        page.set_aside(orjson.loads(line))
+    return page.rows(found.ledger.books)
+
+
+def page_of(scanned: Scanned) -> dict[str, Any]:
+    """What the failure page shows of a scan that is held in memory."""
+    page = Page()
+    findings: dict[str, list[Finding]] = {}
+    verdicts: dict[str, list[Verdict]] = {}
+    for finding in scanned.findings:
+        findings.setdefault(finding.session, []).append(finding)
+    for verdict in scanned.verdicts:
+        verdicts.setdefault(verdict.session, []).append(verdict)
+    for session in scanned.sessions:
+        found, told = findings.get(session.id, ()), verdicts.get(session.id, ())
+        judged = Judged(findings=tuple(found), verdicts=tuple(told))
+        page.add(digest_of(session, judged), session.copies)
+    for entry in scanned.set_aside:
+        page.set_aside(orjson.loads(store.encode(entry)))
+    return page.rows()
 
 
 def finding_rows(scanned: Scanned) -> list[dict[str, Any]]:
@@ -184,6 +206,7 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
         [[str(path), store.file_digest(path)] for path in paths],
         [replace(config.ingest, workers=0), config.validate],
         [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
+        validate.own_identity(config.validate),
     )
 
     def work() -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ what `scan` prints. The books of the records come from the ingest room.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,9 +14,11 @@ import msgspec
 
 from misstep.ingest import Counts
 from misstep.types import Finding, Session
-from misstep.validate import Judged
+from misstep.validate import WANTS, Judged
 
 LEVELS = ("defect", "suspect", "info")
+_DETAIL = re.compile(r"[;:]| for ")
+"""What stands between the reason of an unjudged verdict and its details."""
 
 
 class Tally(msgspec.Struct, array_like=True):
@@ -30,6 +33,10 @@ class Tally(msgspec.Struct, array_like=True):
     """Findings by code, one number a level."""
     tools: dict[str, list[int]] = {}
     """By tool: calls, and failed ones."""
+    unchecked: dict[str, int] = {}
+    """By check: how often it had nothing to go by."""
+    unjudged: dict[str, int] = {}
+    """Unjudged steps by reason, up to its first detail."""
 
     def add(self, other: Tally) -> None:
         """Take in another tally."""
@@ -40,6 +47,10 @@ class Tally(msgspec.Struct, array_like=True):
         self.unjudged_steps += other.unjudged_steps
         _add(self.codes, other.codes)
         _add(self.tools, other.tools)
+        for name, count in other.unchecked.items():
+            self.unchecked[name] = self.unchecked.get(name, 0) + count
+        for reason, count in other.unjudged.items():
+            self.unjudged[reason] = self.unjudged.get(reason, 0) + count
 
 
 def _add(into: dict[str, list[int]], counted: dict[str, list[int]]) -> None:
@@ -51,13 +62,17 @@ def _add(into: dict[str, list[int]], counted: dict[str, list[int]]) -> None:
 
 def tally_of(session: Session, judged: Judged) -> Tally:
     """The figures of one session."""
-    made = Tally(steps=len(judged.verdicts), codes={}, tools={})
+    made = Tally(steps=len(judged.verdicts), codes={}, tools={}, unjudged={})
+    made.unchecked = dict(judged.unchecked)
     for finding in judged.findings:
         made.codes.setdefault(finding.code, [0, 0, 0])[LEVELS.index(finding.level)] += 1
     suspect = {finding.step for finding in judged.findings if finding.level == "suspect"}
     for verdict in judged.verdicts:
         made.failed_steps += verdict.state == "fail"
-        made.unjudged_steps += verdict.state == "unjudged"
+        if verdict.state == "unjudged":
+            reason = _DETAIL.split(verdict.why, maxsplit=1)[0]
+            made.unjudged[reason] = made.unjudged.get(reason, 0) + 1
+            made.unjudged_steps += 1
         made.suspect_steps += verdict.step in suspect
     failed = {(f.step, f.call) for f in judged.findings if _failed_call(f)}
     for step in session.steps:
@@ -79,7 +94,7 @@ def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str
     Args:
         tallies: the format and the figures of each session.
     """
-    whole = Tally(codes={}, tools={})
+    whole = Tally(codes={}, tools={}, unchecked={}, unjudged={})
     formats = {
         name: {"files": c.files, "records": c.records, "set_aside": c.set_aside}
         | {"sessions": 0, "steps": 0, "tool_calls": 0, "failed_steps": 0}
@@ -107,6 +122,7 @@ def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str
         "failed_steps": whole.failed_steps,
         "suspect_steps": whole.suspect_steps,
         "unjudged_steps": whole.unjudged_steps,
+        "unjudged": dict(sorted(whole.unjudged.items())),
         "codes": {
             code: dict(zip(LEVELS, levels, strict=True))
             for code, levels in sorted(whole.codes.items())
@@ -114,5 +130,10 @@ def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str
         "tools": {
             name: {"calls": calls, "failed": failed}
             for name, (calls, failed) in sorted(whole.tools.items())
+        },
+        "not_judged": {
+            name: {"count": whole.unchecked[name], "what": want.said, "add": want.add}
+            for name, want in WANTS.items()
+            if whole.unchecked.get(name)
         },
     }

@@ -30,13 +30,15 @@ from misstep.ingest import (
     Unit,
     UnitReader,
 )
+from misstep.pipeline.digest import digest_of
 from misstep.pipeline.rows import finding_row
 from misstep.pipeline.tally import Tally, tally_of
 from misstep.types import Session, SetAside
 from misstep.validate import Judged
 
-WANTS = ("rows", "session", "findings", "verdicts")
-"""What can be kept of each session: finding rows, the session, its findings, its verdicts."""
+WANTS = ("rows", "session", "findings", "verdicts", "digest")
+"""What can be kept of each session: finding rows, the session, its findings, its verdicts, and
+what the failure page needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ def _kept(want: str, session: Session, judged: Judged) -> bytes:
         return b"".join(store.row_line(row, "finding") for row in rows)
     if want == "session":
         return store.encode(session)
+    if want == "digest":
+        return msgspec.msgpack.encode(digest_of(session, judged))
     return store.encode(judged.findings if want == "findings" else judged.verdicts)
 
 

@@ -74,16 +74,9 @@ def view(folder: Path) -> report.RunView:
     )
 
 
-def scan_view(
-    summary: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], title: str
-) -> report.RunView:
-    """What the reports show of a scan alone: its figures and its first finding rows."""
-    return report.RunView(
-        title=title,
-        summary=summary,
-        findings=[_clean(row) for row in findings[:SHOWN_FINDINGS]],
-        version=misstep.__version__,
-    )
+def scan_view(summary: Mapping[str, Any], page: Mapping[str, Any], title: str) -> report.ScanView:
+    """What the failure page shows of a scan."""
+    return report.ScanView(title=title, summary=summary, page=page, version=misstep.__version__)
 
 
 def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +100,7 @@ def _pairs(run: store.RunFolder, config: RunConfig) -> list[dict[str, Any]]:
     path = run / "pairs/train.parquet"
     if not path.exists():
         return []
-    settings = validate.settings(config.validate)
+    settings = validate.settings(config.validate, own=False)
     sessions = {
         row["id"]: store.decode(row["session"], Session)
         for row in store.read_rows(run / "sessions.parquet")

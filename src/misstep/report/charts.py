@@ -7,7 +7,7 @@ a chart stretches without its text or dots being distorted, and polyline points 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -56,7 +56,12 @@ class Curve:
 def axis(lines: Sequence[Change]) -> Axis:
     """The scale that holds every interval of the before/after lines."""
     rates: list[Rate] = [rate for line in lines for rate in (line.before, line.after)]
-    highest = max((rate.high for rate in rates), default=1.0) or 1.0
+    return scale(rate.high for rate in rates)
+
+
+def scale(values: Iterable[float]) -> Axis:
+    """A scale from zero to at least the largest of some shares."""
+    highest = max(values, default=1.0) or 1.0
     step = next((s for s in _STEPS if highest / s <= 5), 0.25)
     top = min(1.0, math.ceil(highest / step - 1e-9) * step)
     count = round(top / step)

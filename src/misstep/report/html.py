@@ -45,14 +45,23 @@ def write_html(run: RunView, path: Path) -> None:
 
 def render(run: RunView) -> str:
     """The page as text."""
+    return fill("report.html", "report.js", run=run, **_parts(run))
+
+
+def fill(template: str, script: str, **values: Any) -> str:
+    """A page of ours: a template with its one style and one script, and the policy that names them.
+
+    Raises:
+        ExtraMissing: Jinja2 is not installed.
+    """
     environment = _environment()
-    style, script = _asset("report.css"), _asset("report.js")
+    style, code = _asset("report.css"), _asset(script)
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src {_hash(style)}; script-src {_hash(script)}"
+        f"style-src {_hash(style)}; script-src {_hash(code)}"
     )
-    page: str = environment.get_template("report.html").render(
-        run=run, style=style, script=script, policy=policy, **_parts(run)
+    page: str = environment.get_template(template).render(
+        style=style, script=code, policy=policy, **values
     )
     return page
 

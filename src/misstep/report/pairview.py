@@ -50,10 +50,12 @@ class Run:
 class Block:
     """One part of a message."""
 
-    kind: Literal["text", "reasoning", "call"]
+    kind: Literal["text", "reasoning", "call", "result", "error"]
     title: str
     """For a call: the tool's name."""
     runs: tuple[Run, ...]
+    named: bool = False
+    """Whether the title is what a finding is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,10 +209,8 @@ def scan_headline(summary: Row) -> str:
     if not failed:
         return f"None of {number(steps)} steps failed ({number(judged)} could be judged)."
     worst = visible(code_counts(summary)[0].code)
-    return (
-        f"{number(failed)} of {number(steps)} steps failed "
-        f"({percent(failed / steps)}); most often {worst}."
-    )
+    rate = f"{'at least ' if judged < steps else ''}{percent(failed / steps)}"
+    return f"{number(failed)} of {number(steps)} steps failed ({rate}); most often {worst}."
 
 
 def also(scores: Row | None) -> tuple[str, ...]:

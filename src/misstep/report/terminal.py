@@ -15,10 +15,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from misstep.report.advice import advice_for
 from misstep.report.tables import (
     COLLATERAL_WORDS,
     GUARD_WORDS,
     Change,
+    CodeCount,
     also,
     changes,
     code_counts,
@@ -37,8 +39,13 @@ LINES = 40
 _CODES = 14
 """Failure codes in the summary of a run at most; the rest is in the report."""
 _NOTES = 3
+_WANTS = 3
+"""Checks without data in the summary of a scan at most; the rest is in `--json`."""
 _ROWS = 10
-"""Lines per table in the summary of a scan."""
+"""Rows of a table in the summary of a scan at most."""
+_KINDS = 6
+_KIND = 40
+"""Kinds of set-aside records in the summary of a scan, and characters of one."""
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
@@ -137,36 +144,75 @@ def _verdict(scores: Row) -> Iterator[RenderableType]:
 
 
 def scan_summary(summary: Row, *, colour: bool = False, width: int = WIDTH) -> str:
-    """The summary of a scan (schemas/summary.json): headline, counts, codes, tools, formats."""
-    return _render(_scan_parts(summary, width), colour=colour, width=width)
+    """The summary of a scan (schemas/summary.json): headline, counts, codes, tools, formats.
+
+    As many rows of each table as fit into 40 lines; the rest is counted.
+    """
+    for rows in range(_ROWS, 2, -1):
+        text = _render(_scan_parts(summary, width, rows), colour=colour, width=width)
+        if text.count("\n") <= LINES:
+            break
+    return text
 
 
-def _scan_parts(summary: Row, width: int) -> Iterator[RenderableType]:
+def _scan_parts(summary: Row, width: int, rows: int) -> Iterator[RenderableType]:
     yield Text(scan_headline(summary), style="bold")
     yield _scan_counts(summary)
-    aside = summary.get("set_aside", {})
-    if aside:
-        kinds = ", ".join(f"{visible(kind)} {number(n)}" for kind, n in sorted(aside.items()))
-        yield f"set aside: {kinds}"
-    codes, tools, formats = code_counts(summary), tool_counts(summary), summary.get("formats", {})
+    yield from _listed("set aside", summary.get("set_aside", {}))
+    yield from _unjudged(summary.get("unjudged", {}))
+    yield from _not_judged(summary.get("not_judged", {}))
+    codes, formats = code_counts(summary), summary.get("formats", {})
+    failing = [row for row in tool_counts(summary) if row[2]]
     if codes:
-        table = _table("code", "defect", "suspect", "info", "meaning", left=4)
-        room = max(0, width - 29 - max(len(row.code) for row in codes[:_ROWS]))
-        for row in codes[:_ROWS]:
-            counts = (number(n) if n else "·" for n in (row.defect, row.suspect, row.info))
-            said = row.meaning if len(row.meaning) <= room else row.meaning[: room - 1] + "…"
-            table.add_row(visible(row.code), *counts, said)
-        yield from _with_rest("", table, len(codes) - _ROWS)
-    failing = [row for row in tools if row[2]]
+        yield from _code_table(codes, width, min(_ROWS, rows + 2))
     if failing:
         table = _table("tool", "calls", "failed", "rate")
-        for name, calls, failed in failing[:_ROWS]:
+        for name, calls, failed in failing[:rows]:
             cells = (number(calls), number(failed), percent(failed / calls))
             table.add_row(Text(visible(name)), *cells)
-        yield from _with_rest("", table, len(failing) - _ROWS)
+        yield from _with_rest("", table, len(failing) - rows)
     if len(formats) > 1:
         yield ""
-        yield _format_table(formats)
+        yield _format_table(formats, rows)
+
+
+def _code_table(codes: Sequence[CodeCount], width: int, rows: int) -> Iterator[RenderableType]:
+    table = _table("code", "defect", "suspect", "info", "meaning", left=4)
+    room = max(0, width - 29 - max(len(row.code) for row in codes[:rows]))
+    for row in codes[:rows]:
+        counts = (number(n) if n else "·" for n in (row.defect, row.suspect, row.info))
+        said = row.meaning if len(row.meaning) <= room else row.meaning[: room - 1] + "…"
+        table.add_row(visible(row.code), *counts, said)
+    yield from _with_rest("", table, len(codes) - rows)
+
+
+def _listed(title: str, counts: Mapping[str, int]) -> Iterator[str]:
+    """Kinds with their counts, the commonest first."""
+    kinds = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if kinds:
+        told = [f"{visible(kind)[:_KIND]} {number(n)}" for kind, n in kinds[:_KINDS]]
+        more = [f"{len(kinds) - _KINDS} more kinds"] * (len(kinds) > _KINDS)
+        yield f"{title}: {', '.join([*told, *more])}"
+
+
+def _unjudged(reasons: Mapping[str, int]) -> Iterator[str]:
+    """Why steps were not judged, and what to add, a line each."""
+    found = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    for at, (reason, count) in enumerate(found[:_WANTS]):
+        start = f"{'unjudged:' if not at else '':10}{number(count)} {visible(reason)}"
+        advice = advice_for(reason, WIDTH - len(start) - 3)
+        yield f"{start} ({advice})" if advice else start
+    if len(found) > _WANTS:
+        yield f"{'':10}{number(sum(n for _, n in found[_WANTS:]))} for other reasons"
+
+
+def _not_judged(wants: Mapping[str, Row]) -> Iterator[str]:
+    """What could not be checked, the commonest first, and what to add to light it up."""
+    rows = sorted(wants.values(), key=lambda row: -row["count"])
+    told = [f"{number(row['count'])} {row['what']} ({row['add']})" for row in rows[:_WANTS]]
+    if told:
+        more = [f"{len(rows) - _WANTS} more in --json"] * (len(rows) > _WANTS)
+        yield f"unchecked: {', '.join([*told, *more])}"
 
 
 def _scan_counts(summary: Row) -> str:
@@ -187,11 +233,18 @@ def _scan_counts(summary: Row) -> str:
     return " · ".join([*counts, *more, f"{summary.get('seconds', 0.0):.1f} s"])
 
 
-def _format_table(formats: Mapping[str, Row]) -> Table:
+def _format_table(formats: Mapping[str, Row], rows: int) -> Table:
+    """Formats by their steps; what does not fit is one row."""
     keys = ("files", "records", "sessions", "steps", "tool_calls", "failed_steps")
     table = _table("format", *(key.replace("_", " ") for key in keys))
-    for name, row in sorted(formats.items()):
-        table.add_row(name, *(number(row.get(key, 0)) for key in keys))
+    ordered = sorted(formats.items(), key=lambda item: (-item[1].get("steps", 0), item[0]))
+    shown = len(ordered) if len(ordered) <= rows + 1 else rows
+    for name, row in ordered[:shown]:
+        table.add_row(visible(name), *(number(row.get(key, 0)) for key in keys))
+    rest = [row for _, row in ordered[shown:]]
+    if rest:
+        sums = (number(sum(row.get(key, 0) for row in rest)) for key in keys)
+        table.add_row(f"… {number(len(rest))} more", *sums)
     return table
 
 

@@ -1,7 +1,7 @@
-"""`RunView`: everything that a report shows, as plain values that the pipeline hands over.
+"""`RunView` and `ScanView`: everything that a report shows, as plain values of the pipeline.
 
-The report rooms read nothing else: no run folder, no session, no model. Every field has a default,
-so that `misstep scan --html` hands over only what a scan knows. Text of the logs arrives as it was
+The report rooms read nothing else: no run folder, no session, no model. Every field has a default.
+Text of the logs arrives as it was
 logged (redacted by the pipeline where that is configured); escaping is the report's work.
 """
 
@@ -74,3 +74,24 @@ class RunView:
     """ISO date and time, or empty for a byte-stable report."""
     notes: Sequence[str] = ()
     """Sentences that the reader should know, e.g. why nothing was trained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanView:
+    """A scan: the failure part alone. All text was redacted by the pipeline."""
+
+    title: str = "misstep"
+    summary: Row = field(default_factory=dict)
+    """The object of `misstep scan --json` (schemas/summary.json)."""
+    page: Row = field(default_factory=dict)
+    """Rows of the page, each optional. A rate is k n value low high, the interval Wilson's at 95 %.
+    judged: steps. codes: rates with code, level. tools, models, days, months: rates of failed
+    ones among those that count, with name and `all`. unknown: tool → unjudged
+    steps that call it, the first of unknown_total. sessions: session place{file line format
+    inside} steps judged failed strip share copies codes. examples: code → rows of code level
+    evidence tags channel where session step model place blocks[{kind title runs[[text, look]]}].
+    set_aside and ignored: format reason count, and said origin of the first set aside."""
+    version: str = ""
+    """Version of misstep."""
+    created: str = ""
+    """ISO date and time, or empty for a byte-stable page."""

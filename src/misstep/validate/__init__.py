@@ -8,29 +8,58 @@ log or a model holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from misstep.codes import CODES
+from misstep.codes import CODES, Code
 from misstep.config import ValidateConfig
 from misstep.errors import InputError
 from misstep.types import Finding, Message, Session, Verdict
 from misstep.validate import (
+    agent_cycle,
     agent_loop,
+    agent_near,
+    code,
+    custom,
+    effects,
     json_text,
+    limit,
+    monologue,
+    promises,
+    provenance,
     response_schema,
+    same_error,
     silent,
     text_loop,
     tool_call,
     tool_error,
 )
+from misstep.validate.custom import Own, Whole, hear, validator
+from misstep.validate.missing import WANTS, counted
+from misstep.validate.policy import policy_of
 from misstep.validate.precedence import settle
 from misstep.validate.schema import compiled
 from misstep.validate.transcript import Transcript
 from misstep.validate.validator import Settings, Step, Validator
 from misstep.validate.verdict import decide
 
-__all__ = ["VALIDATORS", "Judged", "Settings", "Validator", "judge", "settings", "validate"]
+__all__ = [
+    "VALIDATORS",
+    "WANTS",
+    "Code",
+    "Judged",
+    "Own",
+    "Settings",
+    "Step",
+    "Validator",
+    "judge",
+    "own_identity",
+    "settings",
+    "validate",
+    "validator",
+]
 
 VALIDATORS: tuple[Validator, ...] = (
     tool_call.VALIDATOR,
@@ -38,8 +67,17 @@ VALIDATORS: tuple[Validator, ...] = (
     response_schema.VALIDATOR,
     text_loop.VALIDATOR,
     agent_loop.VALIDATOR,
+    agent_cycle.VALIDATOR,
+    same_error.VALIDATOR,
+    monologue.VALIDATOR,
+    agent_near.VALIDATOR,
+    limit.VALIDATOR,
     silent.VALIDATOR,
     tool_error.VALIDATOR,
+    provenance.VALIDATOR,
+    effects.VALIDATOR,
+    promises.VALIDATOR,
+    code.VALIDATOR,
 )
 """Every validator. A new one is one file, one line here, its cases and its row in docs/codes.md."""
 
@@ -52,16 +90,43 @@ class Judged:
 
     findings: tuple[Finding, ...]
     verdicts: tuple[Verdict, ...]
+    unchecked: Mapping[str, int] = field(default_factory=dict)
+    """How often a check had nothing to go by, by the name in `WANTS`."""
 
 
-def settings(config: ValidateConfig) -> Settings:
+def settings(config: ValidateConfig, *, own: bool = True) -> Settings:
     """What the user demands of the steps; reads the schema file once.
+
+    Args:
+        own: False leaves the user's own validators out, to show a run where they are not at hand.
 
     Raises:
         InputError: the schema file cannot be read or is no usable JSON Schema.
+        ConfigError: a level or an exemption names a code that nobody emits.
+        SetupError: a validator of the user's cannot be loaded.
     """
     schema = None if config.schema is None else _schema_text(Path(config.schema))
-    return Settings(response_schema=schema, json=config.json, expect_call=config.expect_call)
+    owned = custom.load(config.validators) if own else ()
+    policy = policy_of(config, strict=own) if config.levels or config.exempt else None
+    return Settings(
+        response_schema=schema,
+        json=config.json,
+        expect_call=config.expect_call,
+        own=owned,
+        policy=policy,
+        limits=config.limits,
+        code=config.code,
+        answer_code=config.answer_code,
+    )
+
+
+def own_identity(config: ValidateConfig) -> list[str]:
+    """What tells whether one of the user's own validators changed since the steps were judged.
+
+    Raises:
+        SetupError: one cannot be loaded.
+    """
+    return custom.identity(config.validators)
 
 
 def _schema_text(path: Path) -> str:
@@ -77,15 +142,26 @@ def _schema_text(path: Path) -> str:
 
 def validate(session: Session, settings: Settings) -> Judged:
     """Judge every own step of a session."""
-    transcript = Transcript(session)
+    transcript = Transcript(session, settings.limits)
     findings: list[Finding] = []
     verdicts: list[Verdict] = []
-    for index in session.steps:
-        step = Step(session=session, index=index, settings=settings, transcript=transcript)
-        found, verdict = _look(step, offline=False)
+    steps: Iterable[Step] = (
+        Step(session=session, index=index, settings=settings, transcript=transcript)
+        for index in session.steps
+    )
+    whole = None
+    if settings.own:
+        steps = tuple(steps)
+        whole = Whole(steps)
+    for step in steps:
+        found, verdict = _look(step, whole, offline=False)
         findings.extend(found)
         verdicts.append(verdict)
-    return Judged(findings=tuple(findings), verdicts=tuple(verdicts))
+    return Judged(
+        findings=tuple(findings),
+        verdicts=tuple(verdicts),
+        unchecked=counted(session, transcript),
+    )
 
 
 def judge(
@@ -101,18 +177,29 @@ def judge(
     `demand_call=True` makes an answer without a call a NO_CALL whatever the request said.
     """
     replayed = session.replayed(step, answer)
-    view = Step(
-        session=replayed,
-        index=step,
-        settings=settings,
-        transcript=Transcript(replayed),
-        demand_call=demand_call,
-    )
-    return _look(view, offline=True)
+    transcript = Transcript(replayed, settings.limits)
+    view = partial(Step, session=replayed, settings=settings, transcript=transcript)
+    this = view(index=step, demand_call=demand_call)
+    whole = None
+    if settings.own:
+        whole = Whole([*(view(index=at) for at in replayed.steps if at < step), this])
+    return _look(this, whole, offline=True)
 
 
-def _look(step: Step, *, offline: bool) -> tuple[tuple[Finding, ...], Verdict]:
+def _look(step: Step, whole: Whole | None, *, offline: bool) -> tuple[tuple[Finding, ...], Verdict]:
     used = _OFFLINE if offline else VALIDATORS
     found = [f for v in used for f in v.check(step) if CODES[f.code].offline or not offline]
-    settled = settle(step, found)
-    return settled, decide(step, settled, [v.name for v in used if v.judges(step)])
+    judges = [v for v in used if v.judges(step)]
+    own = None if whole is None else hear(step, whole, offline=offline)
+    settled = settle(step, found if own is None else [*found, *own.findings])
+    policy = step.settings.policy
+    if policy is not None:
+        settled = policy.apply(step, settled)
+        judges = [v for v in judges if policy.can_fail(v.codes, step)]
+    names, groups = [v.name for v in judges], [v.group for v in judges]
+    if own is None:
+        return settled, decide(step, settled, names, groups=groups)
+    for judge in own.judging(step):
+        names.append(judge.name)
+        groups.extend(code.group for code in judge.codes)
+    return settled, decide(step, settled, names, groups=groups, broken=own.broken)

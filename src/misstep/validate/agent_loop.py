@@ -1,10 +1,10 @@
-"""An agent that turns in a circle: the same call with the same result, the same error again.
+"""An agent that turns in a circle: the same call with the same result, again and again.
 
-In: a step with the session's exchanges. Out: LOOP_SAME_CALL and LOOP_ERROR on the step at which the
-loop was first knowable and on each later one. Scope is one turn: the steps since the last message
-by a human. Calls are equal by tool and canonical arguments, results by their exact text without
-volatile tokens (ids, times, durations, temporary paths); a call without a result is not checkable.
-Calls of one message count once: none of them could know the others' results.
+In: a step with the session's exchanges. Out: LOOP_SAME_CALL on the step at which the loop was first
+knowable and on each later one. Scope is one turn: the steps since the last message by a human.
+Calls are equal by tool and canonical arguments, results by their exact text without volatile tokens
+(ids, times, durations, temporary paths); a call without a result is not checkable. Calls of one
+message count once: none of them could know the others' results.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from typing import Any
 from misstep.redact import clip
 from misstep.types import Finding, Level, Loop
 from misstep.validate.error_text import read_fault
+from misstep.validate.excuses import NOT_A_LOOP, asked_times, polls, reads, waits
 from misstep.validate.strict_json import Parsed, parse
 from misstep.validate.transcript import Exchange, Transcript
 from misstep.validate.validator import Step, Validator
 
 SUSPECT = 3
-"""The same call with the same result this often in a turn is suspect."""
-DEFECT = 4
-"""This often it is a defect; with an error result and nothing between, `SUSPECT` times are."""
-SAME_ERROR = 3
-"""Steps in a row in which the same tool fails with the same error."""
+"""The same call with the same result this often in a turn is suspect, unless `limits.same_call`
+says another number; once more is a defect, and so are this many in a row with an error result."""
 COSMETIC = frozenset({"task_progress", "explanation", "description"})
 """Arguments that say why a call is made, not what it does."""
 
-_VOLATILE = re.compile(
-    r"""[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}   # uuid
-    | \d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?  # time stamp
-    | \b1[5-9]\d{8}(?:\d{3}|\d{6}|\d{9})?\b                            # unix time
-    | \b(?:pid|process)\W{1,3}\d+
-    | \b\d+(?:\.\d+)?\ ?(?:ms|µs|us|ns|s|secs?|seconds?|minutes?)\b    # duration
-    | (?:/private)?/(?:tmp|var/folders)/[\w./-]+                       # temporary path
-    | \[?(?:output|result)?\ ?truncated[^\n]{0,120}""",
-    re.I | re.X,
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
+_NUMBERED = re.compile(
+    r"""[0-9](?:
+      [0-9]{3}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?  # time stamp
+    | (?<!\w[0-9])(?:
+        (?<=1)[5-9]\d{8}(?:\d{3}|\d{6}|\d{9})?\b                              # unix time
+      | \d*(?:\.\d+)?\ ?(?i:[mµun]?s|secs?|seconds?|minutes?)\b                # duration
+      )
+    )""",
+    re.X,
 )
-_READS = re.compile(
-    r"(?:get|list|read|search|find|view|show|check|query|fetch|look_?up|describe|count|glob|grep|"
-    r"ls|cat|open|think|calculate|status|browse|web|inspect|retrieve|poll)",
-    re.I,
+_WORDED = (
+    ("pid", re.compile(r"\bpid\W{1,3}\d+", re.I)),
+    ("process", re.compile(r"\bprocess\W{1,3}\d+", re.I)),
+    ("tmp/", re.compile(r"(?:/private)?/tmp/[\w./-]+")),
+    ("/var/folders/", re.compile(r"(?:/private)?/var/folders/[\w./-]+")),
+    ("truncated", re.compile(r"\[?(?:output|result)?\ ?truncated[^\n]{0,120}", re.I)),
 )
-_POLLS = re.compile(r"poll|wait|status|scroll|sleep|monitor|tail|progress|refresh|output", re.I)
-_NOT_A_LOOP = frozenset({"infrastructure", "human", "knock-on"})
+"""Volatile tokens by a word that stands in each: a text without the word is not searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +78,25 @@ def _check(step: Step) -> Iterator[Finding]:
 
 def _scan(transcript: Transcript) -> dict[int, list[_Hit]]:
     hits: dict[int, list[_Hit]] = {}
+    limit = transcript.limits.same_call
     every = [e for made in transcript.exchanges.values() for e in made]
     for _, turn in groupby(every, key=lambda e: e.turn):
         exchanges = list(turn)
-        if len(exchanges) >= SUSPECT:
-            same = _same_calls(_turn(exchanges)) if _may_repeat(exchanges) else ()
-            for step, hit in (*same, *_same_errors(exchanges, transcript)):
+        if len(exchanges) >= limit - 1 and _may_repeat(exchanges, limit - 1):
+            asked = asked_times(transcript.session, exchanges[0].turn)
+            for step, hit in _same_calls(_turn(exchanges, limit), max(asked, limit - 2)):
                 hits.setdefault(step, []).append(hit)
     return hits
 
 
-def _may_repeat(exchanges: Sequence[Exchange]) -> bool:
-    """A quick look: false only where no call can have been made `SUSPECT` times."""
+def _may_repeat(exchanges: Sequence[Exchange], often: int) -> bool:
+    """A quick look: false only where no call can have been made so `often`."""
     counts: dict[tuple[str, Any], int] = {}
     for exchange in exchanges:
         if exchange.result is not None:
             key = (exchange.call.name, _outline(parse(exchange.call.arguments)))
             counts[key] = counts.get(key, 0) + 1
-            if counts[key] >= SUSPECT:
+            if counts[key] >= often:
                 return True
     return False
 
@@ -136,7 +137,14 @@ def _folded(value: Any) -> Any:
 
 def fingerprint(text: str) -> str:
     """The text of a result without what changes from run to run."""
-    return _VOLATILE.sub("#", text).strip()
+    if text.count("-") >= 4:
+        text = _UUID.sub("#", text)
+    text = _NUMBERED.sub("#", text)
+    low = text.lower()
+    for word, pattern in _WORDED:
+        if word in low:
+            text = pattern.sub("#", text)
+    return text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +155,34 @@ class _Turn:
     keys: Sequence[tuple[str, str]]
     changes: Sequence[int]
     """How many of the exchanges up to here may have changed state: no reading tool, new result."""
+    limit: int
+    """Calls that are a defect."""
 
     def changed(self, start: int, end: int) -> bool:
         """True where state may have changed between two exchanges."""
         return self.changes[end - 1] > self.changes[start]
 
 
-def _turn(exchanges: Sequence[Exchange]) -> _Turn:
+def _turn(exchanges: Sequence[Exchange], limit: int) -> _Turn:
     keys = [call_key(exchange) for exchange in exchanges]
     seen: set[tuple[tuple[str, str], str]] = set()
     changes: list[int] = []
     for key, exchange in zip(keys, exchanges, strict=True):
         text = None if exchange.result is None else exchange.result.text
-        new = text is not None and (key, text) not in seen and not _READS.match(key[0])
+        new = text is not None and (key, text) not in seen and not reads(*key)
         changes.append((changes[-1] if changes else 0) + new)
         if text is not None:
             seen.add((key, text))
-    return _Turn(exchanges, keys, changes)
+    return _Turn(exchanges, keys, changes, limit)
 
 
-def _same_calls(turn: _Turn) -> Iterator[tuple[int, _Hit]]:
+def _same_calls(turn: _Turn, excused: int) -> Iterator[tuple[int, _Hit]]:
     places: dict[tuple[str, str], list[int]] = {}
     for at, (key, exchange) in enumerate(zip(turn.keys, turn.exchanges, strict=True)):
-        if exchange.result is not None:
+        if exchange.result is not None and not exchange.blind:
             places.setdefault(key, []).append(at)
     for key, found in places.items():
-        if len(found) < SUSPECT:
+        if len(found) <= excused:
             continue
         by_result: dict[str, list[int]] = {}
         for at in found:
@@ -180,34 +190,41 @@ def _same_calls(turn: _Turn) -> Iterator[tuple[int, _Hit]]:
             if result is not None:
                 by_result.setdefault(fingerprint(result.text), []).append(at)
         for same in by_result.values():
-            moved_on = same[-1] != found[-1] and _POLLS.search(key[0]) is not None
-            if not moved_on:
-                yield from _repeats(turn, same)
+            moved_on = same[-1] != found[-1] and polls(*key)
+            between = same[-1] - same[0] >= len(same)
+            if not moved_on and not (between and waits(*key)):
+                yield from _repeats(turn, same, excused)
 
 
-def _repeats(turn: _Turn, same: Sequence[int]) -> Iterator[tuple[int, _Hit]]:
-    """Hits for one call with one result at the places `same`."""
+def _repeats(turn: _Turn, same: Sequence[int], excused: int) -> Iterator[tuple[int, _Hit]]:
+    """Hits for one call with one result at the places `same`, more often than `excused`."""
     steps = [turn.exchanges[at].step for at in same]
     once = [at for i, at in enumerate(same) if not i or steps[i] != steps[i - 1]]
     result = turn.exchanges[same[0]].result
     fault = None if result is None else read_fault(result, turn.keys[same[0]][0])
-    if len(once) < SUSPECT or (fault is not None and fault.cause in _NOT_A_LOOP):
+    limit = turn.limit
+    if len(once) <= excused or (fault is not None and fault.cause in NOT_A_LOOP):
         return
     name, arguments = turn.keys[same[0]]
-    excused = all(turn.changed(a, b) for a, b in pairwise(once))
-    for count in range(SUSPECT, len(once) + 1):
-        at = once[count - 1]
-        together = at - once[count - SUSPECT] == SUSPECT - 1
-        sure = count >= DEFECT or (fault is not None and together)
-        hit = _Hit(
-            code="LOOP_SAME_CALL",
-            level="info" if excused else "defect" if sure else "suspect",
-            call=turn.exchanges[at].index,
-            evidence=f"{count} times with the same result: {name}({clip(arguments, 160)})",
-            loop=_loop(turn.exchanges, once[:count], f"{name} {arguments}"),
-            tags=("redundant",) if excused else (),
+    idle, busy = 1, True  # calls since the last change of state; whether each pair has one between
+    for count, (before, at) in enumerate(pairwise(once), start=2):
+        changed = turn.changed(before, at)
+        idle, busy = (1 if changed else idle + 1), busy and changed
+        if count <= excused:
+            continue
+        together = fault is not None and at - once[count - min(count, limit - 1)] == limit - 2
+        sure = idle >= limit or (together and idle >= limit - 1)
+        yield (
+            turn.exchanges[at].step,
+            _Hit(
+                code="LOOP_SAME_CALL",
+                level="info" if busy else "defect" if sure else "suspect",
+                call=turn.exchanges[at].index,
+                evidence=f"{count} times with the same result: {name}({clip(arguments, 160)})",
+                loop=_loop(turn.exchanges, once[:count], f"{name} {arguments}"),
+                tags=("redundant",) if busy else (),
+            ),
         )
-        yield turn.exchanges[at].step, hit
 
 
 def _loop(exchanges: Sequence[Exchange], places: Sequence[int], unit: str) -> Loop:
@@ -220,30 +237,6 @@ def _loop(exchanges: Sequence[Exchange], places: Sequence[int], unit: str) -> Lo
     )
 
 
-def _same_errors(
-    exchanges: Sequence[Exchange], transcript: Transcript
-) -> Iterator[tuple[int, _Hit]]:
-    """Hits for the same tool failing alike in step after step, whatever the arguments."""
-    streak: list[int] = []
-    last: tuple[str, str] | None = None
-    for at, exchange in enumerate(exchanges):
-        result = exchange.result
-        fault = transcript.fault(exchange)
-        if result is None or fault is None or fault.cause in _NOT_A_LOOP:
-            streak, last = [], None
-            continue
-        key = (exchange.call.name, " ".join(fingerprint(result.text).split()))
-        if key != last:
-            streak, last = [], key
-        elif exchange.step == exchanges[streak[-1]].step:
-            continue
-        streak.append(at)
-        if len(streak) >= SAME_ERROR:
-            said = f"{len(streak)} steps in a row: {key[0]} fails with {clip(key[1], 180)!r}"
-            loop = _loop(exchanges, streak, f"{key[0]} {key[1]}")
-            yield exchange.step, _Hit("LOOP_ERROR", "defect", exchange.index, said, loop)
-
-
 def _judges(step: Step) -> bool:
     """A step is only told to turn in a circle, never told to be right because it does not."""
     return False
@@ -251,7 +244,7 @@ def _judges(step: Step) -> bool:
 
 VALIDATOR = Validator(
     name="agent_loop",
-    codes=("LOOP_SAME_CALL", "LOOP_ERROR"),
+    codes=("LOOP_SAME_CALL",),
     check=_check,
     judges=_judges,
 )

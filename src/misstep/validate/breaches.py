@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jiter
 
@@ -47,14 +47,14 @@ _CODES = {
     "unevaluatedItems": "RANGE",
     "contains": "RANGE",
 }
+_OF_VALUES = frozenset({"type", "enum", "const", "format", "pattern", "minimum", "minLength"})
 _COMBINED = frozenset({"anyOf", "oneOf"})
 _NOT_THE_MODEL = frozenset(
     {"BacktrackLimitExceeded", "RegexEngineFailure", "Referencing", "FromUtf8", "Custom"}
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
+class Breach(NamedTuple):  # a dataclass takes three times as long to make
     """One way in which a value breaks its schema."""
 
     code: str
@@ -64,31 +64,36 @@ class Breach:
     tags: tuple[str, ...] = ()
 
 
-def read(errors: Iterable[Any], schema: Any) -> Iterator[Breach]:
-    """The breaches behind validation errors, in their order."""
-    for error in errors:
-        yield from _one(error, schema)
-
-
-def _one(error: Any, schema: Any) -> Iterator[Breach]:
-    keyword = error.kind.name
+def read(error: Any, schema: Any) -> Iterable[Breach]:
+    """The breaches behind one validation error, in their order."""
+    kind = error.kind
+    keyword = kind.name
     where = pointer(error.instance_path)
-    if type(error.kind).__name__ in _NOT_THE_MODEL:
-        yield Breach(code="TOOL_SCHEMA_INVALID", where=where, said=error.message)
-    elif keyword in _COMBINED:
-        yield from _combined(error, schema)
-    elif keyword in ("additionalProperties", "unevaluatedProperties"):
-        for name in error.kind.value:
-            yield _unexpected(error, schema, where, name)
-    elif keyword in ("required", "dependentRequired", "dependencies"):
-        yield _missing(error, where)
-    elif keyword == "type":
-        if not (error.instance is None and _nullable(error, schema)):
-            yield _wrong_type(error, schema, where)
-    else:
-        code = _CODES.get(keyword, "SCHEMA_COMBO")
-        tags = ("case_variant",) if keyword == "enum" and _case_variant(error) else ()
-        yield Breach(code=code, where=where, said=_clipped(error.message), tags=tags)
+    if type(kind).__name__ in _NOT_THE_MODEL:
+        return (Breach(code="TOOL_SCHEMA_INVALID", where=where, said=error.message),)
+    if keyword in _OF_VALUES and _is_default(error, schema):
+        return _own_default(error, where)
+    if keyword == "type":
+        null = error.instance is None and _nullable(error, schema)
+        return () if null else (_wrong_type(error, schema, where),)
+    if keyword in ("required", "dependentRequired", "dependencies"):
+        return (_missing(error, where),)
+    if keyword in ("additionalProperties", "unevaluatedProperties"):
+        return [_unexpected(error, schema, where, name) for name in kind.value]
+    if keyword in _COMBINED:
+        return _combined(error, schema)
+    if keyword == "enum" and _of_items(error, schema):
+        return _items_outside(error, where)
+    code = _CODES.get(keyword, "SCHEMA_COMBO")
+    tags = ("case_variant",) if keyword == "enum" and _case_variant(error) else ()
+    return (Breach(code=code, where=where, said=_clipped(error.message), tags=tags),)
+
+
+def _own_default(error: Any, where: str) -> Iterable[Breach]:
+    if error.instance is None:  # a default of null only says that it may be left out
+        return ()
+    said = f"the schema's own default {_show(error.instance)} breaks it"
+    return (Breach(code="TOOL_SCHEMA_INVALID", where=where, said=said),)
 
 
 def pointer(path: Sequence[str | int]) -> str:
@@ -102,6 +107,10 @@ def _clipped(message: str) -> str:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, str):
+        value = value[:1_000]
+    elif isinstance(value, list):
+        value = value[:100]
     text = json.dumps(value, ensure_ascii=False)
     shown = clip(text, 100)
     return shown if len(text) <= 100 else f"{shown[:97]}..."
@@ -110,21 +119,32 @@ def _show(value: Any) -> str:
 def _unexpected(error: Any, schema: Any, where: str, name: str) -> Breach:
     declared = _parent(error, schema).get("properties")
     names = [str(key) for key in declared] if isinstance(declared, dict) else []
-    alike = [key for key in names if key != name and folded(key) == folded(name)]
+    wanted = folded(name)
+    alike = [key for key in names if key != name and folded(key) == wanted]
     said = f"expected only {', '.join(names[:12]) or 'no properties'}; got {name!r}"
     tags = ("case_variant",) if alike else ()
     return Breach(code="UNEXPECTED_ARG", where=f"{where}/{escape(name)}", said=said, tags=tags)
 
 
+MAX_NAME = 200
+"""Characters of a name or an option; longer text is no spelling of one."""
+
+
 def folded(name: str) -> str:
-    """A name without case, dots, dashes, blanks and underscores."""
-    return "".join(c for c in name.lower() if c.isalnum())
+    """A name without case, dots, dashes, blanks and underscores; long text as it is."""
+    return _known(name) if len(name) <= MAX_NAME else name
+
+
+@lru_cache(maxsize=4096)
+def _known(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _missing(error: Any, where: str) -> Breach:
     name = str(error.kind.value)
     got = list(error.instance) if isinstance(error.instance, dict) else []
-    alike = [key for key in got if folded(key) == folded(name)]
+    wanted = folded(name)
+    alike = [key for key in got if folded(key) == wanted]
     said = f"expected property {name!r}; got {', '.join(map(str, got[:12])) or 'no properties'}"
     return Breach(
         code="MISSING_REQUIRED",
@@ -182,18 +202,39 @@ def _parent(error: Any, schema: Any) -> dict[str, Any]:
 def _at(schema: Any, path: Sequence[str | int]) -> dict[str, Any]:
     at = schema
     for token in path:
-        if isinstance(at, dict) and str(token) in at:
-            at = at[str(token)]
-        elif isinstance(at, list) and isinstance(token, int) and token < len(at):
+        try:
             at = at[token]
-        else:
-            return {}
+        except (KeyError, IndexError, TypeError):
+            at = at.get(str(token)) if isinstance(at, dict) else None
     return at if isinstance(at, dict) else {}
 
 
 def _nullable(error: Any, schema: Any) -> bool:
     """OpenAPI's `nullable: true`, which JSON Schema does not know, still means null is fine."""
     return _parent(error, schema).get("nullable") is True
+
+
+def _of_items(error: Any, schema: Any) -> bool:
+    """True where a list's options are no lists, so that none could fit: they are its items'."""
+    if not isinstance(error.instance, list) or _parent(error, schema).get("type") != "array":
+        return False
+    return not any(isinstance(option, list) for option in error.kind.value)
+
+
+def _items_outside(error: Any, where: str) -> Iterator[Breach]:
+    options = error.kind.value
+    for index, item in enumerate(error.instance):
+        if item not in options:
+            said = f"{_show(item)} is not one of {_show(options)}"
+            alike = isinstance(item, str) and folded(item) in map(folded, map(str, options))
+            tags = ("case_variant",) if alike else ()
+            yield Breach(code="ENUM", where=f"{where}/{index}", said=said, tags=tags)
+
+
+def _is_default(error: Any, schema: Any) -> bool:
+    """True where the value is the one that the schema itself gives: not the model's mistake."""
+    parent = _parent(error, schema)
+    return "default" in parent and bool(parent["default"] == error.instance)
 
 
 def _optional(error: Any, schema: Any) -> bool:
@@ -207,9 +248,10 @@ def _optional(error: Any, schema: Any) -> bool:
 def _case_variant(error: Any) -> bool:
     got = error.instance
     options = error.kind.value
-    return isinstance(got, str) and any(
-        isinstance(o, str) and folded(o) == folded(got) for o in options
-    )
+    if not isinstance(got, str):
+        return False
+    wanted = folded(got)
+    return any(isinstance(o, str) and folded(o) == wanted for o in options)
 
 
 def _combined(error: Any, schema: Any) -> Iterator[Breach]:
@@ -226,14 +268,19 @@ def _combined(error: Any, schema: Any) -> Iterator[Breach]:
         said = f"expected {' or '.join(types)}; got {_kind(error.instance)} {_show(error.instance)}"
         yield Breach(code="WRONG_TYPE", where=where, said=said, tags=joined)
         return
-    branch: list[Any] = min(fitting, key=len)
-    closest = list(read(branch, schema))
+    branch: list[Any] = min(fitting, key=_distance)
+    closest = [breach for one in branch for breach in read(one, schema)]
     if len(real) == 1 or not closest:
         yield from closest
         return
     first = closest[0]
     said = f"no branch of {error.kind.name} fits; closest: {first.where or '/'} {first.said}"
     yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(said), tags=(first.code,))
+
+
+def _distance(branch: Sequence[Any]) -> tuple[bool, int]:
+    """How far a branch is: one whose tag (a `const`) is another's was not meant."""
+    return any(e.kind.name == "const" for e in branch), len(branch)
 
 
 def _at_type(branch: Sequence[Any], error: Any) -> bool:

@@ -18,12 +18,10 @@ from misstep.types import Channel, Finding, Level, Loop
 from misstep.validate.strict_json import lists
 from misstep.validate.validator import Step
 
-PLAIN = 4
-"""Equal neighbours in a list that make a defect."""
 MASKED = 8
 """Neighbours that are equal once numbers and ids are masked."""
 TWIN_CALLS = 2
-"""Equal parallel calls that are suspect; `PLAIN` of them are a defect."""
+"""Equal parallel calls that are suspect; `limits.equal_elements` of them are a defect."""
 MIN_LETTERS = 8
 MIN_STRING = 20
 """Characters of a repeated string element."""
@@ -45,9 +43,10 @@ def repeated_elements(
     step: Step, channel: Channel, value: Any, *, call: int | None
 ) -> Iterator[Finding]:
     """The longest repeated stretch of each list inside `value`."""
+    enough = step.settings.limits.equal_elements
     for where, items in lists(value):
-        if len(items) >= PLAIN:
-            found = _plain(items) or _masked(items)
+        if len(items) >= enough:
+            found = _plain(items, enough) or _masked(items)
             if found is None:
                 continue
             start, count, masked = found
@@ -80,7 +79,7 @@ def repeated_calls(step: Step) -> Iterator[Finding]:
         asked = asked_count(step) if count >= TWIN_CALLS else None
         if count < TWIN_CALLS or (asked is not None and count <= asked):
             continue
-        level: Level = "defect" if count >= PLAIN else "suspect"
+        level: Level = "defect" if count >= step.settings.limits.equal_elements else "suspect"
         second = keys.index(key, keys.index(key) + 1)
         yield step.find(
             "REP_ELEMENT",
@@ -109,9 +108,9 @@ def _key(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _plain(items: list[Any]) -> tuple[int, int, bool] | None:
+def _plain(items: list[Any], enough: int) -> tuple[int, int, bool] | None:
     start, count = _longest(items)
-    if count < PLAIN or not _tells(items[start]):
+    if count < enough or not _tells(items[start]):
         return None
     return start, count, False
 
@@ -123,9 +122,10 @@ def _masked(items: list[Any]) -> tuple[int, int, bool] | None:
     """
     if len(items) < MASKED or not isinstance(items[0], dict):
         return None
+    end = 0
     for at in range(0, len(items) - 1, MASKED - 1):
-        if not _alike(items, at, at + 1):
-            continue
+        if at < end or not _alike(items, at, at + 1):
+            continue  # inside a stretch that was looked at, or outside of any
         start, end = at, at + 1
         while start > 0 and _alike(items, start - 1, at):
             start -= 1

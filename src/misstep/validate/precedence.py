@@ -7,7 +7,10 @@ a step never loses its last one here, unless the answer itself was cut on its wa
     REP_* at the end of a channel   explains  TRUNCATED, EMPTY_OUTPUT, NO_CALL and the JSON that
                                               stops in that channel
     TOOL_AS_TEXT                    explains  NO_CALL, EMPTY_OUTPUT and JSON findings on the content
+    TRUNCATED                       explains  CODE_SYNTAX, FENCE_UNCLOSED
     what the harness said           explains  EMPTY_OUTPUT
+    LOOP_CYCLE                      explains  LOOP_SAME_CALL and LOOP_NEAR_CALL
+    LOOP_SAME_CALL, LOOP_ERROR      explain   LOOP_NEAR_CALL
     a cut stream (ENV_ERROR)        explains  TRUNCATED, EMPTY_OUTPUT, NO_CALL and JSON that stops
                                               or never began
 
@@ -23,6 +26,13 @@ from misstep.types import Finding
 from misstep.validate.validator import Step
 
 _CONSEQUENCES = frozenset({"TRUNCATED", "EMPTY_OUTPUT", "NO_CALL"})
+_HALVES = frozenset({"CODE_SYNTAX", "FENCE_UNCLOSED"})
+
+_LOOPS = {
+    "LOOP_CYCLE": frozenset({"LOOP_SAME_CALL", "LOOP_NEAR_CALL"}),
+    "LOOP_SAME_CALL": frozenset({"LOOP_NEAR_CALL"}),
+    "LOOP_ERROR": frozenset({"LOOP_NEAR_CALL"}),
+}
 
 
 def settle(step: Step, findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -52,6 +62,11 @@ def _explained_by(step: Step, finding: Finding) -> Callable[[Finding], bool] | N
         return None
     if "harness" in finding.tags:
         return lambda other: other.code == "EMPTY_OUTPUT"
+    if finding.code == "TRUNCATED":
+        return lambda other: other.code in _HALVES
+    if finding.code in _LOOPS:
+        known = _LOOPS[finding.code]
+        return lambda other: other.code in known
     if finding.code == "TOOL_AS_TEXT":
         return lambda other: (
             other.code in ("NO_CALL", "EMPTY_OUTPUT")
@@ -60,6 +75,7 @@ def _explained_by(step: Step, finding: Finding) -> Callable[[Finding], bool] | N
     if finding.code.startswith("REP_") and _at_end(step, finding):
         return lambda other: (
             other.code in _CONSEQUENCES
+            or other.code in _HALVES
             or (_stops(other) and (other.channel, other.call) == (finding.channel, finding.call))
         )
     return None

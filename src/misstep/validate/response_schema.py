@@ -21,7 +21,7 @@ def _check(step: Step) -> Iterator[Finding]:
         yield _unusable(step, known.problem)
     elif step.parsed.ok:
         value = step.parsed.value
-        for breach in breaches(known, value):
+        for breach in breaches(known, value, len(step.text)):
             if breach.code == "TOOL_SCHEMA_INVALID":
                 yield _unusable(step, breach.said)
             else:

@@ -10,7 +10,8 @@ they mean, in memory only, and only where they do not compile as they stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -20,7 +21,15 @@ import jiter
 import jsonschema_rs
 
 from misstep.validate.breaches import Breach, read
-from misstep.validate.strict_json import escape
+from misstep.validate.schema_cost import (
+    MAX_PLAIN,
+    MAX_PRODUCT,
+    MAX_UNFOLDED,
+    MAX_VISITS,
+    unfolded,
+    visits,
+)
+from misstep.validate.strict_json import escape, walk
 
 MAX_BREACHES = 100
 """Errors of one value that are kept; a list of a million wrong items says it once too often."""
@@ -59,6 +68,12 @@ class Compiled:
     schema: Any = None
     validator: Any = None
     problem: str = ""
+    dialect: str = ""
+    """What is not JSON Schema and was read as what it means; empty for a schema as it stands."""
+    rules: float = 1.0
+    """Rules of the schema with its references written out; infinite where they lead back."""
+    branching: bool = False
+    """True where errors come with those of every branch: anyOf, oneOf."""
 
 
 @lru_cache(maxsize=4096)
@@ -70,6 +85,10 @@ def compiled(text: str) -> Compiled:
         return Compiled(problem=f"the schema is not JSON: {error}")
     if not isinstance(schema, dict | bool):
         return Compiled(problem=f"the schema is no object: {text[:80]}")
+    size, cyclic = unfolded(schema)
+    if size > MAX_UNFOLDED:
+        return Compiled(problem=f"the schema unfolds to more than {MAX_UNFOLDED:,} rules")
+    branching = '"anyOf"' in text or '"oneOf"' in text
     problem = ""
     for reading in (schema, translated(schema)):
         try:
@@ -82,16 +101,63 @@ def compiled(text: str) -> Compiled:
         except ValueError as error:
             problem = problem or f"the schema cannot be used: {error}"
         else:
-            return Compiled(schema=reading, validator=validator)
+            foreign = "" if reading is schema else _foreign(schema)
+            return Compiled(
+                schema=reading,
+                validator=validator,
+                dialect=foreign,
+                rules=math.inf if cyclic else size,
+                branching=branching,
+            )
     return Compiled(problem=problem)
 
 
-def breaches(known: Compiled, value: Any) -> Iterator[Breach]:
-    """Every error of `value`, at most `MAX_BREACHES`; none where the schema cannot be used."""
+def _foreign(schema: Any) -> str:
+    """The words of another dialect in a schema, for a reader."""
+    found: set[str] = set()
+    for _, part in walk(schema):
+        kinds = part.get("type") if isinstance(part, dict) else None
+        found.update(
+            f"type {kind!r}"
+            for kind in (kinds if isinstance(kinds, list) else [kinds])
+            if isinstance(kind, str) and kind not in _STANDARD
+        )
+        if isinstance(part, dict) and not isinstance(part.get("required", []), list | dict):
+            found.add(f"required {part['required']!r}")
+    return ", ".join(sorted(found)) or "keywords that are no JSON Schema"
+
+
+def breaches(known: Compiled, value: Any, size: int = 0) -> Iterator[Breach]:
+    """Every error of `value`, at most `MAX_BREACHES`; none where the schema cannot be used.
+
+    `size` is the length of the text that the value was read from: where it is long, and the schema
+    makes it much work to tell all errors, there is only the first.
+    """
     if known.validator is None or known.validator.is_valid(value):
         return
-    errors = known.validator.iter_errors(value)
-    yield from islice(read(errors, known.schema), MAX_BREACHES)
+    if known.rules * max(size, 100) > MAX_PRODUCT:
+        most = MAX_VISITS if known.branching else MAX_PLAIN
+        if visits(known.schema, value, most) > most:
+            yield from _first(known, value)
+            return
+    left = MAX_BREACHES
+    for error in known.validator.iter_errors(value):
+        for breach in read(error, known.schema):
+            yield breach
+            left -= 1
+            if not left:
+                return
+
+
+def _first(known: Compiled, value: Any) -> Iterable[Breach]:
+    if known.branching:
+        said = "breaks the schema; it has too many branches to tell which of them is meant"
+        return (Breach(code="SCHEMA_COMBO", where="", said=said, tags=("too_many_branches",)),)
+    try:
+        known.validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return read(error, known.schema)
+    return ()
 
 
 def undeclared(known: Compiled, value: Any) -> Iterator[tuple[str, str]]:
@@ -153,6 +219,7 @@ def translated(schema: Any) -> Any:
     _translate_type(out)
     if not isinstance(out.get("required", []), list):
         del out["required"]
+    _lift_required(out)
     for key in _NAMED:
         if isinstance(out.get(key), dict):
             out[key] = {name: translated(part) for name, part in out[key].items()}
@@ -165,6 +232,17 @@ def translated(schema: Any) -> Any:
         if isinstance(out.get(key), list):
             out[key] = [translated(part) for part in out[key]]
     return out
+
+
+def _lift_required(schema: dict[str, Any]) -> None:
+    """`required: true` inside a property, as draft 3 has it, becomes the object's list."""
+    named = schema.get("properties")
+    named = named if isinstance(named, dict) else {}
+    marked = [
+        k for k, part in named.items() if isinstance(part, dict) and part.get("required") is True
+    ]
+    if marked:
+        schema["required"] = sorted({*schema.get("required", []), *marked})
 
 
 _KNOWN_DRAFTS = ("http://json-schema.org/draft-", "https://json-schema.org/draft")

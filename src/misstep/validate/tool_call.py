@@ -10,14 +10,15 @@ even where the log does not show why. Hosted tools and calls that are not JSON a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from misstep.redact import clip
-from misstep.types import Channel, Finding, ToolCall, ToolSpec
+from misstep.types import Channel, Finding, Level, ToolCall, ToolSpec
 from misstep.validate.breaches import folded
 from misstep.validate.schema import Compiled, breaches, compiled, undeclared
 from misstep.validate.strict_json import Parsed, parse
-from misstep.validate.validator import Step, Validator
+from misstep.validate.validator import GUESSED, Step, Validator
 
 _UNEXPECTED = "unexpected_tool_call"
 """Gemini's finish reason for a call of a tool that the request did not offer."""
@@ -34,8 +35,8 @@ def _check(step: Step) -> Iterator[Finding]:
 
 
 def _call(step: Step, index: int, call: ToolCall) -> Iterator[Finding]:
-    spec = step.tools.get(call.name)
-    if spec is None and step.tools:
+    spec = step.tools.get(call.name) or step.guessed.get(call.name)
+    if spec is None and step.complete:
         yield _unknown(step, call, index)
         spec = _variant(step, call.name)
     parsed = step.arguments[index]
@@ -111,6 +112,8 @@ def _arguments(step: Step, index: int, parsed: Parsed, spec: ToolSpec | None) ->
     known = _schema(spec)
     if known is not None and known.problem:
         yield _unusable(step, index, known.problem)
+    if known is not None and known.dialect and _first_call(step, index):
+        yield _dialect(step, index, known.dialect)
     if not parsed.ok and _means_nothing(step.calls[index], known):
         return
     for fault in (parsed.fault, *parsed.notes):
@@ -129,7 +132,8 @@ def _arguments(step: Step, index: int, parsed: Parsed, spec: ToolSpec | None) ->
     if not isinstance(parsed.value, dict):
         yield _not_object(step, index, parsed.value)
     elif known is not None and spec is not None:
-        yield from _against(step, index, known, parsed.value)
+        found = _against(step, index, known, parsed.value)
+        yield from map(_suspected, found) if spec.name in step.guessed else found
 
 
 def _means_nothing(call: ToolCall, known: Compiled | None) -> bool:
@@ -152,6 +156,26 @@ def _not_object(step: Step, index: int, value: Any) -> Finding:
     )
 
 
+def _first_call(step: Step, index: int) -> bool:
+    """True for the first call of its tool in the session."""
+    name = step.calls[index].name
+    first = next(
+        (e for at in step.transcript.exchanges.values() for e in at if e.call.name == name), None
+    )
+    return first is not None and (first.step, first.index) == (step.index, index)
+
+
+def _dialect(step: Step, index: int, words: str) -> Finding:
+    return step.find(
+        "TOOL_SCHEMA_INVALID",
+        "arguments",
+        call=index,
+        cause="tool",
+        tags=("dialect",),
+        evidence=f"{step.calls[index].name}: read as what it means: {words}",
+    )
+
+
 def _unusable(step: Step, index: int, problem: str) -> Finding:
     return step.find(
         "TOOL_SCHEMA_INVALID",
@@ -163,7 +187,7 @@ def _unusable(step: Step, index: int, problem: str) -> Finding:
 
 
 def _against(step: Step, index: int, known: Compiled, value: Any) -> Iterator[Finding]:
-    for breach in breaches(known, value):
+    for breach in breaches(known, value, len(step.calls[index].arguments)):
         if breach.code == "TOOL_SCHEMA_INVALID":
             yield _unusable(step, index, breach.said)
         else:
@@ -189,6 +213,16 @@ def _against(step: Step, index: int, known: Compiled, value: Any) -> Iterator[Fi
         )
 
 
+def _suspected(finding: Finding) -> Finding:
+    """What an inferred schema says: suspect at most, since the calls it was made of are few.
+
+    A name that none of them used says little: info (design/inferred-schemas.md).
+    """
+    new = finding.level == "info" or "open_schema" in finding.tags
+    level: Level = "info" if new else "suspect"
+    return replace(finding, level=level, tags=(*finding.tags, GUESSED))
+
+
 def _judges(step: Step) -> bool:
     """True where every call that could be judged was held against a schema."""
     if step.finish == _UNEXPECTED or step.message.fault or any(c.fault for c in step.calls):
@@ -196,6 +230,8 @@ def _judges(step: Step) -> bool:
     calls = [c for c in step.calls if c.kind == "function" and c.syntax == "json"]
     if not calls:
         return step.demanded is not None and not step.withheld and not step.calls
+    if any(c.name in step.guessed for c in calls):
+        return False
     known = [_schema(step.tools.get(c.name)) for c in calls]
     return all(k is not None and k.validator is not None for k in known)
 

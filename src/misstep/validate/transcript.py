@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from misstep.config import LimitsConfig
+from misstep.contracts import contract_of
 from misstep.types import Context, Message, Session, ToolCall, ToolResult, ToolSpec
 from misstep.validate.error_text import ToolFault, read_fault
+from misstep.validate.failing import fault_of
 from misstep.validate.once import once
 
 T = TypeVar("T")
@@ -30,15 +33,19 @@ class Exchange:
     turn: int
     """Index of the last message by a human before the step; -1 where there is none."""
     result: ToolResult | None = None
+    blind: bool = False
+    """True where an image came with the result: its text does not tell what came back."""
 
 
 class Transcript:
     """What agent-level validators read; built per session, computed when first asked for."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, limits: LimitsConfig | None = None) -> None:
         self.session = session
+        self.limits = limits or LimitsConfig()
         self._memo: dict[Callable[[Transcript], object], object] = {}
         self._offered: dict[int, tuple[Context, dict[str, ToolSpec]]] = {}
+        self._guessed: dict[int, tuple[Context, dict[str, ToolSpec]]] = {}
         self._faults: dict[int, Any] = {}
 
     @once
@@ -54,14 +61,29 @@ class Transcript:
             known = self._offered[id(context)] = (context, tools)
         return known[1]
 
+    def guessed(self, context: Context) -> dict[str, ToolSpec]:
+        """The tools of one request whose schema was only inferred, by name."""
+        known = self._guessed.get(id(context))
+        if known is None:
+            tools = {t.name: t for t in context.tools if t.source in ("inferred", "filled")}
+            known = self._guessed[id(context)] = (context, tools)
+        return known[1]
+
     def fault(self, exchange: Exchange) -> ToolFault | None:
         """The error that the result of an exchange is; None without a result or an error."""
         found = self._faults.get(id(exchange), _UNSEEN)
         if found is _UNSEEN:
             result = exchange.result
-            found = None if result is None else read_fault(result, exchange.call.name)
+            found = None if result is None else self._read(exchange, result)
             self._faults[id(exchange)] = found
         return cast(ToolFault | None, found)
+
+    def _read(self, exchange: Exchange, result: ToolResult) -> ToolFault | None:
+        name = exchange.call.name
+        spec = self.offered(self.session.context_of(exchange.step)).get(name)
+        if spec is None or spec.contract is None:
+            return read_fault(result, name)
+        return fault_of(result, name, contract_of(spec))
 
     def once(self, compute: Callable[[Transcript], T]) -> T:
         """The value of `compute` for this session, computed at most once."""
@@ -85,7 +107,7 @@ def _pair(messages: tuple[Message, ...]) -> dict[int, tuple[Exchange, ...]]:
     turn = -1
     for at, message in enumerate(messages):
         for result in message.results:
-            desk.take(result)
+            desk.take(result, blind=any(part.kind == "image" for part in message.parts))
         if is_human(message):
             turn = at
         if message.role == "assistant" and message.calls:
@@ -93,7 +115,14 @@ def _pair(messages: tuple[Message, ...]) -> dict[int, tuple[Exchange, ...]]:
             turns[at] = turn
     return {
         step: tuple(
-            Exchange(step=step, call=call, index=i, turn=turn, result=desk.results.get((step, i)))
+            Exchange(
+                step=step,
+                call=call,
+                index=i,
+                turn=turn,
+                result=desk.results.get((step, i)),
+                blind=(step, i) in desk.blind,
+            )
             for i, call in enumerate(messages[step].calls)
         )
         for step, turn in turns.items()
@@ -105,6 +134,7 @@ class _Desk:
 
     def __init__(self) -> None:
         self.results: dict[tuple[int, int], ToolResult] = {}
+        self.blind: set[tuple[int, int]] = set()
         self._by_id: dict[str, list[tuple[int, int]]] = {}
         self._recent: dict[tuple[int, int], ToolCall] = {}
 
@@ -114,10 +144,12 @@ class _Desk:
             if call.id is not None:
                 self._by_id.setdefault(call.id, []).append(key)
 
-    def take(self, result: ToolResult) -> None:
+    def take(self, result: ToolResult, *, blind: bool) -> None:
         key = self._asked(result)
         if key is not None:
             self.results[key] = result
+            if blind:
+                self.blind.add(key)
             self._recent.pop(key, None)
 
     def _asked(self, result: ToolResult) -> tuple[int, int] | None:

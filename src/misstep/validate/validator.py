@@ -8,11 +8,12 @@ but the step and what stands before it (the agent-level ones also at results tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from misstep.codes import CODES
+from misstep.config import LimitsConfig
 from misstep.types import (
     Cause,
     Channel,
@@ -29,6 +30,12 @@ from misstep.validate.once import once
 from misstep.validate.strict_json import Parsed, parse
 from misstep.validate.transcript import Exchange, Transcript
 
+if TYPE_CHECKING:
+    from misstep.validate.custom import Own
+    from misstep.validate.policy import Policy
+
+GUESSED = "inferred_schema"
+"""Tag of what only an inferred schema says: never more than suspect."""
 MAX_EVIDENCE = 300
 """Characters of evidence that a finding keeps."""
 REFUSED = frozenset(
@@ -62,6 +69,15 @@ class Settings:
     json: bool = False
     """Expect JSON in every text answer that makes no call."""
     expect_call: Literal["auto", "always"] = "auto"
+    own: tuple[Own, ...] = ()
+    """The user's own validators (`custom`)."""
+    policy: Policy | None = None
+    """The user's say on levels; None where there is none."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    code: Mapping[str, str] = field(default_factory=dict)
+    """By `tool.argument`: the language of the code there."""
+    answer_code: str | None = None
+    """Language of the code that a text answer must be."""
 
 
 class Details(TypedDict, total=False):
@@ -123,6 +139,16 @@ class Step:
     def tools(self) -> dict[str, ToolSpec]:
         """The offered tools by name; tools that were only inferred are not an offer."""
         return self.transcript.offered(self.context)
+
+    @once
+    def guessed(self) -> dict[str, ToolSpec]:
+        """Tools by name whose schema was only inferred; what breaks it is suspect at most."""
+        return self.transcript.guessed(self.context)
+
+    @property
+    def complete(self) -> bool:
+        """True where all tools on offer are known, so that others were not offered."""
+        return bool(self.tools) and all(t.source == "filled" for t in self.guessed.values())
 
     @once
     def finish(self) -> str:
@@ -198,3 +224,8 @@ class Validator:
     def offline(self) -> bool:
         """True where replaying one step without its environment can show one of the codes."""
         return any(CODES[code].offline for code in self.codes)
+
+    @property
+    def group(self) -> str:
+        """The group of codes that it is about: that of its first code."""
+        return CODES[self.codes[0]].group

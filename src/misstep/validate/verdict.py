@@ -7,7 +7,7 @@ failed it and none did, and is unjudged otherwise: unjudged is never pass and ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from misstep.codes import CODES
 from misstep.types import Finding, Verdict
@@ -33,12 +33,34 @@ def is_defect(finding: Finding) -> bool:
     return finding.level == "defect" and finding.cause == "model"
 
 
-def decide(step: Step, findings: Sequence[Finding], judges: Sequence[str]) -> Verdict:
-    """The verdict of one step; its score is 1 / (1 + weight of its defects)."""
+SUSPECTED = 0.25
+"""Share of its weight that a suspect takes from the score of its group; from the total, none."""
+
+
+def decide(
+    step: Step,
+    findings: Sequence[Finding],
+    judges: Sequence[str],
+    *,
+    groups: Iterable[str] = (),
+    broken: Sequence[str] = (),
+) -> Verdict:
+    """The verdict of one step; its score is 1 / (1 + weight of its defects).
+
+    Args:
+        judges: names of the validators that could have failed it and looked at it.
+        groups: the groups of codes that they looked for.
+        broken: what the user's own validators failed with; a step that could pass is unjudged then.
+    """
     defects = [finding for finding in findings if is_defect(finding)]
-    if not defects and not judges:
-        return Verdict(session=step.session.id, step=step.index, state="unjudged", why=_why(step))
+    scores = group_scores(findings, groups)
+    if not defects and (broken or not judges):
+        why = f"a validator failed: {broken[0]}" if broken else _why(step)
+        return Verdict(
+            session=step.session.id, step=step.index, state="unjudged", why=why, scores=scores
+        )
     return Verdict(
+        scores=scores,
         session=step.session.id,
         step=step.index,
         state="fail" if defects else "pass",
@@ -46,6 +68,22 @@ def decide(step: Step, findings: Sequence[Finding], judges: Sequence[str]) -> Ve
         judges=tuple(judges),
         codes=tuple(sorted({finding.code for finding in defects})),
     )
+
+
+def group_scores(
+    findings: Sequence[Finding], groups: Iterable[str]
+) -> tuple[tuple[str, float], ...]:
+    """1 / (1 + weight of the defects + `SUSPECTED` times that of the suspects) for each group.
+
+    Only what the model caused counts; groups with such findings stand beside those looked for.
+    """
+    taken = dict.fromkeys(groups, 0.0)
+    for finding in findings:
+        if finding.level != "info" and finding.cause == "model":
+            group = CODES[finding.code].group
+            share = 1.0 if finding.level == "defect" else SUSPECTED
+            taken[group] = taken.get(group, 0.0) + share * weight(finding)
+    return tuple(sorted((group, 1.0 / (1.0 + loss)) for group, loss in taken.items()))
 
 
 def weight(finding: Finding) -> float:
@@ -58,6 +96,9 @@ def weight(finding: Finding) -> float:
 def _why(step: Step) -> str:
     if step.withheld:
         return "there is no answer: an error or a refusal of the provider"
+    guessed = sorted({c.name for c in step.calls if c.name in step.guessed})
+    if guessed:
+        return f"only an inferred schema is known for {', '.join(guessed)}"
     names = sorted({c.name for c in step.calls if c.name not in step.tools})
     if names:
         return f"no tools are known; called: {', '.join(names)}"

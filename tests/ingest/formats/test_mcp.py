@@ -88,7 +88,7 @@ def test_pages_of_a_tool_list_add_up_and_a_new_list_replaces_them(tmp_path):
     (session,) = read_one(tmp_path, *rows).sessions
     offered = [[t.name for t in session.context_of(i).tools] for i in session.steps]
     assert offered == [["f", "g"], ["g"]]
-    assert session.contexts[0].tools[0].contract == '{"type":"string"}'
+    assert session.contexts[0].tools[0].contract == '{"output_schema":{"type":"string"}}'
 
 
 def test_calls_before_any_list_know_no_tools(tmp_path):

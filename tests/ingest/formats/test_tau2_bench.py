@@ -52,7 +52,7 @@ def test_the_sample_holds_what_the_script_played():
         Outcome(reward=1.0),
         Outcome(reward=0.0),
         Outcome(reward=0.0, resolved=False),
-        Outcome(reward=0.0, resolved=False),
+        Outcome(reward=0.0, resolved=False, limit="max_steps"),
     ]
     assert [sum(len(m.calls) for m in s.messages) for s in got.sessions] == [2, 4, 2, 3]
     calls = [c for m in got.sessions[0].messages for c in m.calls]
@@ -112,7 +112,7 @@ def test_tool_definitions_are_read_where_they_are_logged(tmp_path):
         "f",
         "F.",
         '{"type":"object"}',
-        '{"type":"string"}',
+        '{"output_schema":{"type":"string"}}',
     )
 
 

@@ -224,6 +224,7 @@ def outcome_of(row: Mapping[str, Any]) -> Outcome | None:
         reward=number_or_none(reward),
         resolved=resolved if isinstance(resolved, bool) else None,
         thumbs="up" if thumbs == "up" else "down" if thumbs == "down" else None,
+        limit=text_or_none(nested.get("limit")) if isinstance(nested, Mapping) else None,
     )
     return None if outcome == Outcome() else outcome
 

@@ -103,7 +103,7 @@ class _Sample:
         if not kept and not self._last:
             raise Misfit(f"{self._pointer}/messages", "a sample without messages")
         scores = self._sample.get("scores") or {"score": self._sample.get("score")}
-        outcome = outcome_of(scores)
+        outcome = outcome_of(scores, self._sample.get("limit"))
         turns = [self._turn(m, f"/messages/{i}") for i, m in enumerate(kept)]
         if self._last:
             turns = self._told(turns)

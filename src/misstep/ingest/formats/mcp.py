@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from misstep.chat import content_text
+from misstep.contracts import contract_text
 from misstep.ingest.build import linear
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
@@ -187,9 +188,10 @@ def _spec(tool: Any) -> Any:
 
 def _promised(specs: tuple[ToolSpec, ...], tools: list[Any]) -> Iterator[ToolSpec]:
     for spec, tool in zip(specs, tools, strict=True):
-        schema = tool.get("outputSchema")
-        known = isinstance(schema, Mapping)
-        yield replace(spec, contract=orjson.dumps(schema).decode()) if known else spec
+        try:
+            yield replace(spec, contract=contract_text(tool))
+        except ValueError:
+            yield spec
 
 
 def _is_result(result: Body, error: Any) -> bool:

@@ -5,8 +5,9 @@ Where the model writes its command as text, the command is the call of `bash` (c
 text keeps what stands around it, and the next observation is its result. An answer that could not
 be used (bad format, blocked or broken command) is only in the trajectory; it and the retry that
 followed are a session of their own with the history before as shared beginning, and the accepted
-answer counts there. Cannot tell: tool schemas, exit codes, times, usage, calls of a turned down
-answer, and whether the task was solved. Demonstrations are no steps.
+answer counts there. A limit in the exit status is the outcome. Cannot tell: tool schemas, exit
+codes, times, usage, calls of a turned down answer, and whether the task was solved. Demonstrations
+are no steps.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from misstep.ingest.harnesses.swe_tries import EXIT, Refused, Tries, turned_down
 from misstep.ingest.messages import chat_message, place, text_or_none
 from misstep.ingest.oneby import OneByOne, set_aside
 from misstep.ingest.tree import Node, Sessions, plant
-from misstep.types import Context, Message, Part, Session, ToolCall, ToolResult
+from misstep.types import Context, Message, Outcome, Part, Session, ToolCall, ToolResult
 
 NAME = "swe-agent"
+_LIMIT = re.compile(r"exit_(?:cost|context|total_execution_time|max_steps)")
 _REQUEST_FAILED = re.compile(r"Exit due to (?:retry error|context window)")
 
 
@@ -80,6 +82,7 @@ class _Runs:
         path.close(refused)
         sessions = Sessions(NAME)
         if path.root is not None:
+            path.limit(str(mapping(run.get("info")).get("exit_status")))
             path.root.family = PurePosixPath(record.origin.member or record.origin.file).stem
             sessions.add(path.root)
         return sessions.made()
@@ -103,6 +106,12 @@ class _Path:
         self._offer = offer
         self._last: Node | None = None
         self._answers = 0
+
+    def limit(self, status: str) -> None:
+        """Note the limit that stopped the run, if the exit status names one."""
+        found = _LIMIT.search(status)
+        if found and self._last is not None:
+            self._last.outcome = Outcome(limit=found[0])
 
     def add(
         self, row: Mapping[str, Any], pointer: str, refused: Mapping[int, list[Refused]]

@@ -4,11 +4,11 @@
 Kept: the agent's conversation with argument text as the provider sent it (`raw_data`), the flag of
 each tool result, policy as system message, tool definitions where logged, model, usage, times,
 finish reason; the reward as outcome (a run that ended early, by `max_steps`, `too_many_errors` or
-`agent_error`, is not resolved), the task as family. The simulated user's own calls and their
-results are left out: the agent never sees them. What the format cannot tell: the agent's
-instructions around the policy, and mostly the tool schemas (`tool_defs` is usually null). A call
-that is no JSON stops the benchmark's own run before it is logged. Voice runs (`ticks` without
-messages) are set aside.
+`agent_error`, is not resolved; `max_steps` and `timeout` are its limit), the task as family. The
+simulated user's own calls and their results are left out: the agent never sees them. What the
+format cannot tell: the agent's instructions around the policy, and mostly the tool schemas
+(`tool_defs` is usually null). A call that is no JSON stops the benchmark's own run before it is
+logged. Voice runs (`ticks` without messages) are set aside.
 """
 
 from __future__ import annotations
@@ -171,8 +171,19 @@ def _spec(tool: Mapping[str, Any]) -> ToolSpec:
         name=_word(tool.get("name")),
         description=text_or_none(tool.get("doc")),
         parameters=_schema(tool.get("params")),
-        contract=_schema(tool.get("returns")),
+        contract=_promised(tool.get("returns")),
     )
+
+
+def _promised(returns: Any) -> str | None:
+    """The contract of a tool; its document wraps the schema of the results in a property."""
+    if not isinstance(returns, Mapping):
+        return None
+    named = returns.get("properties")
+    inner = named.get("returns") if isinstance(named, Mapping) else None
+    known = {key: returns[key] for key in ("$defs", "definitions") if key in returns}
+    schema = {**inner, **known} if isinstance(inner, Mapping) else returns
+    return orjson.dumps({"output_schema": schema}).decode()
 
 
 def _schema(value: Any) -> str | None:
@@ -191,7 +202,8 @@ def _outcome(run: Mapping[str, Any], ended: Any) -> Outcome | None:
     info = run.get("reward_info")
     reward = number_or_none(info.get("reward")) if isinstance(info, Mapping) else None
     resolved = False if isinstance(ended, str) and ended in _EARLY else None
-    outcome = Outcome(reward=reward, resolved=resolved)
+    limit = ended if ended in ("max_steps", "timeout") else None
+    outcome = Outcome(reward=reward, resolved=resolved, limit=limit)
     return None if outcome == Outcome() else outcome
 
 

@@ -236,8 +236,15 @@ def indices(refs: Iterable[Any], size: int) -> Iterator[int]:
         yield from range(start, min(start + 1 if end is None else end, size))
 
 
-def outcome_of(scores: Any) -> Outcome | None:
-    """The first score that is a number, a letter or a yes or no."""
+def outcome_of(scores: Any, limit: Any = None) -> Outcome | None:
+    """The first score that is a number, a letter or a yes or no; the limit that was hit."""
+    scored, kind = _scored(scores), text_or_none(mapping(limit).get("type"))
+    if kind is None:
+        return scored
+    return replace(scored or Outcome(), limit=kind)
+
+
+def _scored(scores: Any) -> Outcome | None:
     for score in mapping(scores).values():
         value = mapping(score).get("value")
         if isinstance(value, str) and value in _LETTERS:
