@@ -199,7 +199,7 @@ class _Pool:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
-        with _no_main():
+        with _no_main(), _undisturbed():
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -210,6 +210,19 @@ class _Pool:
         worker.at = number
         with contextlib.suppress(OSError):  # a worker that is dead by now is seen when it is read
             worker.pipe.send(piece)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits while a process is being started: half a start leaves a traceback behind."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, job: Job) -> None:
