@@ -9,7 +9,7 @@ request goes on from a response that the provider keeps, it waits until that res
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,8 +18,17 @@ import orjson
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.echo import History
-from misstep.ingest.format import Misfit, Record, Tally
-from misstep.ingest.halves import Body, Exchange, Provider, named_by, split, url_of
+from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.halves import (
+    Body,
+    Exchange,
+    Provider,
+    joined_by,
+    named_by,
+    split,
+    url_of,
+    weigh,
+)
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import kind_of, unix_time
 from misstep.ingest.stored import Memory
@@ -247,3 +256,34 @@ def error_text(body: Any, status: int | None) -> str:
     """An error body as one text, with the HTTP status before it where logged."""
     text = body if isinstance(body, str) else orjson.dumps(body).decode()
     return f"HTTP {status}: {text}" if status is not None else text
+
+
+def traffic(provider: Provider, about: str, guess: Callable[[Exchange], float]) -> Format:
+    """The format of one provider's pairs.
+
+    `guess` says how sure the provider is of a pair that no URL names, in [0, 1]; a request alone
+    counts less.
+    """
+
+    def weighed(value: dict[str, Any]) -> float:
+        return weigh(value, provider, guess)
+
+    def sniff(peek: Peek) -> float:
+        return share(peek, weighed)
+
+    def joins(value: Any, name: str) -> Iterator[str]:
+        return joined_by(value, provider)
+
+    def reader(tally: Tally) -> ExchangeReader:
+        return ExchangeReader(provider, tally)
+
+    return Format(
+        name=provider.name,
+        about=about,
+        unit="line",
+        sniff=sniff,
+        reader=reader,
+        keeps_tools=True,
+        joins=joins,
+        kin="traffic",
+    )

@@ -13,15 +13,15 @@ from typing import Any
 
 from misstep.ingest.blocks import assistant_parts, user_messages
 from misstep.ingest.echo import Echoes, Skimmer
-from misstep.ingest.exchange import ExchangeReader, error_text, has_roles
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.exchange import error_text, has_roles, traffic
+from misstep.ingest.format import Misfit, Record
 from misstep.ingest.formats.openai_chat import (
     is_request,
     looks_anthropic,
     looks_converse,
     looks_openai,
 )
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys, weigh
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
 from misstep.ingest.stream import CUT, join_message
 from misstep.types import Message
@@ -95,15 +95,6 @@ def _guess(halves: Exchange) -> float:
     return sure / 2 if halves.waits else sure
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    return weigh(value, PROVIDER, _guess)
-
-
-def sniff(peek: Peek) -> float:
-    """Pairs with a typed message or error; a request alone only counts half."""
-    return share(peek, _weigh)
-
-
 def _joins(value: Any, name: str) -> Iterator[str]:
     return joined_by(value, PROVIDER)
 
@@ -116,10 +107,6 @@ def _deeper(value: Any, level: int) -> list[str] | None:
     return path_keys(value, PROVIDER, level)
 
 
-def _reader(tally: Tally) -> ExchangeReader:
-    return ExchangeReader(PROVIDER, tally)
-
-
 PROVIDER = Provider(
     name="anthropic-messages",
     is_request=is_request,
@@ -130,15 +117,12 @@ PROVIDER = Provider(
     join=join_message,
 )
 
-FORMAT = Format(
-    name="anthropic-messages",
-    about="Anthropic Messages, requests with their responses; tool input only as a parsed object",
-    unit="line",
-    sniff=sniff,
-    reader=_reader,
-    keeps_tools=True,
-    joins=_joins,
-    kin="traffic",
+FORMAT = replace(
+    traffic(
+        PROVIDER,
+        "Anthropic Messages, requests with their responses; tool input only as a parsed object",
+        _guess,
+    ),
     skim=_skim,
     deeper=_deeper,
     decoder=Echoes,

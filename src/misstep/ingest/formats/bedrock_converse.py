@@ -18,10 +18,10 @@ import orjson
 
 from misstep.ingest.blocks import RAW_INPUT
 from misstep.ingest.converse_stream import join_converse
-from misstep.ingest.exchange import ExchangeReader, error_text
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.exchange import error_text, traffic
+from misstep.ingest.format import Misfit, Record
 from misstep.ingest.formats.openai_chat import looks_converse
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, url_of, weigh
+from misstep.ingest.halves import Body, Exchange, Provider, url_of
 from misstep.ingest.messages import content_hash, int_or_none, kind_of, place, text_or_none
 from misstep.ingest.stream import CUT
 from misstep.types import Message, Part, ToolCall, ToolResult, Usage
@@ -231,23 +231,6 @@ def _guess(halves: Exchange) -> float:
     return 0.5 if halves.waits else 1.0
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    return weigh(value, PROVIDER, _guess)
-
-
-def sniff(peek: Peek) -> float:
-    """Pairs whose content blocks have no type; a request alone only counts half."""
-    return share(peek, _weigh)
-
-
-def _joins(value: Any, name: str) -> Iterator[str]:
-    return joined_by(value, PROVIDER)
-
-
-def _reader(tally: Tally) -> ExchangeReader:
-    return ExchangeReader(PROVIDER, tally)
-
-
 PROVIDER = Provider(
     name="bedrock-converse",
     is_request=is_request,
@@ -259,13 +242,8 @@ PROVIDER = Provider(
     offered=_offered,
 )
 
-FORMAT = Format(
-    name="bedrock-converse",
-    about="Bedrock Converse, requests with their responses; tool input only as a parsed object",
-    unit="line",
-    sniff=sniff,
-    reader=_reader,
-    keeps_tools=True,
-    joins=_joins,
-    kin="traffic",
+FORMAT = traffic(
+    PROVIDER,
+    "Bedrock Converse, requests with their responses; tool input only as a parsed object",
+    _guess,
 )

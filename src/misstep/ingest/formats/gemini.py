@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from misstep.ingest.exchange import ExchangeReader, error_text
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
+from misstep.ingest.exchange import error_text, traffic
+from misstep.ingest.format import Misfit, Record
 from misstep.ingest.gemini_parts import (
     camel,
     content_messages,
@@ -26,7 +26,7 @@ from misstep.ingest.gemini_parts import (
     json_schema,
     unread_call,
 )
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, url_of, weigh
+from misstep.ingest.halves import Body, Exchange, Provider, url_of
 from misstep.ingest.messages import int_or_none, kind_of, place, text_or_none
 from misstep.ingest.stream import CUT
 from misstep.types import Message, Part, Usage
@@ -191,23 +191,6 @@ def _guess(halves: Exchange) -> float:
     return 0.6 if halves.waits else 1.0
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    return weigh(value, PROVIDER, _guess)
-
-
-def sniff(peek: Peek) -> float:
-    """Pairs with `contents` and `candidates`; a request alone counts less."""
-    return share(peek, _weigh)
-
-
-def _joins(value: Any, name: str) -> Iterator[str]:
-    return joined_by(value, PROVIDER)
-
-
-def _reader(tally: Tally) -> ExchangeReader:
-    return ExchangeReader(PROVIDER, tally)
-
-
 PROVIDER = Provider(
     name="gemini",
     is_request=is_request,
@@ -219,13 +202,8 @@ PROVIDER = Provider(
     offered=_offered,
 )
 
-FORMAT = Format(
-    name="gemini",
-    about="Gemini generateContent, requests with their responses; arguments as parsed objects",
-    unit="line",
-    sniff=sniff,
-    reader=_reader,
-    keeps_tools=True,
-    joins=_joins,
-    kin="traffic",
+FORMAT = traffic(
+    PROVIDER,
+    "Gemini generateContent, requests with their responses; arguments as parsed objects",
+    _guess,
 )

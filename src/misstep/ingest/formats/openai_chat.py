@@ -13,9 +13,9 @@ from typing import Any
 
 from misstep import dialects
 from misstep.ingest.echo import Echoes, History, Skimmer
-from misstep.ingest.exchange import ExchangeReader, error_text, has_roles
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys, weigh
+from misstep.ingest.exchange import error_text, has_roles, traffic
+from misstep.ingest.format import Misfit, Record
+from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys
 from misstep.ingest.messages import (
     chat_message,
     kind_of,
@@ -181,15 +181,6 @@ def _guess(halves: Exchange) -> float:
     return doubt / 2 if halves.waits else doubt
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    return weigh(value, PROVIDER, _guess)
-
-
-def sniff(peek: Peek) -> float:
-    """Pairs with `choices`; a request alone only counts half."""
-    return share(peek, _weigh)
-
-
 def _joins(value: Any, name: str) -> Iterator[str]:
     return joined_by(value, PROVIDER)
 
@@ -213,10 +204,6 @@ def _deeper(value: Any, level: int) -> list[str] | None:
     return path_keys(value, PROVIDER, level)
 
 
-def _reader(tally: Tally) -> ExchangeReader:
-    return ExchangeReader(PROVIDER, tally)
-
-
 PROVIDER = Provider(
     name="openai-chat",
     is_request=is_request,
@@ -228,15 +215,12 @@ PROVIDER = Provider(
     listed=True,
 )
 
-FORMAT = Format(
-    name="openai-chat",
-    about="OpenAI chat completions, requests with their responses; no error flag on tool results",
-    unit="line",
-    sniff=sniff,
-    reader=_reader,
-    keeps_tools=True,
-    joins=_joins,
-    kin="traffic",
+FORMAT = replace(
+    traffic(
+        PROVIDER,
+        "OpenAI chat completions, requests with their responses; no error flag on tool results",
+        _guess,
+    ),
     skim=_skim,
     deeper=_deeper,
     decoder=Echoes,

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from misstep.ingest.exchange import ExchangeReader, error_text
-from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
-from misstep.ingest.halves import Body, Exchange, Provider, Stored, joined_by, weigh
+from misstep.ingest.exchange import error_text, traffic
+from misstep.ingest.format import Misfit, Record
+from misstep.ingest.halves import Body, Exchange, Provider, Stored
 from misstep.ingest.messages import kind_of, place, text_or_none, unix_time, usage_of
 from misstep.ingest.responses_items import (
     answer_parts,
@@ -226,23 +226,6 @@ def _guess(halves: Exchange) -> float:
     return (0.4 if listed else 0.2) if halves.waits else 0.8
 
 
-def _weigh(value: dict[str, Any]) -> float:
-    return weigh(value, PROVIDER, _guess)
-
-
-def sniff(peek: Peek) -> float:
-    """Pairs with `input` and `output` items; a request alone only counts half."""
-    return share(peek, _weigh)
-
-
-def _joins(value: Any, name: str) -> Iterator[str]:
-    return joined_by(value, PROVIDER)
-
-
-def _reader(tally: Tally) -> ExchangeReader:
-    return ExchangeReader(PROVIDER, tally)
-
-
 PROVIDER = Provider(
     name="openai-responses",
     is_request=is_request,
@@ -255,13 +238,8 @@ PROVIDER = Provider(
     stored=Stored(before=_before, ids=_ids, refs=_refs, loaded=_loaded),
 )
 
-FORMAT = Format(
-    name="openai-responses",
-    about="OpenAI Responses, requests with their responses; no error flag on tool results",
-    unit="line",
-    sniff=sniff,
-    reader=_reader,
-    keeps_tools=True,
-    joins=_joins,
-    kin="traffic",
+FORMAT = traffic(
+    PROVIDER,
+    "OpenAI Responses, requests with their responses; no error flag on tool results",
+    _guess,
 )
