@@ -98,8 +98,21 @@ def _rejected_clean(desk: Desk, d: Draft) -> str | None:
     return "the rejected side has no defect of its own that the model caused"
 
 
+def _counts(level: str, group: str) -> bool:
+    """Whether a finding that is no defect keeps an answer from being a chosen side.
+
+    Suspects of provenance and of code do not: refusing them took a quarter of the demo's pairs, and
+    what they are worth is not measured on the dev part yet (design/demo.md).
+    """
+    return level == "suspect" and group not in ("provenance", "code")
+
+
 def _chosen_fails(desk: Desk, d: Draft) -> str | None:
-    wrong = [f for f in d.chosen_findings if f.level != "info" and f.cause == "model"]
+    wrong = [
+        f
+        for f in d.chosen_findings
+        if f.cause == "model" and (f.level == "defect" or _counts(f.level, _group(f)))
+    ]
     if wrong:
         return f"the chosen side is not clean here: {wrong[0].code} ({wrong[0].evidence[:120]})"
     if d.chosen_verdict.state == "fail":

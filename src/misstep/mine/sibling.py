@@ -2,9 +2,8 @@
 
 In: a failed step. Out: at most one candidate: of the steps with the same prompt (equal content
 key: messages, tools, demanded output) in any session of the same part, one that passed. The best
-score wins, then the best scores by group (a suspect counts there), then the one that differs least
-from the failure, so that the pair teaches what went wrong. Both sides were written to this very
-prompt: nothing is edited.
+score wins, then the one that differs least from the failure, so that the pair teaches what went
+wrong. Both sides were written to this very prompt: nothing is edited.
 """
 
 from __future__ import annotations
@@ -42,9 +41,7 @@ SIBLING = Source(
 )
 
 
-def _rank(other: Accepted, failed: Message) -> tuple[float, float, float, str]:
-    """Best score first, then least suspected, then nearest to the failure; content settles ties."""
-    verdict = other.verdict
-    score = verdict.score if verdict is not None else None
-    lost = sum(1.0 - got for _, got in verdict.scores) if verdict is not None else 0.0
-    return (-(score or 0.0), lost, distance(other.answer, failed), canonical(other.answer))
+def _rank(other: Accepted, failed: Message) -> tuple[float, float, str]:
+    """Best score first, then nearest to the failure; the content settles ties."""
+    score = other.verdict.score if other.verdict is not None else None
+    return (-(score or 0.0), distance(other.answer, failed), canonical(other.answer))
