@@ -170,6 +170,10 @@ class Context:
     top_p: float | None = None
 
 
+NOTHING = Context()
+"""What is known of a request that stands in no log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How the whole session ended, where the log says so."""
@@ -212,7 +216,7 @@ class Session:
     def context_of(self, step: int) -> Context:
         """What the request of `step` offered; an empty context where nothing is known."""
         at = self.messages[step].context
-        return Context() if at is None else self.contexts[at]
+        return NOTHING if at is None else self.contexts[at]
 
     def replayed(self, step: int, answer: Message) -> Session:
         """The session up to `step` with `answer` in its place, under the same request."""

@@ -113,6 +113,8 @@ __all__ = [
 ]
 
 FORMATS: tuple[Format, ...] = (
+    qwen_code.FORMAT,
+    claude_code.FORMAT,  # early: told fastest, and of all logs these come in the most files
     langfuse.FORMAT,
     langsmith.FORMAT,
     litellm.FORMAT,
@@ -124,8 +126,6 @@ FORMATS: tuple[Format, ...] = (
     anthropic_messages.FORMAT,
     gemini.FORMAT,
     bedrock_converse.FORMAT,
-    qwen_code.FORMAT,
-    claude_code.FORMAT,
     claude_stream.FORMAT,
     codex.FORMAT,
     codex_exec.FORMAT,

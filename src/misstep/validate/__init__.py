@@ -188,7 +188,9 @@ def judge(
 
 def _look(step: Step, whole: Whole | None, *, offline: bool) -> tuple[tuple[Finding, ...], Verdict]:
     used = _OFFLINE if offline else VALIDATORS
-    found = [f for v in used for f in v.check(step) if CODES[f.code].offline or not offline]
+    found = [f for v in used for f in v.check(step)]
+    if offline:
+        found = [f for f in found if CODES[f.code].offline]
     judges = [v for v in used if v.judges(step)]
     own = None if whole is None else hear(step, whole, offline=offline)
     settled = settle(step, found if own is None else [*found, *own.findings])

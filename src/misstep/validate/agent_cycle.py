@@ -15,6 +15,7 @@ from itertools import groupby
 
 from misstep.redact import clip
 from misstep.types import Finding, Loop
+from misstep.validate.agent_loop import outline
 from misstep.validate.excuses import asked_times
 from misstep.validate.transcript import Transcript
 from misstep.validate.turns import Turn, turns
@@ -70,6 +71,9 @@ def may_cycle(turn: Turn) -> bool:
     """A quick look: false only where no two calls were made `ROUNDS` times each."""
     names = Counter(exchange.call.name for exchange in turn.exchanges)
     if max(names.values()) < ROUNDS:
+        return False
+    alike = Counter((e.call.name, outline(e.call.arguments)) for e in turn.exchanges)
+    if sum(n // ROUNDS for n in alike.values()) < 2:
         return False
     return sum(n >= ROUNDS for n in Counter(turn.keys).values()) > 1
 

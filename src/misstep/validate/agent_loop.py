@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -20,7 +21,7 @@ from misstep.redact import clip
 from misstep.types import Finding, Level, Loop
 from misstep.validate.error_text import read_fault
 from misstep.validate.excuses import NOT_A_LOOP, asked_times, polls, reads, waits
-from misstep.validate.strict_json import Parsed, parse
+from misstep.validate.strict_json import parse
 from misstep.validate.transcript import Exchange, Transcript
 from misstep.validate.validator import Step, Validator
 
@@ -94,15 +95,17 @@ def _may_repeat(exchanges: Sequence[Exchange], often: int) -> bool:
     counts: dict[tuple[str, Any], int] = {}
     for exchange in exchanges:
         if exchange.result is not None:
-            key = (exchange.call.name, _outline(parse(exchange.call.arguments)))
+            key = (exchange.call.name, outline(exchange.call.arguments))
             counts[key] = counts.get(key, 0) + 1
             if counts[key] >= often:
                 return True
     return False
 
 
-def _outline(parsed: Parsed) -> Any:
+@lru_cache(maxsize=512)
+def outline(arguments: str) -> Any:
     """What calls with the same `call_key` have in common, found without rendering them."""
+    parsed = parse(arguments)
     value = parsed.value
     if not parsed.ok or not isinstance(value, dict):
         return parsed.ok
@@ -118,13 +121,18 @@ def _ends(value: Any) -> Any:
 
 def call_key(exchange: Exchange) -> tuple[str, str]:
     """Tool and canonical arguments: keys sorted, white space folded, cosmetic fields dropped."""
-    parsed = parse(exchange.call.arguments)
+    return exchange.call.name, _canonical(exchange.call.arguments)
+
+
+@lru_cache(maxsize=512)
+def _canonical(arguments: str) -> str:
+    parsed = parse(arguments)
     if not parsed.ok:
-        return exchange.call.name, " ".join(exchange.call.arguments.split())
+        return " ".join(arguments.split())
     value = parsed.value
     if isinstance(value, dict):
         value = {k: v for k, v in value.items() if k not in COSMETIC}
-    return exchange.call.name, json.dumps(_folded(value), sort_keys=True)
+    return json.dumps(_folded(value), sort_keys=True)
 
 
 def _folded(value: Any) -> Any:

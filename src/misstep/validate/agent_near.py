@@ -81,6 +81,7 @@ def _scan(transcript: Transcript) -> dict[int, tuple[int, str, Loop]]:
 
 
 def _loops(turn: Turn, names: set[str]) -> Iterator[tuple[int, Loop]]:
+    open_to: dict[str, list[int]] = {}
     seen: dict[int, _Call] = {}
     results: dict[int, str] = {}
     for at, exchange in enumerate(turn.exchanges):
@@ -88,8 +89,15 @@ def _loops(turn: Turn, names: set[str]) -> Iterator[tuple[int, Loop]]:
             continue
         if turn.excused(at) or polls(*turn.keys[at]):
             continue
-        call = seen[at] = _call(turn, at)
-        like = [i for i in range(max(at - WINDOW + 1, 0), at + 1) if i in seen]
+        same_tool = open_to.setdefault(exchange.call.name, [])
+        same_tool.append(at)
+        like = [i for i in same_tool[-WINDOW:] if i > at - WINDOW]
+        if len(like) < NEAR:
+            continue  # so few of one tool need not be compared
+        for i in like:
+            if i not in seen:
+                seen[i] = _call(turn, i)
+        call = seen[at]
         like = [i for i in like if call.near(seen[i])]
         if len(like) < NEAR:
             continue

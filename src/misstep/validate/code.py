@@ -14,7 +14,7 @@ from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.code_excerpt import excerpt
 from misstep.validate.code_fences import Fence, fences
-from misstep.validate.code_places import Piece, pieces
+from misstep.validate.code_places import Piece, declares, pieces
 from misstep.validate.code_syntax import EXACT, LOOSE, Snag, barred, check, language, limit_of
 from misstep.validate.text_loop import CUT
 from misstep.validate.validator import Step, Validator
@@ -108,7 +108,9 @@ def unread(text: str) -> Iterator[str]:
 
 def _judges(step: Step) -> bool:
     """True where declared code was read by a parser that could have failed it."""
-    return any(_certain(p) and not check(p.language, p.text).unjudged for p in pieces(step))
+    return declares(step) and any(
+        _certain(p) and not check(p.language, p.text).unjudged for p in pieces(step)
+    )
 
 
 VALIDATOR = Validator(

@@ -79,6 +79,17 @@ def pieces(step: Step) -> Iterator[Piece]:
             yield from _in_arguments(step, index, call)
 
 
+def declares(step: Step) -> bool:
+    """A quick look: false only where nothing declares that the step carries code."""
+    if step.settings.answer_code or step.settings.code:
+        return True
+    for call in step.calls:
+        spec = step.tools.get(call.name) or step.guessed.get(call.name)
+        if call.syntax == "code" or any(sure for _, sure in _hints_of(call, spec).values()):
+            return True
+    return False
+
+
 def _in_text(step: Step) -> Iterator[Piece]:
     wanted = language(step.settings.answer_code or "")
     made = {call.arguments.strip() for call in step.calls if call.syntax == "code"}

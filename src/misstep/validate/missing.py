@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from misstep.contracts import contract_of
 from misstep.types import Session, ToolResult
 from misstep.validate.code import unread
-from misstep.validate.effects import changes, contract_in
+from misstep.validate.effects import changes
 from misstep.validate.failing import declared
 from misstep.validate.provenance import unseen
 from misstep.validate.transcript import Exchange, Transcript
@@ -77,19 +77,20 @@ def _of_call(
     if call.kind == "hosted":
         return
     spec = transcript.offered(session.context_of(exchange.step)).get(call.name)
+    contract = contract_of(spec)
     if call.syntax == "json":
         if spec is None or spec.parameters is None:
             yield "schema"
         if not call.verbatim:
             yield "arguments"
-        if unseen(transcript, exchange, contract_of(spec)):
+        if unseen(transcript, exchange, contract):
             yield "origin"
-    if changes(call.name, contract_in(transcript, exchange)) is None:
+    if changes(call.name, contract) is None:
         yield "effect"
     if result is None:
         if not last:
             yield "result"
-    elif not _marked(result) and declared(result, contract_of(spec)) is None:
+    elif not _marked(result) and declared(result, contract) is None:
         yield "outcome"
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from misstep.contracts import Contract, Requirement, contract_of
+from misstep.contracts import EMPTY, Contract, Requirement, contract_of
 from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.failing import result_value
@@ -39,8 +39,10 @@ def _check(step: Step) -> Iterator[Finding]:
         value = parsed.value if parsed is not None and parsed.ok else None
         for requirement in contract.requires:
             yield from _required(step, index, requirement, value)
-        exchange = next((e for e in step.exchanges if e.index == index), None)
         limits = contract.off_limits or _limits(step)
+        if contract is EMPTY and not limits:
+            continue  # true of most tools
+        exchange = next((e for e in step.exchanges if e.index == index), None)
         if limits:
             yield from _off_limits(step, index, limits, value=value, exchange=exchange)
         if exchange is not None and contract.output_schema is not None:

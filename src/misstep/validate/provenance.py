@@ -46,14 +46,13 @@ def _call(step: Step, index: int, value: Any) -> Iterator[Finding]:
 
 def unseen(transcript: Transcript, exchange: Exchange, contract: Contract) -> bool:
     """Whether a call holds values to look for, but the log not all that the agent saw."""
-    if transcript.once(Supply).complete(exchange.step):
-        return False
     parsed = parse(exchange.call.arguments)
-    return parsed.ok and any(
+    holds = parsed.ok and any(
         leaf.name in contract.provided
         or (leaf.name not in contract.generated and kind_of(leaf, exchange.call.name) is not None)
         for leaf in leaves(parsed.value)
     )
+    return holds and not transcript.once(Supply).complete(exchange.step)
 
 
 def _value(

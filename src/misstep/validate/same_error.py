@@ -49,7 +49,6 @@ def _scan(transcript: Transcript) -> dict[int, tuple[Level, int, str, Loop]]:
     hits: dict[int, tuple[Level, int, str, Loop]] = {}
     least = transcript.limits.same_error
     for turn in turns(transcript, least):
-        asked = asked_times(transcript.session, turn.exchanges[0].turn)
         streak: list[_Failure] = []
         for at, exchange in enumerate(turn.exchanges):
             failure = _failure(turn, at)
@@ -60,9 +59,13 @@ def _scan(transcript: Transcript) -> dict[int, tuple[Level, int, str, Loop]]:
             else:
                 alike = streak and _same(streak[-1], failure)
                 streak = [*streak, failure] if alike else [failure]
-                if len(streak) >= max(least, asked + 1):
+                if len(streak) >= least and len(streak) > _asked(turn):
                     hits[exchange.step] = _hit(turn, streak, least)
     return hits
+
+
+def _asked(turn: Turn) -> int:
+    return asked_times(turn.transcript.session, turn.exchanges[0].turn)
 
 
 def _failure(turn: Turn, at: int) -> _Failure | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import groupby
 
 from misstep.validate.agent_loop import call_key, fingerprint
 from misstep.validate.excuses import NOT_A_LOOP, polls
+from misstep.validate.once import once
 from misstep.validate.transcript import Exchange, Transcript
 
 LEAST = 3
@@ -29,12 +29,12 @@ class Turn:
     exchanges: Sequence[Exchange]
     _numbers: dict[object, int] = field(default_factory=dict)
 
-    @cached_property
+    @once
     def keys(self) -> list[tuple[str, str]]:
         """Tool and canonical arguments of each exchange."""
         return [call_key(exchange) for exchange in self.exchanges]
 
-    @cached_property
+    @once
     def prints(self) -> list[int | None]:
         """A number for each call with its result; equal numbers, equal call and result.
 

@@ -26,7 +26,7 @@ MIN_NUMBER = 1000
 """Smaller whole numbers are places in a list or counts, seldom identifiers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one for each value of each call
 class Leaf:
     """One plain value in the arguments of a call."""
 
