@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.models.template import Encoded
 from misstep.train import Row, TrainSettings
 from misstep.types import Context, Message, Part
 
 LORA = LoraConfig(lora_r=4, lora_alpha=8)
 SFT = SftConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-2)
+KTO = KtoConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3)
 DPO = DpoConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3)
 
 
@@ -32,6 +34,15 @@ def pairs(count: int) -> list[Row]:
             codes=("TOOL_UNKNOWN",),
         )
         for at in range(count)
+    ]
+
+
+def labelled(count: int) -> list[Row]:
+    """The sides of `pairs`, each with its label."""
+    return [
+        replace(row, id=f"{row.id}{label}", chosen=side, rejected=None, label=label)
+        for row in pairs(count // 2)
+        for side, label in ((row.chosen, True), (row.rejected, False))
     ]
 
 

@@ -18,8 +18,13 @@ import yaml
 
 from misstep.errors import ConfigError
 from misstep.fitting import build
+from misstep.tuning import DpoConfig as DpoConfig
+from misstep.tuning import KtoConfig as KtoConfig
+from misstep.tuning import LoraConfig as LoraConfig
+from misstep.tuning import SftConfig as SftConfig
 
 LevelSetting = Literal["defect", "suspect", "info", "off"]
+Formats = Literal["always", "draft", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,10 @@ class ValidateConfig:
 
     schema: str | None = None
     """Path of a JSON Schema that every text answer must meet."""
+    documents: str | None = None
+    """Folder of JSON Schemas that others refer to, by their `$id` or their path in it."""
+    formats: Formats = "always"
+    """Whether `format` fails a value: in every draft, as the draft says (a note since 2019-09)."""
     json: bool = False
     """Expect JSON in every text answer that makes no call."""
     expect_call: Literal["auto", "always"] = "auto"
@@ -119,14 +128,36 @@ class MineConfig:
     """More are refused (`PROMPT_FULL`)."""
     max_pairs_per_family: int = 8
     """More are refused (`FAMILY_FULL`)."""
+    max_pairs_per_code: float = 0.0
+    """More are refused (`CODE_FULL`): a number, below 1 a share of what passes the gate, 0 no cap."""
+    max_pairs_per_tool: float = 0.0
+    """More are refused (`TOOL_FULL`); of one tool that the rejected side calls, counted alike."""
     min_margin: float = 0.0
     """The chosen side's score must exceed the rejected one's by more than this (`NO_MARGIN`)."""
+    length_ratio: tuple[float, ...] = (0.1, 10.0)
+    """Length of the chosen over the rejected side: the least and the most (`LENGTH_RATIO`)."""
+    near_duplicate: float = 0.95
+    """Pairs whose prompts and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
+    feedback: bool = True
+    """Rewards, resolved flags and thumbs rank chosen sides; failed sessions give none."""
+    hard_negatives: Literal["nearest", "frequent", "random"] = "nearest"
+    """Which of several failures of a prompt: least unlike the chosen, most often made, or any."""
     off_policy: bool = False
     """Train on logged pairs even where another model wrote them."""
     on_policy_share: float = 0.5
     """Below this share of steps written by the trained model, `resample` supplies the pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetConfig:
+    """What happens to a prompt that is too long: the same at training, sampling and evaluation."""
+
+    fit: Literal["drop-middle", "set-aside"] = "drop-middle"
+    """Leave whole turns out of the middle, marked, or set the prompt aside (docs/pairs.md)."""
+    max_prompt: int = 0
+    """Tokens of a prompt; 0 is what `max_length` leaves beside `sample.max_new_tokens`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,61 +184,6 @@ class ResampleConfig:
     """Above the evaluation's temperature, to see more distinct failures."""
     max_prompts: int = 400
     """Failed prompts first, then others, families in turn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoraConfig:
-    """The adapter; the defaults cover every linear layer, as the TRL and PEFT guides advise."""
-
-    lora_r: int = 16
-    lora_alpha: int = 32
-    lora_dropout: float = 0.0
-    lora_target_modules: str = "all-linear"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SftConfig:
-    """Supervised fine-tuning on the accepted steps of the log (TRL's SFTTrainer)."""
-
-    enabled: bool = True
-    """Run the stage."""
-    learning_rate: float = 3e-4
-    num_train_epochs: float = 1.0
-    per_device_train_batch_size: int = 8
-    gradient_accumulation_steps: int = 1
-    max_length: int = 1024
-    max_steps: int = -1
-    max_rows: int = 400
-    """Accepted steps trained on at most, drawn evenly over the families."""
-    warmup_ratio: float = 0.1
-    save_steps: int = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DpoConfig:
-    """Direct preference optimisation (TRL's DPOTrainer)."""
-
-    enabled: bool = True
-    """Run the stage."""
-    loss_type: tuple[str, ...] = ("sigmoid", "sft")
-    loss_weights: tuple[float, ...] = (1.0, 1.0)
-    beta: float = 0.5
-    learning_rate: float = 1e-4
-    num_train_epochs: float = 1.0
-    per_device_train_batch_size: int = 8
-    gradient_accumulation_steps: int = 1
-    max_length: int = 1024
-    max_steps: int = -1
-    max_pairs: int = 200
-    """Pairs trained on at most, drawn evenly over the families."""
-    warmup_ratio: float = 0.1
-    save_steps: int = 10
-    preference_tokens: Literal["all", "differing"] = "all"
-    """`differing`: only tokens on which the two sides differ count in the preference."""
-    max_chosen_drop: float = 4.0
-    """Stop when chosen answers lost more nats each than this on average; 0 never stops."""
-    share_prompts: bool = True
-    """Read the prompt of a pair once for its two sides, where the model allows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,11 +217,13 @@ class RunConfig:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
     mine: MineConfig = field(default_factory=MineConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     resample: ResampleConfig = field(default_factory=ResampleConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     dpo: DpoConfig = field(default_factory=DpoConfig)
+    kto: KtoConfig = field(default_factory=KtoConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
 
 
@@ -295,14 +273,19 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
         ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
         ("dpo.beta", dpo.beta > 0, "above 0"),
+        ("kto.beta", config.kto.beta > 0, "above 0"),
+        ("kto.per_device_train_batch_size", config.kto.per_device_train_batch_size != 1, "above 1"),
         *(
             (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
             for name, least in _LEAST.items()
         ),
         ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
+        ("mine.length_ratio", _is_ratio(mine.length_ratio), "two numbers, 0 <= least < most"),
+        ("mine.near_duplicate", 0.5 <= mine.near_duplicate <= 1, "from 0.5 to 1"),
+        ("budget.max_prompt", config.budget.max_prompt >= 0, "0 or more"),
         *(
             (f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0")
-            for name, stage in (("sft", sft), ("dpo", dpo))
+            for name, stage in (("sft", sft), ("dpo", dpo), ("kto", config.kto))
             for key, value in (
                 ("per_device_train_batch_size", stage.per_device_train_batch_size),
                 ("gradient_accumulation_steps", stage.gradient_accumulation_steps),
@@ -316,6 +299,10 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
     return (
         f"{key}: out of range, expected {expected}" for key, good, expected in rules if not good
     )
+
+
+def _is_ratio(bounds: tuple[float, ...]) -> bool:
+    return len(bounds) == 2 and 0 <= bounds[0] < bounds[1]
 
 
 def dump_config(config: RunConfig) -> str:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from misstep.train import Row
-from misstep.train.rows import Ids, batches, differing, evenly, plan, tokenise
+from misstep.train.focus import differing
+from misstep.train.rows import Ids, batches, evenly, plan, tokenise
 from misstep.types import Context, Origin
 from training import Letters, pairs, say
 

@@ -8,20 +8,24 @@ from dataclasses import replace
 
 import pytest
 
-from training import DPO, LORA, SFT, pairs, say, settings
+from training import DPO, KTO, LORA, SFT, labelled, pairs, say, settings
 
 pytest.importorskip("torch")
 
 from misstep import train
 from misstep.errors import ModelError, StageError
 
-STAGES = {"sft": (train.train_sft, SFT), "dpo": (train.train_dpo, DPO)}
+STAGES = {
+    "sft": (train.train_sft, SFT),
+    "dpo": (train.train_dpo, DPO),
+    "kto": (train.train_kto, KTO),
+}
 
 
 def go(stage, tiny, out, **changes):
     run, config = STAGES[stage]
     given = {
-        "rows": pairs(18),
+        "rows": labelled(18) if stage == "kto" else pairs(18),
         "base": tiny,
         "adapter": None,
         "config": config,
@@ -110,7 +114,7 @@ def test_the_base_does_not_move(tiny, tmp_path):
         assert torch.equal(value, tuned), name
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_the_same_seed_gives_the_same_losses_and_the_same_adapter(stage, tiny, tmp_path):
     one, other = (go(stage, tiny, tmp_path / name) for name in ("one", "other"))
     assert losses(one) == losses(other)
@@ -133,7 +137,7 @@ def kill_at(step):
     return report
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_a_killed_and_resumed_run_gives_the_adapter_of_an_unbroken_one(stage, tiny, tmp_path):
     lora = replace(LORA, lora_dropout=0.1)
     config = replace(STAGES[stage][1], num_train_epochs=2.0, gradient_accumulation_steps=2)
@@ -177,7 +181,7 @@ def test_what_other_inputs_left_behind_is_not_resumed(tiny, tmp_path):
     assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_without_rows_the_adapter_stays_as_it_was(stage, sft, tiny, tmp_path):
     trained = go(stage, tiny, tmp_path / "o", rows=[], adapter=sft.adapter)
     assert (trained.steps, trained.rows, trained.sha256) == (0, 0, sft.sha256)

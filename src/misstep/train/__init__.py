@@ -1,4 +1,4 @@
-"""Training: rows to an adapter, by SFT or by DPO.
+"""Training: rows to an adapter, by SFT, DPO or KTO.
 
 In: `Row` values and the name of a model. Out: a LoRA adapter folder and `Trained`. Rows that cannot
 be used are set aside with a reason; nothing is cut to fit. torch and TRL are imported when a
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.errors import ExtraMissing
 from misstep.train.card import fill
 from misstep.train.rows import Row, Trained, TrainSettings
 
-__all__ = ["Row", "TrainSettings", "Trained", "fill", "train_dpo", "train_sft"]
+__all__ = ["Row", "TrainSettings", "Trained", "fill", "train_dpo", "train_kto", "train_sft"]
 
 
 def train_sft(
@@ -54,5 +54,25 @@ def train_dpo(
     except ModuleNotFoundError as error:
         raise ExtraMissing("train", error.name or "torch") from None
     return dpo.train_dpo(
+        rows, base=base, adapter=adapter, out=out, config=config, lora=lora, run=run
+    )
+
+
+def train_kto(
+    rows: Sequence[Row],
+    *,
+    base: str,
+    adapter: Path | None,
+    out: Path,
+    config: KtoConfig,
+    lora: LoraConfig,
+    run: TrainSettings,
+) -> Trained:
+    """The unpaired stage; see `kto.train_kto`."""
+    try:
+        from misstep.train import kto
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", error.name or "torch") from None
+    return kto.train_kto(
         rows, base=base, adapter=adapter, out=out, config=config, lora=lora, run=run
     )

@@ -49,7 +49,11 @@ def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]
     return "\n".join(lines) + "\n"
 
 
-_METHOD = {"sft": "supervised fine-tuning (TRL)", "dpo": "direct preference optimisation (TRL)"}
+_METHOD = {
+    "sft": "supervised fine-tuning (TRL)",
+    "dpo": "direct preference optimisation (TRL)",
+    "kto": "Kahneman-Tversky optimisation (TRL)",
+}
 
 
 def _front(note: Mapping[str, Any]) -> list[str]:

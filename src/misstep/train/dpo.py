@@ -21,6 +21,7 @@ from misstep.config import DpoConfig, LoraConfig
 from misstep.models import load
 from misstep.train import stage
 from misstep.train.disk import last_checkpoint, room_on_disk
+from misstep.train.focus import counts
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route
@@ -86,15 +87,21 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
     shared = route.reading.shared
     tokens = max(tokens_read(_sides(ids, batch), shared=shared) for batch in route.batches)
     common = stage.arguments(job, model, steps=steps, tokens=tokens)
+    focus = [counts(row, config.preference_tokens) for row in ids]
     return PairTrainer(
         route=route,
-        differing_only=config.preference_tokens == "differing",
         model=model,
         args=TrlConfig(
             **common,
             beta=config.beta,
             loss_type=list(config.loss_type),
             loss_weights=list(config.loss_weights),
+            ld_alpha=config.ld_alpha,
+            label_smoothing=config.label_smoothing,
+            use_weighting=config.use_weighting,
+            f_divergence_type=config.f_divergence_type,
+            f_alpha_divergence_coef=config.f_alpha_divergence_coef,
+            discopop_tau=config.discopop_tau,
         ),
         data_collator=PairCollator(pad_token_id=stage.pad_id(job.loaded.tokenizer)),
         train_dataset=Dataset.from_dict(
@@ -102,6 +109,8 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
                 "prompt_ids": [row.prompt for row in ids],
                 "chosen_ids": [row.chosen for row in ids],
                 "rejected_ids": [row.rejected for row in ids],
+                "chosen_counts": [chosen for chosen, _ in focus],
+                "rejected_counts": [rejected for _, rejected in focus],
             }
         ),
         processing_class=job.loaded.tokenizer,

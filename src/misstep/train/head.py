@@ -16,16 +16,17 @@ _SLICE = 128
 
 
 class ScoredPositions(torch.autograd.Function):
-    """hidden [N, H], weight [V, H], targets [N] -> log-probability, entropy, mean logit, top-1.
+    """hidden [N, H], weight [V, H], targets [N] -> what is reported for each position.
 
-    All four are [N] float32 (top-1 is boolean); only the log-probability and `hidden` carry
-    gradients: the head itself is frozen under LoRA. Products are made in the weight's dtype,
-    everything after them in float32.
+    Log-probability, entropy, mean logit, top-1 and log of the summed squared probabilities, all
+    [N] float32 (top-1 is boolean; the last is empty unless `squares`). Only the log-probability and
+    `hidden` carry gradients: the head itself is frozen under LoRA. Products are made in the
+    weight's dtype, everything after them in float32.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Any, weight: Any, targets: Any) -> Any:
-        """The four values of each position."""
+    def forward(ctx: Any, hidden: Any, weight: Any, targets: Any, squares: bool = False) -> Any:
+        """The values of each position."""
         slices = []
         for start in range(0, hidden.shape[0], _SLICE):
             logits = _logits(hidden, weight, start)
@@ -35,13 +36,15 @@ class ScoredPositions(torch.autograd.Function):
             top = logits.argmax(-1) == target[:, 0]
             scored = logits.gather(-1, target)[:, 0] - log_z
             shares = torch.exp(logits - log_z[:, None])
-            slices.append((scored, log_z - torch.linalg.vecdot(shares, logits), mean, top, log_z))
-        scored, entropy, mean, top, log_z = (
+            entropy = log_z - torch.linalg.vecdot(shares, logits)
+            square = torch.linalg.vecdot(shares, shares).log() if squares else log_z[:0]
+            slices.append((scored, entropy, mean, top, square, log_z))
+        scored, entropy, mean, top, square, log_z = (
             torch.cat(parts) for parts in zip(*slices, strict=True)
         )
         ctx.save_for_backward(hidden, weight, targets, log_z)
-        ctx.mark_non_differentiable(entropy, mean, top)
-        return scored, entropy, mean, top
+        ctx.mark_non_differentiable(entropy, mean, top, square)
+        return scored, entropy, mean, top, square
 
     @staticmethod
     def backward(ctx: Any, grad: Any, *_: Any) -> Any:
@@ -54,7 +57,7 @@ class ScoredPositions(torch.autograd.Function):
             shares.mul_(-grad[start:stop, None])
             shares.scatter_add_(1, targets[start:stop, None], grad[start:stop, None])
             slices.append(shares.to(weight.dtype) @ weight)
-        return torch.cat(slices).to(hidden.dtype), None, None
+        return torch.cat(slices).to(hidden.dtype), None, None, None
 
 
 def _logits(hidden: Any, weight: Any, start: int) -> Any:

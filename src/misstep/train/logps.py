@@ -71,7 +71,9 @@ def _fixed_positions(config: dict[str, Any]) -> bool:
     return rope.get("rope_type", "default") in _FIXED_ROPE
 
 
-def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> FusedCausalLMOutput:
+def score(
+    model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool, squares: bool = False
+) -> FusedCausalLMOutput:
     """Per-token log-probabilities of the labelled tokens; the base of a PEFT model is found.
 
     Args:
@@ -79,6 +81,7 @@ def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> F
         inputs: `input_ids` and `attention_mask`, [rows, length], padded on the right.
         labels: [rows, length], -100 where a token is not scored.
         shared: read what the rows have in common once.
+        squares: give `log_sum_sq_probs` too, which `use_weighting` needs.
 
     Returns:
         fields of shape [rows, length - 1], zero where the next token's label is -100.
@@ -94,10 +97,17 @@ def score(model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool) -> F
     weight = base.get_output_embeddings().weight
     # index_select, not indexing: its backward adds up in a fixed order
     asked = hidden.index_select(0, at.index_select(0, spots))
-    values = ScoredPositions.apply(asked, weight, targets.index_select(0, spots))
-    scored, entropy, mean, top = (_spread(value.index_select(0, where), mask) for value in values)
+    values = ScoredPositions.apply(asked, weight, targets.index_select(0, spots), squares)
+    scored, entropy, mean, top, square = (
+        _spread(value.index_select(0, where), mask) if len(value) else None for value in values
+    )
     return FusedCausalLMOutput(
-        log_probs=scored, entropy=entropy, mean_logits=mean, is_top1=top, label_mask=mask
+        log_probs=scored,
+        entropy=entropy,
+        log_sum_sq_probs=square,
+        mean_logits=mean,
+        is_top1=top,
+        label_mask=mask,
     )
 
 

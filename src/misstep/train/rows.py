@@ -7,7 +7,6 @@ a reason, and *rows in = ids out + set aside*. Pure: no torch, no files, no cloc
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import random
@@ -35,6 +34,8 @@ class Row:
     """True where the rejected side ends without an end-of-turn, because it never emitted one."""
     family: str = ""
     codes: tuple[str, ...] = ()
+    label: bool = True
+    """False where `chosen` is an answer to unlearn (unpaired training)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,8 @@ class Ids:
     """Completion with its end-of-turn."""
     rejected: tuple[int, ...] | None = None
     """Completion; with its end-of-turn unless the row says `cut`."""
+    label: bool = True
+    """False where `chosen` is to be unlearned."""
 
     @property
     def length(self) -> int:
@@ -126,11 +129,13 @@ def tokenise(
 
 
 def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:
-    chosen = template.encode(row.prompt, row.context, answer=row.chosen)
+    whole = row.label or not row.cut
+    chosen = template.encode(row.prompt, row.context, answer=row.chosen, end=whole)
     if chosen.refused is not None:
-        return "template", f"accepted answer: {chosen.refused}"
+        return "template", f"{'accepted' if row.label else 'failed'} answer: {chosen.refused}"
     if not pairs:
-        return Ids(id=row.id, prompt=chosen.prompt_ids, chosen=chosen.answer_ids)
+        prompt, answer = chosen.prompt_ids, chosen.answer_ids
+        return Ids(id=row.id, prompt=prompt, chosen=answer, label=row.label)
     if row.rejected is None:
         return "no-rejected", "preference training needs a rejected answer"
     rejected = template.encode(row.prompt, row.context, answer=row.rejected, end=not row.cut)
@@ -213,6 +218,36 @@ def batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[l
     return out[:count]
 
 
+def mixed_batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[list[int]]:
+    """Indices into labelled `rows` for `count` micro-batches of `batch` rows.
+
+    Every epoch has each row once. Both labels are spread evenly over it, so that a batch holds
+    them in much the proportion of the whole; rows of one prompt stand together. A last batch of
+    one row, which would have no partner for the KL term, joins the batch before it.
+    """
+    dice = random.Random(f"mixed/{seed}")
+    prompts: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        prompts[row.prompt].append(at)
+    kinds: dict[frozenset[bool], list[list[int]]] = defaultdict(list)
+    for unit in prompts.values():
+        kinds[frozenset(rows[at].label for at in unit)].append(unit)
+    out: list[list[int]] = []
+    while rows and len(out) < count:
+        spread = [
+            ((place + dice.random()) / len(units), unit)
+            for _, units in sorted(kinds.items(), key=lambda kind: sorted(kind[0]))
+            for place, unit in enumerate(dice.sample(units, len(units)))
+        ]
+        order = [at for _, unit in sorted(spread) for at in unit]
+        groups = [order[at : at + batch] for at in range(0, len(order), batch)]
+        if len(groups) > 1 and len(groups[-1]) == 1:
+            last = groups.pop()
+            groups[-1].extend(last)
+        out.extend(groups)
+    return out[:count]
+
+
 _TRUNK = 64
 """First tokens by which prompts are taken to have the same instructions and tools."""
 
@@ -229,28 +264,6 @@ def _sessions(rows: Sequence[Ids]) -> list[list[int]]:
     return out
 
 
-def differing(
-    chosen: Sequence[int], rejected: Sequence[int]
-) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    """Which tokens of each side the sides differ in, by a diff of their ids.
-
-    A stretch that only one side has also marks the token that stands in its place on the other
-    side: between `{"a": 1}` and `{"a": 1` the choice is `}` or end-of-turn, so both are marked.
-    """
-    left, right = [False] * len(chosen), [False] * len(rejected)
-    matcher = difflib.SequenceMatcher(None, chosen, rejected, autojunk=False)
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag != "equal":
-            _mark(left, i1, i2)
-            _mark(right, j1, j2)
-    return tuple(left), tuple(right)
-
-
-def _mark(marks: list[bool], start: int, stop: int) -> None:
-    for at in range(start, min(max(stop, start + 1), len(marks))):
-        marks[at] = True
-
-
 def digest(parts: Iterable[object]) -> str:
     """SHA-256 over the `repr` of plain values, in their order: the key of a stage's inputs."""
     sha = hashlib.sha256()
@@ -262,4 +275,5 @@ def digest(parts: Iterable[object]) -> str:
 
 def row_key(ids: Ids) -> str:
     """Content id of one tokenised row."""
-    return content_id(repr(ids.prompt), repr(ids.chosen), repr(ids.rejected))
+    unwanted = () if ids.label else ("unwanted",)
+    return content_id(repr(ids.prompt), repr(ids.chosen), repr(ids.rejected), *unwanted)

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from misstep.config import DpoConfig, LoraConfig, SftConfig
+from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.models import ADAPTER_NOTE, Loaded
 from misstep.models.load import check_adapter
 from misstep.train.card import card
@@ -36,12 +36,12 @@ _PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
 class Job:
     """One stage with everything that it is made from, the rows apart."""
 
-    name: Literal["sft", "dpo"]
+    name: Literal["sft", "dpo", "kto"]
     loaded: Loaded
     adapter: Path | None
     """The adapter to continue."""
     out: Path
-    config: SftConfig | DpoConfig
+    config: SftConfig | DpoConfig | KtoConfig
     lora: LoraConfig
     run: TrainSettings
 
@@ -208,6 +208,8 @@ def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Tr
     Without one to continue it is a new adapter, which answers exactly as the base does.
     """
     why = "nothing was trained: no row was left to train on" if aside else "no rows were given"
+    if job.name == "kto" and len({row.label for row in rows}) == 1:
+        why = "nothing was trained: KTO needs accepted and failed answers"
     return finish(job, attach(job), rows=rows, aside=aside, story=Story(stopped=why))
 
 

@@ -19,7 +19,7 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from misstep.train import logps
-from misstep.train.rows import differing
+from misstep.train.watch import CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class _Given(BatchSampler):
         return len(self._batches)
 
 
-class _Quiet:
+class Quiet:
     """What both trainers do differently from TRL, apart from the log-probabilities."""
 
     route: Route
@@ -69,7 +69,7 @@ class _Quiet:
         return self.accelerator.prepare(loader)
 
 
-class AnswerTrainer(_Quiet, SFTTrainer):
+class AnswerTrainer(Quiet, SFTTrainer):
     """SFTTrainer over rows of `input_ids` and `labels`."""
 
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
@@ -90,20 +90,21 @@ class AnswerTrainer(_Quiet, SFTTrainer):
             with self.accelerator.autocast():
                 shared = self.route.reading.shared
                 outputs = logps.score(self.model, inputs, inputs["labels"], shared=shared)
-            stand_in = _Answered(outputs)
+            stand_in = Answered(outputs)
         return super().compute_loss(stand_in, inputs, return_outputs, num_items_in_batch)
 
 
-class PairTrainer(_Quiet, DPOTrainer):
+class PairTrainer(Quiet, DPOTrainer):
     """DPOTrainer over rows of `prompt_ids`, `chosen_ids` and `rejected_ids`.
 
-    The reference is the adapter as it is when training begins. Its log-probabilities are measured
-    once (`references`) and handed to the rows by `refer`.
+    With `chosen_counts` and `rejected_counts` (a number for each token of a side, see `focus`) the
+    preference counts each token so much; without them every token counts. The reference is the
+    adapter as it is when training begins. Its log-probabilities are measured once (`references`)
+    and handed to the rows by `refer`.
     """
 
-    def __init__(self, *, route: Route, differing_only: bool, **kwargs: Any) -> None:
+    def __init__(self, *, route: Route, **kwargs: Any) -> None:
         self.route = route
-        self.differing_only = differing_only
         super().__init__(**kwargs)
         self.processing_class = None
         self.precompute_ref_logps = True
@@ -121,8 +122,8 @@ class PairTrainer(_Quiet, DPOTrainer):
             inputs = self._prepare_inputs(inputs)
             with torch.no_grad():
                 scored = self._score(self.model, inputs).log_probs
-            counted = (scored * self._counted(inputs)).sum(1).chunk(2)
-            columns = (*counted, scored.chunk(2)[0].sum(1))
+            weights = self._tail_weights(inputs) * inputs["counted"]
+            columns = (*(scored * weights).sum(1).chunk(2), scored.chunk(2)[0].sum(1))
             for at, *values in zip(batch, *(column.tolist() for column in columns), strict=True):
                 found[at] = Reference(*values)
         return found
@@ -140,7 +141,10 @@ class PairTrainer(_Quiet, DPOTrainer):
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         with self.accelerator.autocast():
             if self.route.reading.own_head:
-                return logps.score(self.model, inputs, labels, shared=self.route.reading.shared)
+                shared = self.route.reading.shared
+                return logps.score(
+                    self.model, inputs, labels, shared=shared, squares=self.use_weighting
+                )
             return model(
                 input_ids=inputs["input_ids"],
                 attention_mask=inputs["attention_mask"],
@@ -149,40 +153,36 @@ class PairTrainer(_Quiet, DPOTrainer):
                 fused_lm_head=True,
             )
 
-    def _counted(self, inputs: dict[str, Any]) -> Any:
-        """[rows, length - 1]: 1.0 where a token counts in the preference."""
-        mask = inputs["completion_mask"][:, 1:].float()
-        if not self.differing_only:
-            return mask
-        out = torch.zeros_like(mask)
-        pairs = mask.shape[0] // 2
-        spans = [line.nonzero()[:, 0] for line in mask]
-        ids = inputs["input_ids"][:, 1:]
-        for left, right in zip(range(pairs), range(pairs, 2 * pairs), strict=True):
-            sides = [ids[row, spans[row]].tolist() for row in (left, right)]
-            for row, marks in zip((left, right), differing(*sides), strict=True):
-                out[row, spans[row]] = torch.tensor(marks, dtype=out.dtype, device=out.device)
-        return out
+    def _tail_weights(self, inputs: dict[str, Any]) -> Any:
+        """[rows, length - 1]: what TRL weighs each token by: `ld_alpha` behind the shorter side."""
+        mask = inputs["completion_mask"][:, 1:]
+        if self.ld_alpha is None:
+            return mask.float()
+        lengths = mask.sum(1)
+        shorter = torch.minimum(*lengths.chunk(2)).repeat(2)[:, None]
+        tail = mask.cumsum(1) > shorter
+        return mask * torch.where(tail, self.ld_alpha, 1.0)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         """TRL's losses on log-probabilities from `logps.score`.
 
-        TRL sums the log-probabilities of all completion tokens. Where only differing tokens count,
-        what the others add is put on the reference's side too, so that it cancels in the ratio,
-        gradients included, while the `sft` term and the metrics still see every token.
+        TRL sums the log-probabilities of all completion tokens. What tokens that do not count add
+        to that sum is put on the reference's side too, so that it cancels in the ratio, gradients
+        included, while the `sft` term and the metrics still see every token.
         """
         outputs = self._score(model, inputs)
         chosen = outputs.log_probs.chunk(2)[0].detach().sum(1)
         change = self.accelerator.gather(chosen - inputs["start_logps"]).mean().item()
-        self._metrics["train"]["logps/chosen_change"].append(change)
-        if self.differing_only:
-            rest = (outputs.log_probs * (1 - self._counted(inputs))).sum(1).chunk(2)
+        self._metrics["train"][CHANGE].append(change)
+        counted = inputs["counted"]
+        if not bool((counted == 1).all()):
+            rest = (outputs.log_probs * self._tail_weights(inputs) * (1 - counted)).sum(1).chunk(2)
             inputs = {
                 **inputs,
                 "ref_chosen_logps": inputs["ref_chosen_logps"] + rest[0],
                 "ref_rejected_logps": inputs["ref_rejected_logps"] + rest[1],
             }
-        return super()._compute_loss(_Answered(outputs), inputs, return_outputs)
+        return super()._compute_loss(Answered(outputs), inputs, return_outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +197,28 @@ class Reference:
 
 
 class PairCollator(DataCollatorForPreference):
-    """TRL's collator, and the log-probability that each chosen side had at the start."""
+    """TRL's collator, with what each token counts and how the chosen side stood at the start."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Padded tensors; rows are all chosen sides, then all rejected sides."""
+        """Padded tensors; rows are all chosen sides, then all rejected sides.
+
+        `counted` is [rows, length - 1], 1.0 wherever the examples do not say otherwise.
+        """
         output: dict[str, Any] = super().torch_call(examples)
         if "start_logps" in examples[0]:
             output["start_logps"] = torch.tensor([e["start_logps"] for e in examples])
+        counted = torch.ones(output["input_ids"].shape[0], output["input_ids"].shape[1] - 1)
+        sides = [(e, side) for side in ("chosen", "rejected") for e in examples]
+        for row, (example, side) in enumerate(sides):
+            if f"{side}_counts" in example:
+                start = len(example["prompt_ids"]) - 1
+                counts = torch.tensor(example[f"{side}_counts"])
+                counted[row, start : start + len(counts)] = counts
+        output["counted"] = counted
         return output
 
 
-class _Answered:
+class Answered:
     """Stands in for the model where TRL calls it: the forward pass has been made."""
 
     def __init__(self, outputs: Any) -> None:

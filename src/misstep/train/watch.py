@@ -37,8 +37,8 @@ class Guard(TrainerCallback):
     within 2 nats. The state lives in the trainer's log, so a resumed run judges as an unbroken one.
     """
 
-    def __init__(self, most: float) -> None:
-        self._most = most
+    def __init__(self, most: float, section: str = "dpo") -> None:
+        self._most, self._section = most, section
         self.stopped = ""
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -48,11 +48,12 @@ class Guard(TrainerCallback):
             return
         change = sum(seen) / len(seen)
         if change < -self._most:
+            section = self._section
             control.should_training_stop = True
             self.stopped = (
                 f"stopped at step {state.global_step} of {state.max_steps}: the chosen answers "
-                f"lost {-change:.1f} nats each (at most {self._most:g}, dpo.max_chosen_drop); "
-                "lower dpo.learning_rate or raise dpo.beta"
+                f"lost {-change:.1f} nats each (at most {self._most:g}, {section}.max_chosen_drop)"
+                f"; lower {section}.learning_rate or raise {section}.beta"
             )
 
 

@@ -1,0 +1,122 @@
+"""The unpaired stage: LoRA by Kahneman-Tversky optimisation, from labelled rows to an adapter.
+
+In: rows with a label (an accepted answer, or a failure without a partner), and an adapter to
+continue, which is the reference as well. Out: an adapter folder and what happened.
+Importing this module imports torch and TRL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import Dataset
+from trl import KTOConfig as TrlConfig
+
+from misstep.config import KtoConfig, LoraConfig
+from misstep.models import load
+from misstep.train import stage
+from misstep.train.disk import last_checkpoint, room_on_disk
+from misstep.train.labels import Couple, LabelCollator, LabelTrainer
+from misstep.train.logps import reading
+from misstep.train.rows import Ids, Row, Trained, TrainSettings, evenly, mixed_batches, tokenise
+from misstep.train.trainers import Route
+from misstep.train.tree import tokens_read
+from misstep.train.watch import Guard, watched
+
+
+def train_kto(
+    rows: Sequence[Row],
+    *,
+    base: str,
+    adapter: Path | None,
+    out: Path,
+    config: KtoConfig,
+    lora: LoraConfig,
+    run: TrainSettings,
+) -> Trained:
+    """Train on labelled rows and leave the adapter in `out`.
+
+    Raises:
+        ModelError: the model cannot be loaded, or `adapter` belongs to another one.
+        StageError: the disk is full; what was done is kept in `OUT.work`.
+    """
+    with stage.quiet(), room_on_disk(out):
+        job = stage.Job(
+            name="kto",
+            loaded=load(base, dtype=run.dtype),
+            adapter=adapter,
+            out=out,
+            config=config,
+            lora=lora,
+            run=run,
+        )
+        ids, aside = tokenise(
+            evenly(rows, seed=run.seed),
+            job.loaded.template,
+            max_length=config.max_length,
+            pairs=False,
+            limit=config.max_rows,
+        )
+        if len({row.label for row in ids}) < 2 or job.steps(len(ids))[0] == 0:
+            return stage.untrained(job, rows=rows, aside=aside)
+        stage.open_work(job, ids)
+        guard = Guard(config.max_chosen_drop, "kto")
+        trainer = label_trainer(job, config, ids)
+        watched(trainer, run.progress, guard)
+        trainer.refer(_references(trainer, job))
+        trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
+        story = stage.tell(trainer, ids, guard.stopped)
+        return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
+
+
+def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> LabelTrainer:
+    """TRL's trainer over the rows, ready to measure its references and to train."""
+    steps, micro = job.steps(len(ids))
+    model = stage.attach(job)
+    size = config.per_device_train_batch_size
+    route = Route(
+        batches=mixed_batches(ids, batch=size, count=micro, seed=job.run.seed),
+        batch=size,
+        reading=reading(model, shared=True),
+    )
+    sequences = [row.prompt + row.chosen for row in ids]
+    shared = route.reading.shared
+    tokens = max(tokens_read([sequences[at] for at in b], shared=shared) for b in route.batches)
+    return LabelTrainer(
+        route=route,
+        model=model,
+        args=TrlConfig(
+            **stage.arguments(job, model, steps=steps, tokens=tokens),
+            beta=config.beta,
+            loss_type=config.loss_type,
+            desirable_weight=config.desirable_weight,
+            undesirable_weight=config.undesirable_weight,
+        ),
+        data_collator=LabelCollator(
+            pad_token_id=stage.pad_id(job.loaded.tokenizer), coupled=config.loss_type == "kto"
+        ),
+        train_dataset=Dataset.from_dict(
+            {
+                "prompt_ids": [row.prompt for row in ids],
+                "completion_ids": [row.chosen for row in ids],
+                "label": [row.label for row in ids],
+                "at": list(range(len(ids))),
+            }
+        ),
+        processing_class=job.loaded.tokenizer,
+    )
+
+
+def _references(trainer: LabelTrainer, job: stage.Job) -> dict[Couple, float]:
+    """Reference log-probabilities, kept beside the checkpoints for a resume."""
+    path = job.work / "reference.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {(prompt, completion): value for prompt, completion, value in kept}
+    found = trainer.references()
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([[*at, value] for at, value in found.items()]), encoding="utf-8")
+    fresh.replace(path)
+    return found

@@ -1,0 +1,95 @@
+"""Settings of the training stages: the adapter, SFT, DPO, KTO. Options keep TRL's spelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraConfig:
+    """The adapter; the defaults cover every linear layer, as the TRL and PEFT guides advise."""
+
+    lora_r: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    lora_target_modules: str = "all-linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftConfig:
+    """Supervised fine-tuning on the accepted steps of the log (TRL's SFTTrainer)."""
+
+    enabled: bool = True
+    """Run the stage."""
+    learning_rate: float = 3e-4
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    max_length: int = 1024
+    max_steps: int = -1
+    max_rows: int = 400
+    """Accepted steps trained on at most, drawn evenly over the families."""
+    warmup_ratio: float = 0.1
+    save_steps: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpoConfig:
+    """Direct preference optimisation (TRL's DPOTrainer)."""
+
+    enabled: bool = True
+    """Run the stage."""
+    loss_type: tuple[str, ...] = ("sigmoid", "sft")
+    loss_weights: tuple[float, ...] = (1.0, 1.0)
+    beta: float = 0.5
+    ld_alpha: float | None = None
+    label_smoothing: float = 0.0
+    use_weighting: bool = False
+    f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = (
+        "reverse_kl"
+    )
+    f_alpha_divergence_coef: float = 0.5
+    discopop_tau: float = 0.05
+    learning_rate: float = 1e-4
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    max_length: int = 1024
+    max_steps: int = -1
+    max_pairs: int = 200
+    """Pairs trained on at most, drawn evenly over the families."""
+    warmup_ratio: float = 0.1
+    save_steps: int = 10
+    preference_tokens: Literal["all", "differing"] = "all"
+    """`differing`: only tokens on which the two sides differ count in the preference."""
+    max_chosen_drop: float = 4.0
+    """Stop when chosen answers lost more nats each than this on average; 0 never stops."""
+    share_prompts: bool = True
+    """Read the prompt of a pair once for its two sides, where the model allows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KtoConfig:
+    """Kahneman-Tversky optimisation on labelled answers, paired or not (TRL's KTOTrainer)."""
+
+    enabled: bool = False
+    """Run the stage in the place of DPO."""
+    loss_type: Literal["kto", "apo_zero_unpaired"] = "kto"
+    beta: float = 0.1
+    desirable_weight: float = 1.0
+    """Weight of accepted answers; the KTO paper keeps weight times count within 1 and 4/3."""
+    undesirable_weight: float = 1.0
+    learning_rate: float = 1e-4
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 16
+    """At least 2: the KL term couples each prompt with another row's answer."""
+    gradient_accumulation_steps: int = 1
+    max_length: int = 1024
+    max_steps: int = -1
+    max_rows: int = 400
+    """Labelled answers trained on at most, drawn evenly over the families."""
+    warmup_ratio: float = 0.1
+    save_steps: int = 10
+    max_chosen_drop: float = 4.0
+    """Stop when accepted answers lost more nats each than this on average; 0 never stops."""
