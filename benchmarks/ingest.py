@@ -7,8 +7,9 @@ scan` with every validator, with one worker and with one for each core; `by_hand
 (`json.loads` and `jsonschema`) and `by_hand.py floor` (`msgspec` decodes, nothing else); and, on
 the one layout that they read too, `tracelint check` and `trace2train inspect`. The best of several
 runs counts. Memory is the peak of the resident sizes of all processes of an arm, shared pages
-counted for each. Ratios are theirs over ours, one worker each; `floor_share` is the floor's time
-over ours, each of these without the time that the process takes with nothing to read.
+counted for each. The byte code of each arm is compiled by its first run and kept for the others, as
+that of an installed package is. Ratios are theirs over ours, one worker each; `floor_share` is the
+floor's time over ours, each of these without the time that the process takes with nothing to read.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("pairs", "transcripts", "otlp")
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PEERS = {
     "tracelint": ("import tracelint.cli; tracelint.cli.main()", ("check", "--format", "openai")),
@@ -62,7 +64,8 @@ def resident(root: int) -> int:
 def run(command: Sequence[str], *, watch: bool = True) -> tuple[float, float]:
     """Seconds and peak megabytes of one process."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=ENVIRONMENT)
     peak = 0
     while process.poll() is None and watch:
         peak = max(peak, resident(process.pid))
@@ -169,6 +172,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        ENVIRONMENT["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
         tools = {t["function"]["name"]: t["function"] for t in Writer(0).tools()}
         (folder / "tools.json").write_text(json.dumps(tools))
         for kind in (*KINDS, "rows"):

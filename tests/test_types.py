@@ -1,3 +1,7 @@
+import dataclasses
+import pickle
+
+import pytest
 from hypothesis import given
 
 from misstep import store
@@ -45,3 +49,23 @@ def test_a_message_gives_its_texts_and_calls_in_order():
 def test_content_ids_depend_on_where_texts_end_and_bear_lone_surrogates():
     assert content_id("ab", "c") != content_id("a", "bc")
     assert len(content_id("\ud800")) == 16
+
+
+def test_a_noun_cannot_be_changed_and_is_equal_by_its_content():
+    message = Message(role="user", parts=(Part(kind="text", text="q"),))
+    with pytest.raises(AttributeError):
+        message.role = "assistant"
+    assert message == Message(role="user", parts=(Part(kind="text", text="q"),))
+    assert len({message, Message(role="user", parts=(Part(kind="text", text="q"),))}) == 1
+
+
+def test_the_functions_of_dataclasses_take_nouns():
+    part = Part(kind="text", text="q")
+    assert [field.name for field in dataclasses.fields(Part)] == ["kind", "text", "call", "result"]
+    assert dataclasses.replace(part, text="r") == Part(kind="text", text="r")
+    assert dataclasses.asdict(part) == {"kind": "text", "text": "q", "call": None, "result": None}
+
+
+def test_a_noun_travels_between_processes():
+    session = Session(id="s", format="x", messages=(Message(role="user"),), contexts=(Context(),))
+    assert pickle.loads(pickle.dumps(session)) == session

@@ -90,13 +90,15 @@ class ValidateConfig:
     documents: str | None = None
     """Folder of JSON Schemas that others refer to, by their `$id` or their path in it."""
     formats: Formats = "always"
-    """Whether `format` fails a value: in every draft, as the draft says (a note since 2019-09)."""
+    """Whether `format` fails a value: always, as the draft says (a note since 2019-09), never."""
     json: bool = False
     """Expect JSON in every text answer that makes no call."""
     expect_call: Literal["auto", "always"] = "auto"
     """`always`: every step that offers tools must call one (NO_CALL otherwise)."""
     validators: tuple[str, ...] = ()
     """Validators of your own, each as `package.module:name` (docs/validators.md)."""
+    time_limit: float = 30.0
+    """Seconds that one of your own has for one step (or session); 0 is no limit."""
     levels: Mapping[str, LevelSetting] = field(default_factory=dict)
     """By code: `defect`, `suspect`, `info` or `off`, in place of the level in docs/codes.md."""
     exempt: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -104,6 +106,8 @@ class ValidateConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     code: Mapping[str, str] = field(default_factory=dict)
     """By `tool.argument`: the language of the code that stands there (CODE_SYNTAX)."""
+    redact: bool = True
+    """Replace secrets and people in evidence and examples (docs/redaction.md)."""
     answer_code: str | None = None
     """Language of the code that every text answer without a call must be."""
 
@@ -112,7 +116,7 @@ class ValidateConfig:
 class MineConfig:
     """How pairs are made."""
 
-    sources: tuple[str, ...] = ("retry", "sibling", "reference", "resample")
+    sources: tuple[str, ...] = ("retry", "sibling", "reference", "resample", "human", "repair")
     """Chosen-sources to use (docs/pairs.md)."""
     references: str | None = None
     """Path of a JSONL file with gold answers."""
@@ -129,7 +133,7 @@ class MineConfig:
     max_pairs_per_family: int = 8
     """More are refused (`FAMILY_FULL`)."""
     max_pairs_per_code: float = 0.0
-    """More are refused (`CODE_FULL`): a number, below 1 a share of what passes the gate, 0 no cap."""
+    """More are refused (`CODE_FULL`): a number, below 1 a share of all that pass, 0 no cap."""
     max_pairs_per_tool: float = 0.0
     """More are refused (`TOOL_FULL`); of one tool that the rejected side calls, counted alike."""
     min_margin: float = 0.0
@@ -137,13 +141,17 @@ class MineConfig:
     length_ratio: tuple[float, ...] = (0.1, 10.0)
     """Length of the chosen over the rejected side: the least and the most (`LENGTH_RATIO`)."""
     near_duplicate: float = 0.95
-    """Pairs whose prompts and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
+    """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     feedback: bool = True
     """Rewards, resolved flags and thumbs rank chosen sides; failed sessions give none."""
     hard_negatives: Literal["nearest", "frequent", "random"] = "nearest"
     """Which of several failures of a prompt: least unlike the chosen, most often made, or any."""
+    redact: bool = True
+    """Replace secrets, e-mail addresses and user names in paths (docs/redaction.md)."""
+    outputs: tuple[str, ...] = ("jsonl",)
+    """What is written beside the Parquet files: jsonl, openai, together, sharegpt, hf."""
     off_policy: bool = False
     """Train on logged pairs even where another model wrote them."""
     on_policy_share: float = 0.5
@@ -172,6 +180,24 @@ class SampleConfig:
     """An answer that reaches it ends with finish reason `length`."""
     batch_size: int = 128
     """Answers generated together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """An OpenAI-compatible endpoint that answers for `resample` in the place of a loaded model."""
+
+    url: str | None = None
+    """Its address, such as http://localhost:8000/v1; None samples the loaded model."""
+    model: str | None = None
+    """The name by which it serves the model; None asks for `model`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; without one, none is sent."""
+    concurrency: int = 4
+    """Prompts asked at a time."""
+    timeout: float = 120.0
+    """Seconds that one answer may take."""
+    retries: int = 6
+    """Further tries after 429, 5xx, slow and cut answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,12 +240,15 @@ class RunConfig:
     """Of the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the model's weights; auto is bfloat16 where the hardware computes in it."""
+    report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
+    """Trackers that training reports to; each needs its package. By default none."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     resample: ResampleConfig = field(default_factory=ResampleConfig)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     dpo: DpoConfig = field(default_factory=DpoConfig)
@@ -270,11 +299,17 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("eval.num_generations", config.eval.num_generations > 0, "at least 1"),
         ("eval.confidence", 0 < config.eval.confidence < 1, "between 0 and 1"),
         ("eval.resamples", config.eval.resamples > 0, "at least 1"),
+        ("endpoint.concurrency", config.endpoint.concurrency > 0, "at least 1"),
+        ("endpoint.timeout", config.endpoint.timeout > 0, "above 0 seconds"),
+        ("endpoint.retries", config.endpoint.retries >= 0, "not negative"),
+        ("mine.max_pairs_per_code", mine.max_pairs_per_code >= 0, "not negative"),
+        ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
         ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
         ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
         ("dpo.beta", dpo.beta > 0, "above 0"),
         ("kto.beta", config.kto.beta > 0, "above 0"),
         ("kto.per_device_train_batch_size", config.kto.per_device_train_batch_size != 1, "above 1"),
+        ("validate.time_limit", config.validate.time_limit >= 0, "0 or more"),
         *(
             (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
             for name, least in _LEAST.items()
@@ -294,6 +329,14 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
                 ("learning_rate", stage.learning_rate),
                 ("num_train_epochs", stage.num_train_epochs),
             )
+        ),
+        *(
+            (
+                f"{name}.tokens_per_batch",
+                stage.tokens_per_batch == 0 or stage.tokens_per_batch >= stage.max_length,
+                f"0, or at least {name}.max_length",
+            )
+            for name, stage in (("sft", sft), ("dpo", dpo), ("kto", config.kto))
         ),
     )
     return (

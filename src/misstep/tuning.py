@@ -10,10 +10,15 @@ from typing import Literal
 class LoraConfig:
     """The adapter; the defaults cover every linear layer, as the TRL and PEFT guides advise."""
 
+    enabled: bool = True
+    """False trains every weight; what is written is a model folder (docs/training.md)."""
     lora_r: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0
     lora_target_modules: str = "all-linear"
+    use_rslora: bool = False
+    use_dora: bool = False
+    """Weight-decomposed LoRA (arXiv 2402.09353): steps cost more, low ranks often learn more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,8 @@ class SftConfig:
     """Accepted steps trained on at most, drawn evenly over the families."""
     warmup_ratio: float = 0.1
     save_steps: int = 20
+    tokens_per_batch: int = 0
+    """Tokens read at once at most: memory follows it, results do not. 0 reads a batch at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,8 @@ class DpoConfig:
     """Stop when chosen answers lost more nats each than this on average; 0 never stops."""
     share_prompts: bool = True
     """Read the prompt of a pair once for its two sides, where the model allows it."""
+    tokens_per_batch: int = 0
+    """Tokens read at once at most: memory follows it, results do not. 0 reads a batch at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +102,5 @@ class KtoConfig:
     save_steps: int = 10
     max_chosen_drop: float = 4.0
     """Stop when accepted answers lost more nats each than this on average; 0 never stops."""
+    tokens_per_batch: int = 0
+    """Tokens read at once at most: memory follows it, results do not. 0 reads a batch at once."""

@@ -1,16 +1,22 @@
 """The nouns: frozen values that walk from room to room.
 
 Nothing here reads a file, calls a model or imports another module of misstep.
-Every value is a keyword-only frozen dataclass, holds tuples rather than lists, and survives
-``store.encode`` and ``store.decode`` unchanged. Text that a model wrote is kept byte for byte.
+Every value is a keyword-only frozen `msgspec.Struct` (made in a thirtieth of the time that a frozen
+dataclass takes), holds tuples rather than lists, and survives ``store.encode`` and ``store.decode``
+unchanged. The functions of `dataclasses` (`replace`, `fields`, `asdict`) take them as dataclasses.
+Text that a model wrote is kept byte for byte.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import Field, make_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 Role = Literal["system", "user", "assistant", "tool"]
 Actor = Literal["agent", "sub-agent", "simulated-user", "human", "harness"]
@@ -20,8 +26,27 @@ Cause = Literal["model", "tool", "infrastructure", "human", "knock-on", "unknown
 State = Literal["pass", "fail", "unjudged"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class _Fields:
+    """What `dataclasses` wants to know of a noun, found out when it asks."""
+
+    def __get__(self, _: object, owner: type[msgspec.Struct]) -> dict[str, Field[Any]]:
+        return _fields_of(owner)
+
+
+@cache
+def _fields_of(noun: type[msgspec.Struct]) -> dict[str, Field[Any]]:
+    twin: Any = make_dataclass(noun.__name__, noun.__struct_fields__)
+    fields: dict[str, Field[Any]] = twin.__dataclass_fields__
+    return fields
+
+
+class Noun(msgspec.Struct, frozen=True, gc=False):
+    """A frozen value."""
+
+    __dataclass_fields__: ClassVar[Any] = _Fields()
+
+
+class Origin(Noun, frozen=True, kw_only=True, gc=False):
     """The place in the logs that something was read from."""
 
     file: str
@@ -40,8 +65,7 @@ class Origin:
     """JSON pointer inside the record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
+class ToolSpec(Noun, frozen=True, kw_only=True, gc=False):
     """One tool that a request offered."""
 
     name: str
@@ -56,8 +80,7 @@ class ToolSpec:
     """What the tool promises beside its arguments, as JSON text; its keys: `contracts`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(Noun, frozen=True, kw_only=True, gc=False):
     """One call that an assistant message makes."""
 
     name: str
@@ -74,8 +97,7 @@ class ToolCall:
     """What the harness said when it could not read this call (a parse error that it logged)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult:
+class ToolResult(Noun, frozen=True, kw_only=True, gc=False):
     """What came back from one call."""
 
     text: str
@@ -91,8 +113,7 @@ class ToolResult:
     """Exit status of a command, where logged in a field of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Noun, frozen=True, kw_only=True, gc=False):
     """One piece of a message; exactly one of the fields that `kind` names is set."""
 
     kind: Literal["text", "reasoning", "image", "call", "result"]
@@ -102,16 +123,14 @@ class Part:
     result: ToolResult | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Noun, frozen=True, kw_only=True, gc=False):
     """Token counts as logged."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Noun, frozen=True, kw_only=True, gc=False):
     """One message; its parts keep the order in which text, calls and results interleave."""
 
     role: Role
@@ -154,8 +173,7 @@ class Message:
         return tuple(p.result for p in self.parts if p.result is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Noun, frozen=True, kw_only=True, gc=False):
     """What one request offered beside its messages."""
 
     tools: tuple[ToolSpec, ...] = ()
@@ -174,8 +192,7 @@ NOTHING = Context()
 """What is known of a request that stands in no log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Noun, frozen=True, kw_only=True, gc=False):
     """How the whole session ended, where the log says so."""
 
     reward: float | None = None
@@ -185,8 +202,7 @@ class Outcome:
     """The cap of the harness that stopped the session, in the log's own word."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Noun, frozen=True, kw_only=True, gc=False):
     """One linear conversation. Each assistant message is a step; its prompt is all before it."""
 
     id: str
@@ -225,8 +241,7 @@ class Session:
         return replace(self, messages=(*self.messages[:step], taken))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loop:
+class Loop(Noun, frozen=True, kw_only=True, gc=False):
     """The repeated stretch behind a loop finding; character offsets into the channel's text."""
 
     onset: int
@@ -241,8 +256,7 @@ class Loop:
     """The first 200 characters of one period."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Noun, frozen=True, kw_only=True, gc=False):
     """One thing that one validator says about one step. An error is a value."""
 
     session: str
@@ -269,8 +283,7 @@ class Finding:
     """Version of the detector."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Noun, frozen=True, kw_only=True, gc=False):
     """What all validators together say about one step."""
 
     session: str
@@ -288,16 +301,14 @@ class Verdict:
     """(group of codes, score in [0, 1]), sorted, for each group that was looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Noun, frozen=True, kw_only=True, gc=False):
     """A prompt by reference: the messages of `session` before `step`."""
 
     session: str
     step: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Noun, frozen=True, kw_only=True, gc=False):
     """One preference: two answers to one prompt. One prompt field, so both sides share it."""
 
     id: str
@@ -314,6 +325,8 @@ class Pair:
     """Where in the rejected text the findings lie."""
     edits: tuple[str, ...] = ()
     """What was changed on a side before pairing (for example `trim`)."""
+    feedback: tuple[str, ...] = ()
+    """How rewards, thumbs and humans' words in the log were used for this pair."""
     cut: bool = False
     """True where the rejected side carries no end-of-turn, because it never emitted one."""
     family: str = ""
@@ -321,8 +334,7 @@ class Pair:
     origin_rejected: tuple[Origin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAside:
+class SetAside(Noun, frozen=True, kw_only=True, gc=False):
     """Something that could not be used, with the reason. It counts; it is never lost."""
 
     origin: Origin
@@ -333,8 +345,7 @@ class SetAside:
     room: str = "ingest"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Noun, frozen=True, kw_only=True, gc=False):
     """A candidate pair that the gate turned away."""
 
     prompt: Prompt
@@ -344,8 +355,7 @@ class Refused:
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Score(Noun, frozen=True, kw_only=True, gc=False):
     """One measured number. None without n and an interval."""
 
     metric: str

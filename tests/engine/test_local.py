@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import working
-from misstep.engine import Crash, Engine, Job
+from misstep.engine import WORTH, Crash, Engine, Job, expect
 
 
 def done(engine, work, given, pieces):
@@ -79,3 +79,29 @@ def test_workers_end_when_the_one_who_waits_gives_up(tmp_path):
     finally:
         local.wait = wait
     assert [p.name for p in tmp_path.iterdir() if Path("/proc", p.name).exists()] == []
+
+
+def test_processes_stay_from_one_run_to_the_next_within_a_block():
+    job = Job(working.prepare, None, working.name)
+    with Engine(2) as engine:
+        first, second = (dict(engine.run(job, range(4))) for _ in range(2))
+        pids = {pid for found in (first, second) for _, pid in found.values()}
+    assert len(pids) <= 2
+    assert os.getpid() not in pids
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "workers", "begun"),
+    [([WORTH], 2, True), ([WORTH // 2] * 2, 3, True), ([WORTH - 1], 2, False), ([WORTH], 1, False)],
+)
+def test_workers_are_expected_only_for_logs_that_are_worth_it(monkeypatch, sizes, workers, begun):
+    from misstep.engine import local
+
+    asked = []
+    monkeypatch.setattr(local.forkserver, "ensure_running", lambda: asked.append(True))
+    expect(sizes, workers)
+    assert bool(asked) is begun

@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 
+import orjson
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -199,7 +200,7 @@ def test_a_file_reached_by_two_paths_is_read_once(tmp_path):
 
 
 def test_one_document_over_many_lines_is_read_element_by_element(tmp_path):
-    pretty = store.orjson.dumps([ROW, {"x": 1}, ROW], option=store.orjson.OPT_INDENT_2)
+    pretty = orjson.dumps([ROW, {"x": 1}, ROW], option=orjson.OPT_INDENT_2)
     got = read(tmp_path, {"rows.json": pretty})
     assert got.counts.records == 3
     assert got.set_aside[0].origin.pointer == "/1/messages"
@@ -209,8 +210,8 @@ def test_one_document_over_many_lines_is_read_element_by_element(tmp_path):
 
 
 def test_a_document_of_one_object_or_of_one_line_is_read(tmp_path):
-    pretty = store.orjson.dumps(ROW, option=store.orjson.OPT_INDENT_2)
-    got = read(tmp_path, {"one.json": pretty, "list.json": store.orjson.dumps([ROW, ROW])})
+    pretty = orjson.dumps(ROW, option=orjson.OPT_INDENT_2)
+    got = read(tmp_path, {"one.json": pretty, "list.json": orjson.dumps([ROW, ROW])})
     assert got.counts.records == 3
     assert got.sessions[0].copies == 3
 
@@ -227,7 +228,7 @@ def test_progress_ends_at_the_total(tmp_path):
 def test_what_is_set_aside_meets_its_schema(tmp_path):
     got = read_one(tmp_path, ROW, b"{\n", {"messages": [3]})
     for entry in got.set_aside:
-        store.check_row(store.orjson.loads(store.encode(entry)), "set-aside")
+        store.check_row(orjson.loads(store.encode(entry)), "set-aside")
 
 
 PIECES = st.sampled_from(

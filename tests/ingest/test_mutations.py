@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,7 +155,7 @@ def holds(session: Session) -> None:
     for step in session.steps:
         session.context_of(step)
     assert store.decode(store.encode(session), Session) == session
-    store.orjson.dumps(to_chat(session.messages))
+    orjson.dumps(to_chat(session.messages))
     for message in session.messages:
         for call in message.calls:
             assert isinstance(call.name, str)

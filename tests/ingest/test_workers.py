@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from misstep.config import IngestConfig, RunConfig
-from misstep.ingest import FORMATS, Surveyed, discover, known, survey, units
+from misstep.ingest import FORMATS, Looking, Surveyed, discover, known, survey, units
 from misstep.pipeline import gather
 from misstep.pipeline.gather import gathered
 from samples import BESIDE, LOGS
@@ -142,7 +142,7 @@ def test_units_are_of_about_the_wanted_size_and_hold_every_byte_once(tmp_path):
     traffic(tmp_path)
     config = IngestConfig()
     found = list(discover([tmp_path]))
-    surveyed = [survey(file, n, known(config), config) for n, file in enumerate(found)]
+    surveyed = [survey(file, n, Looking(known(config), config)) for n, file in enumerate(found)]
     made = units(surveyed, size=20_000)
     assert sum(unit.size for unit in made) == sum(file.size for file in found)
     assert all(len(unit.groups) == 1 or unit.size <= 20_000 for unit in made)

@@ -7,6 +7,6 @@ not know.
 
 from __future__ import annotations
 
-from misstep.engine.local import Crash, Engine, Job, cores
+from misstep.engine.local import WORTH, Crash, Engine, Job, cores, expect
 
-__all__ = ["Crash", "Engine", "Job", "cores"]
+__all__ = ["WORTH", "Crash", "Engine", "Job", "cores", "expect"]

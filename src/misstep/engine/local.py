@@ -19,6 +19,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -27,6 +28,8 @@ from misstep.errors import MisstepError
 
 PRELOAD = "misstep.pipeline.unit"
 """What the server from which workers are forked imports once."""
+WORTH = 8_000_000
+"""Bytes below which starting workers costs more than they save."""
 _GRACE = 5.0
 
 
@@ -65,44 +68,50 @@ class _Worker:
 
 
 class Engine:
-    """Up to `workers` processes; with one, the work is done in this process."""
+    """Up to `workers` processes; with one, the work is done in this process.
+
+    In a `with` block the processes stay from one run of a job to the next.
+    """
 
     def __init__(self, workers: int) -> None:
         self.workers = max(workers, 1)
+        self._stays = False
+        self._pool: _Pool | None = None
+
+    def __enter__(self) -> Engine:
+        self._stays = True
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._stays = False
+        if self._pool is not None:
+            self._pool.close(at_once=kind is not None)
+            self._pool = None
 
     def run(self, job: Job, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
         """The result of each piece with its number, counted from 0.
 
         In this process (one worker) a piece that raises is tried once more in a process of its own.
         """
-        if self.workers == 1:
-            yield from _here(job, pieces)
+        if not self._stays:
+            with _Pool(job, self.workers) as pool:
+                yield from pool.run(pieces)
             return
-        with _Pool(job, self.workers) as pool:
-            yield from pool.run(pieces)
-
-
-def _here(job: Job, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
-    kit: Any = None
-    for number, piece in enumerate(pieces):
-        kit = job.prepare(job.given) if kit is None else kit
-        try:
-            result = job.work(kit, piece)
-        except MisstepError:
-            raise
-        except Exception:  # noqa: BLE001 - one unreadable file must not end the run
-            kit = None
-            with _Pool(job, 1) as pool:
-                result = pool.alone(piece)
-        yield number, result
+        if self._pool is not None and self._pool.job is not job:
+            self._pool.close(at_once=False)
+            self._pool = None
+        self._pool = self._pool or _Pool(job, self.workers)
+        yield from self._pool.run(pieces)
 
 
 class _Pool:
     """The processes of one run."""
 
     def __init__(self, job: Job, workers: int) -> None:
-        self._job = job
+        self.job = job
         self._size = workers
+        self._kit: Any = None
+        """Of this process, where it does the work."""
         self._context = _context()
         self._workers: list[_Worker] = []
 
@@ -110,8 +119,12 @@ class _Pool:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        self.close(at_once=kind is not None)
+
+    def close(self, *, at_once: bool) -> None:
+        """End all processes."""
         for worker in self._workers:
-            if kind is None:
+            if not at_once:
                 with contextlib.suppress(OSError):
                     worker.pipe.send(None)
             else:
@@ -125,6 +138,22 @@ class _Pool:
         self._workers.clear()
 
     def run(self, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
+        return self._here(pieces) if self._size == 1 else self._there(pieces)
+
+    def _here(self, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
+        job = self.job
+        for number, piece in enumerate(pieces):
+            self._kit = job.prepare(job.given) if self._kit is None else self._kit
+            try:
+                result = job.work(self._kit, piece)
+            except MisstepError:
+                raise
+            except Exception:  # noqa: BLE001 - one unreadable file must not end the run
+                self._kit = None
+                result = self.alone(piece)
+            yield number, result
+
+    def _there(self, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
         todo = enumerate(pieces)
         held: dict[int, Any] = {}
         doubtful: deque[int] = deque()
@@ -198,7 +227,7 @@ class _Pool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self.job), daemon=True)
         with _no_main(), _undisturbed():
             process.start()
         theirs.close()
@@ -281,6 +310,25 @@ def _no_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def expect(sizes: Iterable[int], workers: int) -> None:
+    """Begin to load what workers need, while this process still loads its own part.
+
+    Args:
+        sizes: bytes of the files to be read; nothing is begun for less than `WORTH` in all.
+        workers: as many will be asked for; 0 for one a core.
+    """
+    if (workers or cores()) == 1 or "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    total = 0
+    for size in sizes:
+        total += size
+        if total >= WORTH:
+            _context()
+            with _no_main(), _undisturbed():
+                forkserver.ensure_running()
+            return
 
 
 def cores() -> int:

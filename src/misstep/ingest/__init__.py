@@ -64,19 +64,20 @@ from misstep.ingest.formats import (
     weave,
     xlam,
 )
-from misstep.ingest.lines import Span
 from misstep.ingest.order import Place, Places
 from misstep.ingest.read import UNKNOWN, Book, UnitReader
 from misstep.ingest.recognise import Known, Wrapper
 from misstep.ingest.run import Counts, FormatCount, Ingested, counted
-from misstep.ingest.survey import Surveyed, numbers, survey
+from misstep.ingest.stretches import Span
+from misstep.ingest.survey import Looking, Surveyed, numbers, survey
 from misstep.ingest.tools import read_tools
-from misstep.ingest.units import Share, Unit, bundled, units
+from misstep.ingest.units import UNIT, Share, Unit, bundled, units
 from misstep.types import ToolSpec
 
 __all__ = [
     "FORMATS",
     "LEVELS",
+    "UNIT",
     "UNKNOWN",
     "WRAPPERS",
     "Book",
@@ -86,6 +87,7 @@ __all__ = [
     "Found",
     "Ingested",
     "Known",
+    "Looking",
     "Parting",
     "Peek",
     "Place",

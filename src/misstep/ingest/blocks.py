@@ -71,8 +71,8 @@ def _call(block: Mapping[str, Any], at: str, index: int) -> ToolCall:
 
 def _unparsed(given: Any) -> tuple[str | None, bool]:
     """The text that Claude Code keeps of an input that is no JSON, and whether it is all of it."""
-    kept = given.get("__unparsedToolInput") if isinstance(given, Mapping) else None
-    if not isinstance(kept, Mapping):
+    kept = given.get("__unparsedToolInput") if isinstance(given, dict) else None
+    if not isinstance(kept, dict):
         return None, False
     raw, length = text_or_none(kept.get("raw")), kept.get("len")
     return raw, raw is not None and length in (len(raw), len(raw.encode("utf-8", "replace")), None)
@@ -82,7 +82,7 @@ def result_of(block: Mapping[str, Any], hint: str | None = None) -> ToolResult:
     """A `tool_result` block, or the result block of a hosted tool."""
     content = block.get("content")
     flag = block.get("is_error")
-    code = content.get("error_code") if isinstance(content, Mapping) else None
+    code = content.get("error_code") if isinstance(content, dict) else None
     return ToolResult(
         text=_result_text(content),
         call_id=text_or_none(block.get("tool_use_id")),
@@ -99,12 +99,12 @@ def _result_text(content: Any) -> str:
 
 def _pieces(content: list[Any]) -> Iterator[str]:
     for block in content:
-        if not isinstance(block, Mapping):
+        if not isinstance(block, dict):
             continue
         source = block.get("source")
         if isinstance(block.get("text"), str):
             yield block["text"]
-        elif isinstance(source, Mapping):
+        elif isinstance(source, dict):
             yield text_or_none(source.get("url")) or content_hash(str(source.get("data") or source))
 
 
@@ -116,7 +116,7 @@ def _shared_part(block: Mapping[str, Any], at: str) -> Part | None:
             raise Misfit(f"{at}/text", f"expected text, got {kind_of(text)}")
         return Part(kind="text", text=text) if text else None
     source = block.get("source")
-    if isinstance(source, Mapping):
+    if isinstance(source, dict):
         url = text_or_none(source.get("url"))
         return Part(kind="image", text=url or content_hash(str(source.get("data") or source)))
     return Part(kind="image", text=content_hash(orjson.dumps(block).decode()))
@@ -146,6 +146,6 @@ def _blocks(content: Any, pointer: str) -> Iterator[tuple[str, Mapping[str, Any]
         raise Misfit(pointer, f"content: expected text or a list of blocks, got {kind_of(content)}")
     for index, block in enumerate(content):
         at = f"{pointer}/{index}"
-        if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             raise Misfit(at, f"expected a typed content block, got {kind_of(block)}")
         yield at, block

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from misstep.ingest.identity import session_id
 from misstep.types import Context, Message, Outcome, Session

@@ -25,12 +25,12 @@ def spec_of(tool: Any) -> ToolSpec:
         Misfit: it is no object, or has neither a name nor a type.
     """
     body = tool
-    if isinstance(tool, Mapping):
-        if isinstance(tool.get("custom"), Mapping):
+    if isinstance(tool, dict):
+        if isinstance(tool.get("custom"), dict):
             body = tool["custom"]
-        elif isinstance(tool.get("toolSpec"), Mapping):
+        elif isinstance(tool.get("toolSpec"), dict):
             body = tool["toolSpec"]
-        elif not isinstance(tool.get("function"), Mapping) and "name" not in tool:
+        elif not isinstance(tool.get("function"), dict) and "name" not in tool:
             body = {"name": tool.get("type")}
     try:
         return tool_from_chat(body)
@@ -128,12 +128,18 @@ def _specs(listed: Any, pointer: str) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
+_SCHEMAS = frozenset(("response_schema", "output_config", "response_format", "output_format"))
+"""Fields that may ask for a schema."""
+
+
 def _schema(request: Mapping[str, Any]) -> tuple[str | None, bool]:
     """The JSON Schema of the answer as text, and whether JSON without a schema was asked for."""
+    if _SCHEMAS.isdisjoint(request):
+        return None, False
     direct = request.get("response_schema")
     if isinstance(direct, str) and direct:
         return direct, False
-    if isinstance(direct, Mapping):
+    if isinstance(direct, dict):
         return orjson.dumps(direct).decode(), False
     output = request.get("output_config")
     wanted = next(
@@ -142,17 +148,17 @@ def _schema(request: Mapping[str, Any]) -> tuple[str | None, bool]:
             for w in (
                 request.get("response_format"),
                 request.get("output_format"),
-                output.get("format") if isinstance(output, Mapping) else None,
+                output.get("format") if isinstance(output, dict) else None,
             )
-            if isinstance(w, Mapping)
+            if isinstance(w, dict)
         ),
         None,
     )
     if wanted is None:
         return None, False
     named = wanted.get("json_schema")
-    schema = named.get("schema") if isinstance(named, Mapping) else wanted.get("schema")
-    if isinstance(schema, Mapping):
+    schema = named.get("schema") if isinstance(named, dict) else wanted.get("schema")
+    if isinstance(schema, dict):
         return orjson.dumps(schema).decode(), False
     return None, wanted.get("type") in ("json_object", "json_schema")
 
@@ -164,10 +170,10 @@ def _choice(request: Mapping[str, Any]) -> str | None:
     choice = request.get("tool_choice", request.get("function_call"))
     if isinstance(choice, str):
         return _CHOICES.get(choice, choice)
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         return None
     function = choice.get("function")
-    name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
+    name = function.get("name") if isinstance(function, dict) else choice.get("name")
     if isinstance(name, str):
         return name
     kind = choice.get("type")

@@ -21,7 +21,7 @@ def join_converse(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         if event.get("error"):
             return {"error": event["error"]}
         for kind, payload in event.items():
-            if isinstance(payload, Mapping):
+            if isinstance(payload, dict):
                 _take(whole, blocks, kind, payload)
     said = {"role": "assistant", "content": [blocks[at] for at in sorted(blocks)]}
     return {**whole, "output": {"message": said}}
@@ -34,9 +34,9 @@ def _take(
     at = index if isinstance(index, int) else 0
     if kind == "contentBlockStart":
         start = payload.get("start")
-        opened = start.items() if isinstance(start, Mapping) else ()
-        blocks[at] = {key: dict(held) for key, held in opened if isinstance(held, Mapping)}
-    elif kind == "contentBlockDelta" and isinstance(payload.get("delta"), Mapping):
+        opened = start.items() if isinstance(start, dict) else ()
+        blocks[at] = {key: dict(held) for key, held in opened if isinstance(held, dict)}
+    elif kind == "contentBlockDelta" and isinstance(payload.get("delta"), dict):
         _grow(blocks.setdefault(at, {}), payload["delta"])
     elif kind == "messageStop":
         whole["stopReason"] = payload.get("stopReason")
@@ -52,9 +52,9 @@ def _grow(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
     if isinstance(delta.get("text"), str):
         known = block.get("text")
         block["text"] = (known if isinstance(known, str) else "") + delta["text"]
-    elif isinstance(use, Mapping) and isinstance(use.get("input"), str):
+    elif isinstance(use, dict) and isinstance(use.get("input"), str):
         held = block.setdefault("toolUse", {})
         held[RAW_INPUT] = held.get(RAW_INPUT, "") + use["input"]
-    elif isinstance(thought, Mapping) and isinstance(thought.get("text"), str):
+    elif isinstance(thought, dict) and isinstance(thought.get("text"), str):
         held = block.setdefault("reasoningContent", {}).setdefault("reasoningText", {"text": ""})
         held["text"] += thought["text"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
@@ -18,12 +18,15 @@ ENCODER_LIMIT = 250
 """orjson writes at most 254 levels; what is read must be writable again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """Why bytes are no usable JSON value."""
 
     reason: str
     said: str
+
+
+_LONG = 4096
+"""Bytes from which on it is faster to look at the containers than to count brackets."""
 
 
 def depth(data: bytes, limit: int) -> int:
@@ -56,7 +59,7 @@ def decode(data: bytes, *, max_depth: int, cut: bool = False) -> Any | Fault:
         if depth(data, limit) > limit:
             return _too_deep(limit)
         return _second_look(data, str(error), cut)
-    many = data.count(b"{") + data.count(b"[") > limit
+    many = len(data) > _LONG or data.count(b"{") + data.count(b"[") > limit
     return _too_deep(limit) if many and deeper(value, limit) else value
 
 
@@ -71,8 +74,8 @@ def deeper(value: Any, limit: int) -> bool:
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
         ]
         if not level:
             return False

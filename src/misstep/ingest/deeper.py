@@ -15,10 +15,11 @@ from misstep.config import IngestConfig
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found
 from misstep.ingest.item import Item
-from misstep.ingest.lines import Line, Span, read_spans
+from misstep.ingest.lines import Line
 from misstep.ingest.recognise import Known, Plan, limits, route
 from misstep.ingest.records import item_of
 from misstep.ingest.source import Source
+from misstep.ingest.stretches import Span, read_spans
 from misstep.ingest.survey import Growing, Surveyed, key_of, numbers, plain_name, strand_of
 from misstep.ingest.units import Share, units
 
@@ -62,7 +63,7 @@ class Parting:
             own = [key_of(key) for key in self._keys(item, plan, share, level)]
             if own or at < 0:
                 at = strand_of(own, strands, owner)
-            strands[at].add(line)
+            strands[at].add(line.offset, line.size + 1, line.number)
         out.strands = [strand.packed() for strand in strands]
         return out
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.errors import InputError
 from misstep.ingest.containers.kinds import BESIDE, PARQUET, SQLITE
@@ -24,8 +26,7 @@ _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
 _CONTROLS = bytes(c for c in range(32) if c not in _TEXT_CONTROLS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One file."""
 
     path: Path

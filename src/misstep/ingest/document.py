@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.item import Item
 
@@ -35,6 +37,43 @@ def closes(text: bytes) -> bool:
         if level <= 0:
             return True
     return False
+
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_GAP = b" \t\r\n,"
+
+
+def whole(text: bytes, *, max_bytes: int, max_depth: int) -> Iterator[Item] | None:
+    """What `Gather` gives for all of a document, found faster; None where it is not so plain.
+
+    No beginning of an object or a list is one itself, so what decodes ends where it should.
+    """
+    body = text.strip()
+    start = text.find(body)
+    if body[:1] == b"{" and len(body) <= max_bytes:
+        value = decode(body, max_depth=max_depth)
+        line = text.count(b"\n", 0, start) + 1
+        return None if isinstance(value, Fault) else iter([Item(line, start, value)])
+    if body[:1] != b"[":
+        return None
+    try:
+        listed = [memoryview(raw) for raw in _LIST.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    plain = all(raw[0] in b"{[" and raw.nbytes <= max_bytes for raw in listed)
+    return _elements(text, start + 1, listed, max_depth) if listed and plain else None
+
+
+def _elements(text: bytes, at: int, listed: list[memoryview], max_depth: int) -> Iterator[Item]:
+    line = text.count(b"\n", 0, at) + 1
+    for index, raw in enumerate(listed):
+        before = at
+        while text[at] in _GAP:
+            at += 1
+        line += text.count(b"\n", before, at)
+        yield Item(line, at, decode(bytes(raw), max_depth=max_depth), f"/{index}")
+        line += text.count(b"\n", at, at + raw.nbytes)
+        at += raw.nbytes
 
 
 class Gather:

@@ -24,6 +24,17 @@ _RECENT = 24
 _MOST_TOOLS = 64
 """Lists of tools that are remembered."""
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NONE = msgspec.Raw(b"[]")
+
+
+class _Placed(msgspec.Struct):
+    """Where the messages of a line stand, in it or in its request."""
+
+    request: _Placed | msgspec.UnsetType = msgspec.UNSET
+    messages: msgspec.Raw = _NONE
+
+
+_PLACED = msgspec.json.Decoder(_Placed)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _MESSAGES = b'"messages"'
 _TOOLS = b'"tools"'
@@ -120,37 +131,62 @@ class Echoes:
         end = start + len(messages) - 1
         made = _Stretch(line[:end], line[: start + 1], History(rows, None))
         self._find_tools(line, fields, end, made)
-        return self._built(whole, fields, made)
+        value = self._built(whole, fields, made)
+        self._keep(made)
+        return value
 
     def _again(self, line: bytes, known: _Stretch) -> Any:
         """A line that begins as an earlier one did, up to the end of that one's messages."""
-        text = known.head + self._raw_mark + line[len(known.line) :]
-        cut = self._cut_tools(text, known)
-        whole, fields = _halves(text if cut is None else cut)
-        messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
-        rows = self._loads(messages)
+        rest = len(known.line)
+        tools = line.find(_TOOLS, rest) if known.field else -1
+        if tools < 0 or not line.startswith(known.field, tools):
+            text = known.head + self._raw_mark + line[rest:]
+            return self._with_tools(text, line, known)
+        behind = line[tools + len(known.field) :]
+        cut = b"".join((known.head, self._raw_mark, line[rest:tools], self._cut_field, behind))
+        placed = _PLACED.decode(cut)
+        value = self._loads(cut)
+        if type(placed.request) is _Placed:
+            placed, request = placed.request, value["request"]
+        else:
+            request = value
+        if type(request) is not dict or request.get("tools") != self._mark:
+            raise _Unusual
+        made = self._grown(line, known, placed.messages, request.get("messages"))
+        made.tools, made.field = known.tools, known.field
+        request["messages"], request["tools"] = made.history, known.tools
+        self._keep(made, known)
+        return value
+
+    def _with_tools(self, text: bytes, line: bytes, known: _Stretch) -> Any:
+        """A line whose tools are not those that stood in the earlier line."""
+        whole, fields = _halves(text)
+        messages = fields.get("messages", _NONE)
+        made = self._grown(line, known, messages, self._loads(bytes(messages)))
+        self._find_tools(line, fields, len(made.line), made)
+        value = self._built(whole, fields, made)
+        self._keep(made, known)
+        return value
+
+    def _grown(self, line: bytes, known: _Stretch, messages: msgspec.Raw, rows: Any) -> _Stretch:
+        """The stretch of a line whose messages, the mark in front, stand in the cut text."""
         if type(rows) is not list or not rows or rows[0] != self._mark:
             raise _Unusual
         base = known.history
         rows[:1] = base
-        end = len(known.line) + len(messages) - len(self._raw_mark) - 2
+        size = memoryview(messages).nbytes
+        end = len(known.line) + size - len(self._raw_mark) - 2
         made = _Stretch(line[:end], known.head, History(rows, base))
         base.base = None  # all readers are past it
-        if cut is None:
-            self._find_tools(line, fields, end, made)
-        elif "tools" in fields and bytes(fields["tools"]) == self._raw_mark:
-            made.tools, made.field = known.tools, known.field
-        else:
-            raise _Unusual
-        self._recent.remove(known)
-        return self._built(whole, fields, made)
+        return made
 
-    def _cut_tools(self, text: bytes, known: _Stretch) -> bytes | None:
-        """The text with a mark for the tools that stood in the earlier line; None without them."""
-        at = text.find(_TOOLS, len(known.head)) if known.field else -1
-        if at < 0 or not text.startswith(known.field, at):
-            return None
-        return text[:at] + self._cut_field + text[at + len(known.field) :]
+    def _keep(self, made: _Stretch, known: _Stretch | None = None) -> None:
+        if known is not None:
+            self._recent.remove(known)
+        rows = made.history
+        if rows and type(rows[-1]) is dict:  # else the bytes may end inside a number
+            self._recent.insert(0, made)
+            del self._recent[_RECENT:]
 
     def _find_tools(self, line: bytes, fields: Fields, end: int, made: _Stretch) -> None:
         raw = bytes(fields["tools"]) if "tools" in fields else b""
@@ -179,17 +215,12 @@ class Echoes:
                 ordered[name] = made.tools
             else:
                 ordered[name] = self._loads(bytes(fields[name]))
-        value = ordered
-        if whole is not fields:
-            value = {
-                name: ordered if name == "request" else self._loads(bytes(raw))
-                for name, raw in whole.items()
-            }
-        rows = made.history
-        if rows and type(rows[-1]) is dict:  # else the bytes may end inside a number
-            self._recent.insert(0, made)
-            del self._recent[_RECENT:]
-        return value
+        if whole is fields:
+            return ordered
+        return {
+            name: ordered if name == "request" else self._loads(bytes(raw))
+            for name, raw in whole.items()
+        }
 
 
 def _halves(text: bytes) -> tuple[Fields, Fields]:
@@ -221,13 +252,20 @@ class Skimmer:
         self._joins = joins
         self._recent: list[tuple[bytes, list[str]]] = []
 
-    def __call__(self, line: bytes) -> list[str] | None:
-        """The keys of a line; None leaves it to decoding."""
+    def seen(self, data: bytes, at: int = 0) -> list[str] | None:
+        """The keys of the line that begins at `at`, if an earlier one began as it does."""
         for place, (head, keys) in enumerate(self._recent):
-            if line.startswith(head):
+            if data.startswith(head, at):
                 if place > _RECENT // 2:
                     self._recent.insert(0, self._recent.pop(place))
                 return keys
+        return None
+
+    def __call__(self, line: bytes) -> list[str] | None:
+        """The keys of a line; None leaves it to decoding."""
+        keys = self.seen(line)
+        if keys is not None:
+            return keys
         try:
             return self._first(line)
         except _LEFT:

@@ -9,12 +9,12 @@ request goes on from a response that the provider keeps, it waits until that res
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.echo import History
@@ -42,8 +42,7 @@ def has_roles(request: Body | None) -> bool:
     if type(messages) is History:
         return messages.roles
     return isinstance(messages, list) and all(
-        isinstance(message, Mapping) and isinstance(message.get("role"), str)
-        for message in messages
+        isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages
     )
 
 
@@ -66,7 +65,10 @@ class ExchangeReader:
 
     def read(self, record: Record) -> None:
         """Take one record; a request alone waits for the answer on the next line."""
-        self._try(record, lambda: self._take(record))
+        try:
+            self._take(record)
+        except Misfit as misfit:
+            self._aside(record, misfit)
 
     def _aside(self, record: Record, misfit: Misfit) -> None:
         origin = record.at(f"{record.origin.pointer or ''}{misfit.pointer}")
@@ -96,6 +98,8 @@ class ExchangeReader:
         if halves.response is None:
             return []
         answers = self._provider.answers(halves, record)
+        if all(answer.time is not None for answer in answers):
+            return answers
         when = unix_time(record.value.get("time", record.value.get("timestamp")))
         return [a if a.time is not None else replace(a, time=when) for a in answers]
 
@@ -105,11 +109,13 @@ class ExchangeReader:
         if self._memory is not None and self._memory.lacks(request):
             self._late.append((record, halves, answers))
             return
-        context = self._in(halves.request_at, lambda: self._context(request))
+        context = self._context(request, halves.request_at)
         messages = request.get("messages")
         since = self._since(messages)
-        behind = messages.base if since is not None and type(messages) is History else None
-        history = self._history(request, halves.request_at, behind)
+        if since is not None and type(messages) is History:
+            history = self._behind(messages, f"{halves.request_at}/messages", since)
+        else:
+            history = self._history(request, halves.request_at)
         if self._memory is not None:
             history = self._memory.joined(request, history)
         known = since is not None and since.answered
@@ -120,15 +126,20 @@ class ExchangeReader:
         self._tally.use()
         node = self._threads.add(record, history, answers=answers, context=context, since=since)
         if type(messages) is History:
-            messages.mark = self._threads.mark
+            messages.mark = mark = self._threads.mark
+            if mark is not None and self._provider.repeated is not None:
+                mark.said = self._provider.repeated(halves)
         if self._memory is not None and node is not None:
             self._memory.keep(halves, node)
 
-    def _context(self, request: Body) -> Context:
-        offered = self._provider.offered(request)
-        if self._memory is not None:
-            offered = self._memory.with_loaded(request, offered)
-        return self._contexts.of(offered)
+    def _context(self, request: Body, at: str) -> Context:
+        try:
+            offered = self._provider.offered(request)
+            if self._memory is not None:
+                offered = self._memory.with_loaded(request, offered)
+            return self._contexts.of(offered)
+        except Misfit as misfit:
+            raise Misfit(at + misfit.pointer, misfit.said, misfit.reason) from None
 
     def _since(self, messages: Any) -> Mark | None:
         """Where the reader stood behind the earlier messages that these go on from."""
@@ -138,10 +149,25 @@ class ExchangeReader:
         known = isinstance(mark, Mark) and mark.owner is self._threads and mark.spoken
         return mark if known else None
 
-    def _history(self, request: Body, at: str, since: History | None = None) -> list[Turn]:
-        """The messages of a request; those behind `since` only, where that was read before."""
+    def _behind(self, messages: History, at: str, since: Mark) -> list[Turn]:
+        """The messages behind those that were read before; they are new, most often."""
         history: list[Turn] = []
-        for row, pointer in _rows_of(request, self._provider, since):
+        for index in range(0 if messages.base is None else len(messages.base), len(messages)):
+            row, where = messages[index], f"{at}/{index}"
+            if row in since.said and not history:
+                key = since.keys[since.said.index(row)]
+                node = self._threads.below(since, key)
+                if node is not None:
+                    history.append(Turn(node.message, key, where, placed=True))
+                    continue
+            read = self._provider.turns(row, where)
+            history.extend([Turn(message, message_key(message), where) for message in read])
+        return history
+
+    def _history(self, request: Body, at: str) -> list[Turn]:
+        """The messages of a request."""
+        history: list[Turn] = []
+        for row, pointer in self._provider.rows(request):
             where = at + pointer
             known = None if self._memory is None else self._memory.meant(row)
             if known is not None:
@@ -151,8 +177,8 @@ class ExchangeReader:
             if digest not in self._turns:
                 messages = self._provider.turns(row, where)
                 self._turns[digest] = tuple((m, message_key(m)) for m in messages)
-            history.extend(Turn(message, key, where) for message, key in self._turns[digest])
-        if not history and since is None:
+            history.extend([Turn(message, key, where) for message, key in self._turns[digest]])
+        if not history:
             raise Misfit(f"{at}/messages", "the list of messages is empty")
         return history
 
@@ -178,12 +204,6 @@ class ExchangeReader:
             self._aside(asked[0], misfit)
             raise Misfit("", "the request before it cannot be read", "no-request") from None
         self._tally.use()
-
-    def _in(self, at: str, build: Callable[[], Context]) -> Context:
-        try:
-            return build()
-        except Misfit as misfit:
-            raise Misfit(at + misfit.pointer, misfit.said, misfit.reason) from None
 
     def _give_up(self) -> None:
         if self._waiting is not None:
@@ -227,27 +247,20 @@ class ExchangeReader:
 _Half = tuple[Record, Exchange]
 
 
-def _rows_of(request: Body, provider: Provider, since: History | None) -> Iterable[tuple[Any, str]]:
-    if since is None:
-        return provider.rows(request)
-    messages = request["messages"]
-    return ((messages[i], f"/messages/{i}") for i in range(len(since), len(messages)))
-
-
 def _elsewhere(halves: Exchange, record: Record, provider: Provider) -> bool:
     """Whether a record with a readable request answers something else than a model would."""
     body = halves.response
-    answered = body is None or not isinstance(body, Mapping) or provider.is_answer(body)
+    answered = body is None or not isinstance(body, dict) or provider.is_answer(body)
     return not answered and _named_other(record.value)
 
 
 def _named_other(value: Any) -> bool:
     """Whether a record names a URL, but none of a model."""
-    return isinstance(value, Mapping) and url_of(value) is not None and named_by(value) is None
+    return isinstance(value, dict) and url_of(value) is not None and named_by(value) is None
 
 
 def _seen(record: Record) -> str:
-    if isinstance(record.value, Mapping):
+    if isinstance(record.value, dict):
         return "an object with " + ", ".join(list(record.value)[:6]) if record.value else "{}"
     return kind_of(record.value)
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from misstep.types import Origin, Session, SetAside
 
@@ -30,8 +31,7 @@ Evidence = Literal["writer", "files", "documentation"]
 """What proves a reader: logs made by the real writer, real files of others, or documents only."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, kw_only=True):
     """One decoded record of a log file."""
 
     value: Any
@@ -52,8 +52,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peek:
+class Peek(msgspec.Struct, frozen=True, kw_only=True):
     """What a format sees of a file before it says whether the file is its own."""
 
     values: tuple[Any, ...]
@@ -61,17 +60,16 @@ class Peek:
     name: str = ""
     """The file's name as origins give it, with slashes; a member of an archive behind a `!`."""
     kind: Kind = "json"
-    tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     """Columns by table, for `sqlite`."""
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """The books of one format: records = used + ignored + set aside."""
 
     used: int = 0
-    ignored: Counter[str] = field(default_factory=Counter)
-    set_aside: list[SetAside] = field(default_factory=list)
+    ignored: Counter[str] = msgspec.field(default_factory=Counter)
+    set_aside: list[SetAside] = msgspec.field(default_factory=list)
     unfolded: int = 0
     """Units beyond the one that each record counts for by itself."""
 
@@ -105,8 +103,7 @@ class Reader(Protocol):
         """All records are in: the sessions, in the order of their first record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(msgspec.Struct, frozen=True, kw_only=True):
     """One log format."""
 
     name: str

@@ -36,7 +36,7 @@ def camel(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def inside(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """An object inside another one, by its camelCase name; empty where there is none."""
     found = camel(value).get(key)
-    return camel(found) if isinstance(found, Mapping) else {}
+    return camel(found) if isinstance(found, dict) else {}
 
 
 def content_parts(content: Any, pointer: str) -> tuple[Part, ...]:
@@ -49,7 +49,7 @@ def content_parts(content: Any, pointer: str) -> tuple[Part, ...]:
         return (Part(kind="text", text=content),) if content else ()
     if content is None:
         return ()
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise Misfit(pointer, f"expected a content object, got {kind_of(content)}")
     listed = content.get("parts")
     if listed is None:
@@ -59,7 +59,7 @@ def content_parts(content: Any, pointer: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     calls = 0
     for at, raw in enumerate(listed):
-        if not isinstance(raw, (Mapping, str)):
+        if not isinstance(raw, (dict, str)):
             raise Misfit(f"{pointer}/parts/{at}", f"expected a part, got {kind_of(raw)}")
         part = _part({"text": raw} if isinstance(raw, str) else camel(raw), calls, pointer)
         if part is not None:
@@ -69,15 +69,15 @@ def content_parts(content: Any, pointer: str) -> tuple[Part, ...]:
 
 
 def _part(raw: Mapping[str, Any], calls: int, pointer: str) -> Part | None:
-    if isinstance(raw.get("functionCall"), Mapping):
+    if isinstance(raw.get("functionCall"), dict):
         return Part(kind="call", call=_call(raw["functionCall"], calls, pointer))
-    if isinstance(raw.get("functionResponse"), Mapping):
+    if isinstance(raw.get("functionResponse"), dict):
         return Part(kind="result", result=result_of(raw["functionResponse"]))
     for name in _HOSTED:
-        if isinstance(raw.get(name), Mapping):
+        if isinstance(raw.get(name), dict):
             return Part(kind="call", call=_hosted(raw[name], calls))
     for name in _HOSTED_RESULTS:
-        if isinstance(raw.get(name), Mapping):
+        if isinstance(raw.get(name), dict):
             return Part(kind="result", result=_hosted_result(raw[name]))
     if isinstance(raw.get("text"), str):
         thought = raw.get("thought") is True
@@ -133,8 +133,8 @@ def _hosted_result(raw: Mapping[str, Any]) -> ToolResult:
 def result_of(raw: Mapping[str, Any]) -> ToolResult:
     """A function's response: its one `output`, `result` or `error` if it has no more than that."""
     told = raw.get("response")
-    failed = isinstance(told, Mapping) and bool(told.get("error")) and "output" not in told
-    if isinstance(told, Mapping) and len(told) == 1:
+    failed = isinstance(told, dict) and bool(told.get("error")) and "output" not in told
+    if isinstance(told, dict) and len(told) == 1:
         key = next(iter(told))
         told = told[key] if key in ("output", "result", "error") else told
     return ToolResult(
@@ -151,7 +151,7 @@ def content_messages(row: Any, pointer: str) -> list[Message]:
     Raises:
         Misfit: its role or its parts fit no known shape.
     """
-    role = row.get("role") if isinstance(row, Mapping) else None
+    role = row.get("role") if isinstance(row, dict) else None
     parts = content_parts(row, pointer)
     if role in ("model", "assistant"):
         return [Message(role="assistant", parts=parts)]
@@ -182,7 +182,7 @@ def json_schema(schema: Any) -> Any:
     Source: the `Schema` object of the Gemini API, a subset of OpenAPI 3.0 in proto JSON, where
     64-bit counts are strings.
     """
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         return schema
     plain = {key: _keyword(key, value) for key, value in camel(schema).items()}
     if plain.get("type") == "type_unspecified":
@@ -198,7 +198,7 @@ def json_schema(schema: Any) -> Any:
 def _keyword(key: str, value: Any) -> Any:
     if key == "type" and isinstance(value, str):
         return value.lower()
-    if key in ("properties", "$defs", "definitions", "defs") and isinstance(value, Mapping):
+    if key in ("properties", "$defs", "definitions", "defs") and isinstance(value, dict):
         return {name: json_schema(inner) for name, inner in value.items()}
     if key in ("items", "additionalProperties", "not"):
         return json_schema(value)
@@ -216,7 +216,7 @@ def declared(tools: Any) -> Iterator[Any]:
         Misfit: it is no list of objects.
     """
     for entry in tools if isinstance(tools, list) else [tools]:
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise Misfit("/tools", f"expected a tool object, got {kind_of(entry)}", "bad-tool")
         for key, value in camel(entry).items():
             if key == "functionDeclarations" and isinstance(value, list):
@@ -226,7 +226,7 @@ def declared(tools: Any) -> Iterator[Any]:
 
 
 def _declaration(raw: Any) -> Any:
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         return raw
     plain = camel(raw)
     schema = plain.get("parametersJsonSchema")
@@ -242,14 +242,14 @@ def join_generated(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {}
     for chunk in stream:
         body = camel(chunk)
-        if isinstance(body.get("response"), Mapping):
+        if isinstance(body.get("response"), dict):
             body = camel(body["response"])
         if body.get("error"):
             return {"error": body["error"]}
         whole |= {key: value for key, value in body.items() if key != "candidates"}
         listed = body.get("candidates")
         for raw in listed if isinstance(listed, list) else ():
-            if isinstance(raw, Mapping):
+            if isinstance(raw, dict):
                 _grow(found, camel(raw))
     for candidate in found.values():
         if candidate.get("finishReason") is None:
@@ -263,7 +263,7 @@ def _grow(found: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
     known = found.setdefault(at, {"content": {"role": "model", "parts": []}})
     known |= {key: value for key, value in piece.items() if key != "content"}
     content = piece.get("content")
-    listed = content.get("parts") if isinstance(content, Mapping) else None
+    listed = content.get("parts") if isinstance(content, dict) else None
     parts = known["content"]["parts"]
     for part in listed if isinstance(listed, list) else ():
         if _goes_on(parts[-1:], part):
@@ -274,5 +274,5 @@ def _grow(found: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
 
 def _goes_on(last: Sequence[Any], part: Any) -> bool:
     pair = [*last, part]
-    texts = all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in pair)
+    texts = all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in pair)
     return len(pair) == 2 and texts and pair[0].get("thought") == pair[1].get("thought")

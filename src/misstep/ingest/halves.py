@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.ingest.format import Misfit, Record
@@ -37,8 +37,7 @@ _PATHS = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, kw_only=True):
     """The two halves of one record, each with its JSON pointer; None for a half that is absent."""
 
     request: Body | None
@@ -53,8 +52,7 @@ class Exchange:
     """The id that joins a request and a response of batch files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """How requests refer to what the provider keeps of earlier responses."""
 
     before: Callable[[Body], str | None]
@@ -72,8 +70,7 @@ def as_it_is(request: Body) -> Body:
     return request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """How one provider's requests and answers read. All functions may raise `Misfit`."""
 
     name: str
@@ -94,11 +91,14 @@ class Provider:
     stored: Stored | None = None
     listed: bool = False
     """True where the rows of a request are the elements of its `messages` and nothing else."""
+    repeated: Callable[[Exchange], Sequence[Any]] | None = None
+    """For each answer the row that reads to the same message, in whatever request repeats it;
+    none of them, where an answer has no such row."""
 
 
 def split(value: Any, provider: Provider) -> Exchange | None:
     """The halves of one record; None where it is neither request nor response."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     return _plain_pair(value, provider) or _split(value, provider)
 
@@ -120,17 +120,22 @@ def _plain_pair(value: Body, provider: Provider) -> Exchange | None:
     )
 
 
-def _split(value: Body, provider: Provider) -> Exchange | None:
+def _is_bare(value: Body, provider: Provider) -> bool:
+    """Whether neither half can be there; true of most records of other formats, and told fast."""
     bare = _FIELDS.isdisjoint(value) and not provider.is_request(value)
-    if bare and not provider.is_answer(value):
-        return None  # true of most records of other formats, and told fast
+    return bare and not provider.is_answer(value)
+
+
+def _split(value: Body, provider: Provider) -> Exchange | None:
+    if _is_bare(value, provider):
+        return None
     code = int_or_none(value.get("status", value.get("status_code")))
     key = text_or_none(value.get("custom_id"))
     asked = next((name for name in _REQUESTS if name in value), None)
     told = next((name for name in _RESPONSES if name in value), None)
     if asked is not None:
         request = body_of(value[asked], provider)
-        if not isinstance(request, Mapping) or not provider.is_request(request):
+        if not isinstance(request, dict) or not provider.is_request(request):
             return None
     elif provider.is_request(value):
         request, asked = value, ""
@@ -138,7 +143,7 @@ def _split(value: Body, provider: Provider) -> Exchange | None:
         return _of_batch(value, key, provider)
     else:
         answer = body_of(value[told] if told else value, provider)
-        if not isinstance(answer, Mapping) or not provider.is_answer(answer):
+        if not isinstance(answer, dict) or not provider.is_answer(answer):
             return None
         return Exchange(
             request=None, response=answer, response_at=f"/{told}" if told else "", status=code
@@ -155,7 +160,7 @@ def _split(value: Body, provider: Provider) -> Exchange | None:
 
 
 def _status(half: Any) -> int | None:
-    if not isinstance(half, Mapping):
+    if not isinstance(half, dict):
         return None
     return int_or_none(half.get("status_code", half.get("status")))
 
@@ -164,15 +169,15 @@ def _of_batch(value: Body, key: str, provider: Provider) -> Exchange | None:
     """A line of a batch: the request's `body` or `params`; the result's `response` or `result`."""
     for name in ("body", "params"):
         request = value.get(name)
-        if isinstance(request, Mapping) and provider.is_request(request):
+        if isinstance(request, dict) and provider.is_request(request):
             return Exchange(request=request, request_at=f"/{name}", waits=True, key=key)
-    name = "response" if isinstance(value.get("response"), Mapping) else "result"
+    name = "response" if isinstance(value.get("response"), dict) else "result"
     half = value.get(name)
-    if not isinstance(half, Mapping):
+    if not isinstance(half, dict):
         half, name = value, "error"
     inner = half.get("message", half.get("error")) if name == "result" else None
     answer = inner if inner is not None else body_of(half, provider)
-    if not isinstance(answer, Mapping) or not provider.is_answer(answer):
+    if not isinstance(answer, dict) or not provider.is_answer(answer):
         return None
     status = _status(half)
     return Exchange(request=None, response=answer, response_at=f"/{name}", status=status, key=key)
@@ -181,17 +186,17 @@ def _of_batch(value: Body, key: str, provider: Provider) -> Exchange | None:
 def body_of(half: Any, provider: Provider) -> Any:
     """A half without the wrapping that proxies and recorders put around it."""
     for _ in range(2):
-        if isinstance(half, Mapping) and not provider.is_request(half):
+        if isinstance(half, dict) and not provider.is_request(half):
             inner = next((n for n in _WRAPS if n in half), None)
             if inner is not None and not provider.is_answer(half):
                 half = half[inner]
     if isinstance(half, str):
         half = _decoded(half)
-    if isinstance(half, list) and half and all(isinstance(piece, Mapping) for piece in half):
+    if isinstance(half, list) and half and all(isinstance(piece, dict) for piece in half):
         return provider.join(half)
-    if isinstance(half, Mapping) and not provider.is_answer(half):
+    if isinstance(half, dict) and not provider.is_answer(half):
         inside = half.get("response")
-        if isinstance(inside, Mapping) and provider.is_answer(inside):
+        if isinstance(inside, dict) and provider.is_answer(inside):
             return inside
     return half
 
@@ -209,7 +214,7 @@ def _decoded(half: str) -> Any:
 def url_of(value: Body) -> str | None:
     """The URL or path that a record names, on itself or on its request."""
     for place in (value, value.get("request")):
-        if isinstance(place, Mapping):
+        if isinstance(place, dict):
             for name in _URLS:
                 url = place.get(name)
                 if isinstance(url, str) and "/" in url:
@@ -227,6 +232,8 @@ def named_by(value: Body) -> str | None:
 
 def weigh(value: Body, provider: Provider, guess: Callable[[Exchange], float]) -> float:
     """How sure it is that a record is this provider's: by its URL, else by what `guess` says."""
+    if _is_bare(value, provider):
+        return 0.0
     named = named_by(value)
     if named is not None and named != provider.name:
         return 0.0
@@ -238,7 +245,7 @@ def weigh(value: Body, provider: Provider, guess: Callable[[Exchange], float]) -
 
 def joined_by(value: Any, provider: Provider) -> Iterator[str]:
     """Keys that records of one conversation share: its first message, and ids that name others."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     key = text_or_none(value.get("custom_id"))
     if key is not None:
@@ -263,7 +270,7 @@ def path_keys(value: Any, provider: Provider, level: int) -> list[str] | None:
 
     None where a record does not hold both halves: its own conversation then cannot be told.
     """
-    halves = split(value, provider) if isinstance(value, Mapping) else None
+    halves = split(value, provider) if isinstance(value, dict) else None
     if halves is None:
         return []
     if halves.request is None or halves.response is None or provider.stored is not None:

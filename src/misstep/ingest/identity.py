@@ -58,7 +58,7 @@ def _canonical(arguments: str) -> str:
 def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
     """The content hash of one conversation."""
     offered = [_context_id(context) for context in contexts]
-    digest = hashlib.blake2b(digest_size=8)
+    written = []
     for message in messages:
         plain = (
             message.role,
@@ -70,9 +70,9 @@ def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
             message.model,
             *([message.fault] if message.fault is not None else []),
         )
-        digest.update(orjson.dumps(plain))
-        digest.update(b"\x00")
-    return digest.hexdigest()
+        written.append(orjson.dumps(plain))
+    written.append(b"")
+    return hashlib.blake2b(b"\x00".join(written), digest_size=8).hexdigest()
 
 
 def _plain(part: Part) -> Any:

@@ -11,10 +11,10 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+import msgspec
 import zstandard
 
 from misstep import store
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 BLOCK = 1 << 18
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError)
 
 
-@dataclass(slots=True)  # not frozen: one a line, and frozen ones take thrice as long to make
-class Line:
+class Line(msgspec.Struct):
     """One line without its line feed."""
 
     number: int
@@ -46,8 +45,7 @@ class Line:
     """False for a last line without a line feed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """Why a stream ended before its file did."""
 
     number: int
@@ -56,8 +54,7 @@ class Broken:
     said: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is read."""
 
     max_bytes: int
@@ -154,19 +151,7 @@ def read_lines(
     Raises:
         OSError: the file cannot be opened or read.
     """
-    yield from _split(_chunks(source, limits.max_file, progress), limits, Span(0, None, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of whole lines of a plain file."""
-
-    start: int
-    """Byte offset of its first line."""
-    end: int | None
-    """Byte offset behind its last line; None for the end of the file."""
-    line: int
-    """1-based number of its first line."""
+    yield from split_lines(_chunks(source, limits.max_file, progress), limits)
 
 
 def unpack(source: Source, into: Path, limits: Limits) -> bool:
@@ -189,43 +174,11 @@ def unpack(source: Source, into: Path, limits: Limits) -> bool:
     return whole
 
 
-def read_spans(source: Source, spans: Iterable[Span], limits: Limits) -> Iterator[Line | Broken]:
-    """The lines of stretches of a plain file, stretch after stretch.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-    """
-    with source.path.open("rb", buffering=0) as raw:
-        for span in spans:
-            size = BLOCK + 1 if span.end is None else span.end - span.start
-            if not 0 < size <= BLOCK:
-                yield from _split(_pieces(raw, span), limits, span)
-                continue
-            raw.seek(span.start)
-            data = raw.read(size)
-            if data.find(b"\n") < size - 1 or size > limits.max_bytes:
-                yield from _split(_pieces(raw, span), limits, span)
-            else:  # one line, as it is where conversations stand interleaved
-                bare = data[:-1].removeprefix(_BOM) if span.line == 1 else data[:-1]
-                yield Line(span.line, span.start, len(data) - 1, bare)
-
-
-def _pieces(raw: io.FileIO, span: Span) -> Iterator[bytes]:
-    at = span.start
-    while span.end is None or at < span.end:
-        size = BLOCK if span.end is None else min(BLOCK, span.end - at)
-        raw.seek(at)
-        chunk = raw.read(size)
-        if not chunk:
-            return
-        yield chunk
-        at += len(chunk)
-
-
-def _split(
-    chunks: Iterable[bytes | tuple[str, str]], limits: Limits, span: Span
+def split_lines(
+    chunks: Iterable[bytes | tuple[str, str]], limits: Limits, *, line: int = 1, start: int = 0
 ) -> Iterator[Line | Broken]:
-    number, offset, size = span.line, span.start, 0
+    """The lines of pieces of a file; the first one's number and offset."""
+    number, offset, size = line, start, 0
     held: list[bytes] = []
     for chunk in chunks:
         if isinstance(chunk, tuple):
@@ -256,7 +209,7 @@ def _line(
     if size > limits.max_bytes:
         return Line(number, offset, size, None, ended)
     data = held[0] if len(held) == 1 else b"".join(held)
-    return Line(number, offset, size, data.removeprefix(_BOM) if number == 1 else data, ended)
+    return Line(number, offset, size, data.removeprefix(BOM) if number == 1 else data, ended)
 
 
 def read_blocks(

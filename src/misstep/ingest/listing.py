@@ -5,18 +5,18 @@ In: the values of a tools file. Out: the tools in them, and what the file says o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 
 def unlisted(values: Iterable[Any]) -> Iterator[Any]:
     """Each tool; of JSON-RPC messages those that a `tools/list` was answered with."""
     for value in values:
-        if not isinstance(value, Mapping) or value.get("jsonrpc") != "2.0":
+        if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
             yield value
             continue
         result = value.get("result")
-        tools = result.get("tools") if isinstance(result, Mapping) else None
+        tools = result.get("tools") if isinstance(result, dict) else None
         if isinstance(tools, list):
             yield from tools
 
@@ -26,6 +26,6 @@ def source_of(entry: Any, *, vouched: bool) -> Literal["given", "inferred", "fil
 
     `vouched`: the user wrote a contract beside such a schema, so the tool itself is no guess.
     """
-    if not isinstance(entry, Mapping) or entry.get("source") != "inferred":
+    if not isinstance(entry, dict) or entry.get("source") != "inferred":
         return "given"
     return "filled" if vouched else "inferred"

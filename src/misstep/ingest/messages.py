@@ -23,7 +23,7 @@ def chat_message(row: Any, pointer: str) -> Message:
     Raises:
         Misfit: it has no chat form.
     """
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     content = row.get("content")
     if content is not None and not isinstance(content, (str, list)):
@@ -50,7 +50,7 @@ def kind_of(value: Any) -> str:
         return "a number"
     if isinstance(value, str):
         return "a string"
-    return "an object" if isinstance(value, Mapping) else "a list"
+    return "an object" if isinstance(value, dict) else "a list"
 
 
 def text_or_none(value: Any) -> str | None:
@@ -74,7 +74,7 @@ def int_or_none(value: Any) -> int | None:
 
 def usage_of(usage: Any) -> Usage | None:
     """Token counts in OpenAI or Anthropic spelling."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     return Usage(
         input_tokens=_count(usage, ("prompt_tokens", "input_tokens")),
@@ -83,7 +83,11 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def _count(usage: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    return next((n for name in names if (n := int_or_none(usage.get(name))) is not None), None)
+    for name in names:
+        count = int_or_none(usage.get(name))
+        if count is not None:
+            return count
+    return None
 
 
 def unix_time(value: Any) -> float | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+
+from msgspec.structs import replace
 
 from misstep.errors import SetupError
 from misstep.ingest.format import Format, Peek, Reader, Record, Tally

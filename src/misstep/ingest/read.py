@@ -8,17 +8,18 @@ reader a format, group after group, each in the order of its files and of the re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from misstep.config import IngestConfig
 from misstep.ingest.decode import ENCODER_LIMIT, Fault
 from misstep.ingest.discover import Found
 from misstep.ingest.format import Format, Reader, Record, Tally
 from misstep.ingest.item import Item
-from misstep.ingest.lines import Progress, Span, read_spans
+from misstep.ingest.lines import Progress
 from misstep.ingest.recognise import (
     OTHER,
     Known,
@@ -31,6 +32,7 @@ from misstep.ingest.recognise import (
 )
 from misstep.ingest.records import BLANK, item_of
 from misstep.ingest.source import Damaged, Source
+from misstep.ingest.stretches import LastFile, Span, spans_of
 from misstep.ingest.survey import numbers, plain_name
 from misstep.ingest.tools import with_tools
 from misstep.ingest.units import Share, Unit
@@ -41,17 +43,16 @@ UNKNOWN = "unknown"
 Decoder = Callable[[bytes], Any]
 
 
-@dataclass(slots=True)
-class Book:
+class Book(msgspec.Struct):
     """One format's books: records == used + ignored + set_aside."""
 
     files: int = 0
     """Files that were recognised while they were read, not before."""
     records: int = 0
     used: int = 0
-    ignored: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = msgspec.field(default_factory=dict)
     """By kind."""
-    set_aside: dict[str, int] = field(default_factory=dict)
+    set_aside: dict[str, int] = msgspec.field(default_factory=dict)
     """By reason."""
     sessions: int = 0
 
@@ -66,8 +67,7 @@ class Book:
                 into[name] = into.get(name, 0) + count
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """What was read, and what was not."""
 
     sessions: list[Session]
@@ -75,8 +75,7 @@ class Batch:
     books: dict[str, Book]
 
 
-@dataclass(slots=True)
-class _Desk:
+class _Desk(msgspec.Struct):
     """One format at work."""
 
     format: Format | None
@@ -106,6 +105,9 @@ class UnitReader:
         self._tools = tools
         self._desks: dict[str, _Desk] = {}
         self._decoders: dict[Callable[[int], Decoder], Decoder] = {}
+        self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
+        self._bounds = limits(config)
+        self._last = LastFile()
 
     def read(self, unit: Unit) -> Batch:
         """All records of a unit."""
@@ -139,7 +141,14 @@ class UnitReader:
                 return plan
             own = self._desk(plan.name or UNKNOWN, plan.format)
             own.files += share.kind is None
-            self._take(file, plan, self._records(share, file, plan, progress))
+            touched: dict[str, Reader] = {}
+            if share.spans:
+                self._stretches(share, file, plan, touched)
+            else:
+                for entry in routed(file, plan, self._known, self._config, progress):
+                    self._take(entry, file, plan, touched)
+            for reader in touched.values():
+                reader.close_file()
         except OSError as error:
             return Fault("unreadable", f"cannot be read ({error.strerror})")
         except Damaged as error:
@@ -149,28 +158,51 @@ class UnitReader:
     def _plan(self, share: Share, file: Found) -> Plan | Fault:
         if share.kind is None:
             return recognise(file, self._known, self._config)
-        formats = {one.name: one for one in self._known.formats}
-        wrappers = {one.name: one for one in self._known.wrappers}
-        return Plan(
-            kind=share.kind,  # type: ignore[arg-type]  # written by the survey from a Plan
-            format=formats.get(share.format or ""),
-            wrapper=wrappers.get(share.wrapper or ""),
-        )
+        key = (share.kind, share.format, share.wrapper)
+        if key not in self._plans:
+            formats = {one.name: one for one in self._known.formats}
+            wrappers = {one.name: one for one in self._known.wrappers}
+            self._plans[key] = Plan(
+                kind=share.kind,  # type: ignore[arg-type]  # written by the survey from a Plan
+                format=formats.get(share.format or ""),
+                wrapper=wrappers.get(share.wrapper or ""),
+            )
+        return self._plans[key]
 
-    def _records(
-        self, share: Share, file: Found, plan: Plan, progress: Progress | None
-    ) -> Iterator[Routed]:
-        if not share.spans:
-            yield from routed(file, plan, self._known, self._config, progress)
-            return
-        bounds, decoder = limits(self._config), self._decoder(plan)
+    def _stretches(self, share: Share, file: Found, plan: Plan, touched: dict[str, Reader]) -> None:
+        """The lines of a share, by the shortest way where a line is surely its file's format's."""
+        bounds, decoder, name = self._bounds, self._decoder(plan), plan.name or UNKNOWN
         flat = numbers(share.spans)
-        spans = (Span(*flat[i : i + 3]) for i in range(0, len(flat), 3))
+        spans = [Span(*flat[i : i + 3]) for i in range(0, len(flat), 3)]
         source = file.source
         if share.plain and self._folder is not None:
             source = Source(self._folder / plain_name(share.file))
-        for line in read_spans(source, spans, bounds):
-            yield from route(item_of(line, bounds, decoder), plan, self._known, file.label)
+        desk = self._desk(name, plan.format)
+        settled = self._settled(plan) if desk.reader is not None else None
+        for line in spans_of(self._last.of(source.path), spans, bounds):
+            item = item_of(line, bounds, decoder)
+            if settled is not None and desk.reader is not None and settled(item.value):
+                desk.records += 1
+                origin = Origin(
+                    file=file.name,
+                    format=name,
+                    line=item.line,
+                    offset=item.offset,
+                    member=file.member,
+                )
+                desk.reader.read(Record(value=item.value, origin=origin))
+                touched[name] = desk.reader
+            else:
+                for entry in route(item, plan, self._known, file.label):
+                    self._take(entry, file, plan, touched)
+
+    def _settled(self, plan: Plan) -> Callable[[Any], bool] | None:
+        """A quick test that a line is its file's format's; None where there is none."""
+        if plan.format is None or plan.wrapper is not None:
+            return None
+        if plan.format.kin is None or self._known.forced:
+            return _is_decoded
+        return plan.format.sure
 
     def _decoder(self, plan: Plan) -> Decoder | None:
         make = plan.format.decoder if plan.format is not None else None
@@ -181,20 +213,15 @@ class UnitReader:
             self._decoders[make] = make(deepest)
         return self._decoders[make]
 
-    def _take(self, file: Found, plan: Plan, records: Iterable[Routed]) -> None:
-        own = plan.name or UNKNOWN
-        touched: dict[str, Reader] = {}
-        for entry in records:
-            name = own if entry.format is None else entry.format.name
-            desk = self._desks.get(name)
-            if desk is None or desk.reader is None:
-                desk = self._desk(name, entry.format)
-            desk.records += 1
-            _take(entry.item, file, name, desk)
-            if desk.reader is not None:
-                touched[name] = desk.reader
-        for reader in touched.values():
-            reader.close_file()
+    def _take(self, entry: Routed, file: Found, plan: Plan, touched: dict[str, Reader]) -> None:
+        name = (plan.name or UNKNOWN) if entry.format is None else entry.format.name
+        desk = self._desks.get(name)
+        if desk is None or desk.reader is None:
+            desk = self._desk(name, entry.format)
+        desk.records += 1
+        _take(entry.item, file, name, desk)
+        if desk.reader is not None:
+            touched[name] = desk.reader
 
     def _desk(self, name: str, known: Format | None) -> _Desk:
         desk = self._desks.get(name)
@@ -207,6 +234,7 @@ class UnitReader:
 
     def finish(self) -> Batch:
         """The sessions of all that was taken, and the books."""
+        self._last.close()
         sessions: list[Session] = []
         aside: list[SetAside] = []
         books: dict[str, Book] = {}
@@ -223,6 +251,10 @@ class UnitReader:
                 set_aside=dict(Counter(entry.reason for entry in desk.tally.set_aside)),
             )
         return Batch(sessions, aside, books)
+
+
+def _is_decoded(value: Any) -> bool:
+    return type(value) is not Fault
 
 
 def _take(item: Item, file: Found, name: str, desk: _Desk) -> None:

@@ -8,10 +8,12 @@ record goes to the format of that kin that is surest of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.config import IngestConfig
 from misstep.ingest import containers
@@ -32,8 +34,7 @@ _SNIFFED = 24
 _LOOKED_AT = 400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wrapper:
+class Wrapper(msgspec.Struct, frozen=True, kw_only=True):
     """A recording (HAR, a cassette) whose entries are records of other formats."""
 
     name: str
@@ -48,8 +49,7 @@ class Wrapper:
     evidence: Evidence = "writer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How one file is read; neither format nor wrapper for JSON lines that are all broken."""
 
     kind: Kind
@@ -63,16 +63,14 @@ class Plan:
         return None if known is None else known.name
 
 
-@dataclass(slots=True)
-class Routed:
+class Routed(msgspec.Struct):
     """One item and the format that reads it; None where none does."""
 
     item: Item
     format: Format | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What can be recognised."""
 
     formats: Sequence[Format]

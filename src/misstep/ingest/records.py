@@ -8,20 +8,23 @@ file that is not white space or punctuation between records belongs to exactly o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import msgspec
+
 from misstep.ingest.decode import Fault, decode
-from misstep.ingest.document import Gather, closes
+from misstep.ingest.document import Gather, closes, whole
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Broken, Limits, Line, Progress, read_blocks, read_lines
 from misstep.ingest.source import Source
 
+WHOLE = 16_000_000
+"""Bytes up to which a document is held in one piece."""
 BLANK = Fault("blank", "an empty line")
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(msgspec.Struct, frozen=True):
     document: bool
     """Whether the file is one JSON document over several lines."""
     alone: bool
@@ -106,8 +109,21 @@ def _elements(item: Item) -> Iterator[Item]:
 
 
 def _document(blocks: Iterator[Line | Broken], limits: Limits) -> Iterator[Item]:
-    gather = Gather(max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+    held: list[Line | Broken] = []
+    size = 0
     for block in blocks:
+        held.append(block)
+        size += block.size if isinstance(block, Line) else WHOLE
+        if size > WHOLE:
+            break
+    else:
+        text = b"".join(block.data or b"" for block in held if isinstance(block, Line))
+        found = whole(text, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+        if found is not None:
+            yield from found
+            return
+    gather = Gather(max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+    for block in chain(held, blocks):
         if isinstance(block, Broken):
             yield from gather.rest()
             yield Item(block.number, block.offset, Fault(block.reason, block.said))

@@ -35,7 +35,7 @@ def item_type(item: Any) -> str:
     Raises:
         Misfit: it is no object.
     """
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise Misfit("", f"expected an item object, got {kind_of(item)}")
     kind = item.get("type")
     return kind if isinstance(kind, str) else "message" if "role" in item else ""
@@ -43,7 +43,7 @@ def item_type(item: Any) -> str:
 
 def is_answer_item(item: Any) -> bool:
     """Whether the model, or the provider on its behalf, put out an item."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return False
     kind = item_type(item)
     if kind == "message":
@@ -95,7 +95,7 @@ def message_parts(content: Any, at: str) -> Iterator[Part]:
     if not isinstance(content, list):
         raise Misfit(at, f"content: expected text or a list of parts, got {kind_of(content)}")
     for piece in content:
-        if not isinstance(piece, Mapping):
+        if not isinstance(piece, dict):
             raise Misfit(at, f"expected a content part, got {kind_of(piece)}")
         text = piece.get("text", piece.get("refusal"))
         if isinstance(text, str):
@@ -113,9 +113,9 @@ def only_refuses(items: Sequence[Any]) -> bool:
     pieces = [
         piece
         for item in items
-        if isinstance(item, Mapping) and isinstance(item.get("content"), list)
+        if isinstance(item, dict) and isinstance(item.get("content"), list)
         for piece in item["content"]
-        if isinstance(piece, Mapping) and item.get("type") == "message"
+        if isinstance(piece, dict) and item.get("type") == "message"
     ]
     return bool(pieces) and all(piece.get("type") == "refusal" for piece in pieces)
 
@@ -126,7 +126,7 @@ def _thoughts(item: Mapping[str, Any]) -> Iterator[Part]:
         texts = [
             text
             for piece in (pieces if isinstance(pieces, list) else ())
-            if isinstance(piece, Mapping) and (text := text_or_none(piece.get("text")))
+            if isinstance(piece, dict) and (text := text_or_none(piece.get("text")))
         ]
         if texts:
             yield Part(kind="reasoning", text="\n\n".join(texts))
@@ -193,7 +193,7 @@ def result_of(item: Mapping[str, Any]) -> ToolResult:
     """What the client gives back for a call: text, or a list of content parts."""
     told = next((item[name] for name in _TOLD if item.get(name) is not None), None)
     outcome = item.get("outcome")
-    code = outcome.get("exit_code") if isinstance(outcome, Mapping) else None
+    code = outcome.get("exit_code") if isinstance(outcome, dict) else None
     return ToolResult(
         text=content_text(told),
         call_id=text_or_none(item.get("call_id")),

@@ -34,7 +34,7 @@ def join_response(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         kind = event.get("type")
         if kind == "error":
             return {"error": event.get("error") or dict(event)}
-        if isinstance(event.get("response"), Mapping):
+        if isinstance(event.get("response"), dict):
             whole |= event["response"]
         if kind in _ENDS:
             return _ended(whole, items)
@@ -55,7 +55,7 @@ def _listed(items: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
 def _grow(items: dict[int, dict[str, Any]], at: int, kind: str, event: Mapping[str, Any]) -> None:
     item = items.setdefault(at, {})
     given, delta = event.get("item"), event.get("delta")
-    if isinstance(given, Mapping):
+    if isinstance(given, dict):
         items[at] = dict(given)
     elif isinstance(delta, str) and kind in _FIELDS:
         known = item.get(_FIELDS[kind])
@@ -71,7 +71,7 @@ def _extend(
     """Add a delta to the content part that it names; parts come in the order of their index."""
     index = event.get("summary_index" if holder == "summary" else "content_index")
     listed = item.get(holder)
-    pieces = [dict(p) for p in listed if isinstance(p, Mapping)] if isinstance(listed, list) else []
+    pieces = [dict(p) for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []
     at = index if isinstance(index, int) and 0 <= index < len(pieces) else len(pieces)
     if at == len(pieces):
         pieces.append(empty)

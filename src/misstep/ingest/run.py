@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from misstep.config import IngestConfig
 from misstep.errors import UnknownName
@@ -24,8 +25,7 @@ from misstep.ingest.units import Share
 from misstep.types import Session, SetAside
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormatCount:
+class FormatCount(msgspec.Struct, frozen=True, kw_only=True):
     """The books of one format: records == used + ignored + set_aside."""
 
     files: int
@@ -36,8 +36,7 @@ class FormatCount:
     sessions: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """The books of one run; `records` is the sum over the formats."""
 
     files: int
@@ -52,8 +51,7 @@ class Counts:
     formats: dict[str, FormatCount]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ingested:
+class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     """What was read, and what was not."""
 
     sessions: tuple[Session, ...]

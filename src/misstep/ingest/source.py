@@ -12,11 +12,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import zstandard
 
 ZSTD_METHOD = 93
@@ -30,8 +30,7 @@ class Damaged(Exception):
     """An archive that cannot be listed or read; caught where the file is set aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A file, or a member of an archive."""
 
     path: Path

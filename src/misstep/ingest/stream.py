@@ -41,7 +41,7 @@ def join_chat(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 whole[key] = chunk[key]
         listed = chunk.get("choices")
         for piece in listed if isinstance(listed, list) else ():
-            if isinstance(piece, Mapping):
+            if isinstance(piece, dict):
                 _add_choice(choices, piece)
     whole["choices"] = [_closed(choices[index]) for index in sorted(choices)]
     return whole
@@ -58,17 +58,17 @@ def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) ->
     if piece.get("finish_reason") is not None:
         choice["finish_reason"] = piece["finish_reason"]
     delta = piece.get("delta")
-    if not isinstance(delta, Mapping):
+    if not isinstance(delta, dict):
         return
     for key in ("content", "reasoning_content", "reasoning", "refusal"):
         if isinstance(delta.get(key), str):
             choice["message"][key] = choice["message"].get(key, "") + delta[key]
-    if isinstance(delta.get("function_call"), Mapping):
+    if isinstance(delta.get("function_call"), dict):
         legacy = choice["message"].setdefault("function_call", {"name": "", "arguments": ""})
         _extend(legacy, delta["function_call"], ("name", "arguments"))
     listed = delta.get("tool_calls")
     for call in listed if isinstance(listed, list) else ():
-        if isinstance(call, Mapping):
+        if isinstance(call, dict):
             _add_call(choice["calls"], call)
 
 
@@ -78,11 +78,11 @@ def _add_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> Non
     call = calls.setdefault(at, {"type": "function", "function": {"name": "", "arguments": ""}})
     if isinstance(piece.get("id"), str) and piece["id"]:
         call["id"] = piece["id"]
-    if isinstance(piece.get("custom"), Mapping):
+    if isinstance(piece.get("custom"), dict):
         call.pop("function", None)
         custom = call.setdefault("custom", {"name": "", "input": ""})
         _extend(custom, piece["custom"], ("name", "input"))
-    elif isinstance(piece.get("function"), Mapping) and "function" in call:
+    elif isinstance(piece.get("function"), dict) and "function" in call:
         _extend(call["function"], piece["function"], ("name", "arguments"))
 
 
@@ -107,11 +107,11 @@ def join_message(stream: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     blocks: dict[int, dict[str, Any]] = {}
     for event in stream:
         kind = event.get("type")
-        if kind == "message_start" and isinstance(event.get("message"), Mapping):
+        if kind == "message_start" and isinstance(event.get("message"), dict):
             whole |= event["message"]
-        elif kind == "content_block_start" and isinstance(event.get("content_block"), Mapping):
+        elif kind == "content_block_start" and isinstance(event.get("content_block"), dict):
             blocks[_index(event)] = dict(event["content_block"])
-        elif kind == "content_block_delta" and isinstance(event.get("delta"), Mapping):
+        elif kind == "content_block_delta" and isinstance(event.get("delta"), dict):
             _add_delta(blocks.setdefault(_index(event), {"type": "text"}), event["delta"])
         elif kind == "message_delta":
             _add_end(whole, event)
@@ -141,8 +141,8 @@ def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
 
 def _add_end(whole: dict[str, Any], event: Mapping[str, Any]) -> None:
     delta = event.get("delta")
-    if isinstance(delta, Mapping) and delta.get("stop_reason") is not None:
+    if isinstance(delta, dict) and delta.get("stop_reason") is not None:
         whole["stop_reason"] = delta["stop_reason"]
     usage, known = event.get("usage"), whole.get("usage")
-    if isinstance(usage, Mapping):
-        whole["usage"] = {**(known if isinstance(known, Mapping) else {}), **usage}
+    if isinstance(usage, dict):
+        whole["usage"] = {**(known if isinstance(known, dict) else {}), **usage}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,12 +19,14 @@ from misstep.config import IngestConfig
 from misstep.ingest.containers import records
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.discover import Found
+from misstep.ingest.echo import Skimmer
 from misstep.ingest.format import Format, alone
 from misstep.ingest.item import Item
-from misstep.ingest.lines import GZIP, ZSTD, Limits, Line, Span, read_spans, unpack
+from misstep.ingest.lines import BOM, GZIP, ZSTD, Limits, unpack
 from misstep.ingest.recognise import Known, Plan, limits, recognise, route
 from misstep.ingest.records import is_lines
 from misstep.ingest.source import Damaged, Source
+from misstep.ingest.stretches import Span, read_stretch
 
 PACKED = 1 << 20
 """Bytes of a compressed file from which on it is unpacked to be read in stretches."""
@@ -75,22 +76,21 @@ def numbers(data: bytes) -> array[int]:
     return unpacked
 
 
-@dataclass(slots=True)
-class Growing:
+class Growing(msgspec.Struct):
     """A strand that is being found."""
 
-    keys: set[int] = field(default_factory=set)
-    spans: array[int] = field(default_factory=lambda: array("Q"))
+    keys: set[int] = msgspec.field(default_factory=set)
+    spans: array[int] = msgspec.field(default_factory=lambda: array("Q"))
     size: int = 0
 
-    def add(self, line: Line) -> None:
-        """Take in one more line."""
-        end = line.offset + line.size + 1
-        self.size += line.size + 1
-        if self.spans and self.spans[-2] == line.offset:
-            self.spans[-2] = end
+    def add(self, offset: int, size: int, line: int) -> None:
+        """Take in one more line, its line feed included."""
+        self.size += size
+        spans = self.spans
+        if spans and spans[-2] == offset:
+            spans[-2] = offset + size
         else:
-            self.spans.extend((line.offset, end, line.number))
+            spans.extend((offset, offset + size, line))
 
     def packed(self) -> Strand:
         """The strand as it travels."""
@@ -109,11 +109,25 @@ def plain_name(number: int) -> str:
     return f"plain-{number:06}"
 
 
+class Looking:
+    """What is known while files are looked through, stretch by stretch."""
+
+    def __init__(self, known: Known, config: IngestConfig) -> None:
+        self.known = known
+        self.config = config
+        self._last: tuple[int, Plan | Fault] | None = None
+
+    def plan(self, found: Found, number: int) -> Plan | Fault:
+        """What a file is; asked once for all stretches of a file that follow each other."""
+        if self._last is None or self._last[0] != number:
+            self._last = number, recognise(found, self.known, self.config)
+        return self._last[1]
+
+
 def survey(
     found: Found,
     number: int,
-    known: Known,
-    config: IngestConfig,
+    look: Looking,
     *,
     span: Span | None = None,
     folder: Path | None = None,
@@ -123,8 +137,9 @@ def survey(
     Args:
         folder: where large compressed files are unpacked to; None leaves them as they are.
     """
+    known, config = look.known, look.config
     try:
-        plan = recognise(found, known, config)
+        plan = look.plan(found, number)
         if isinstance(plan, Fault):
             return Surveyed(file=number, fault=(plan.reason, plan.said))
         out = Surveyed(
@@ -189,20 +204,17 @@ def _cut(source: Source, out: Surveyed, keys: _Keys, span: Span) -> None:
     owner: dict[int, int] = {}
     at = -1
     span = _aligned(source, span)
-    for line in read_spans(source, [span], keys.limits):
-        if not isinstance(line, Line):
-            continue
+    for place, size, own in keys.lines(source, span):
         out.lines += 1
-        own = keys.of(line)
         if own:
             at = strand_of(own, strands, owner)
         elif keys.free and (at < 0 or strands[at].size >= BLOCK):
             at = len(strands)
             strands.append(Growing())
         elif at < 0:
-            out.opening += line.size + 1
+            out.opening += size
             continue
-        strands[at].add(line)
+        strands[at].add(place, size, out.lines)
     out.cut, out.last, out.start = True, max(at, 0), span.start
     out.strands = [strand.packed() for strand in strands]
 
@@ -259,23 +271,42 @@ class _Keys:
         self.free = usual is not None and usual.joins is alone and usual.kin is None
         self._usual = usual
         self._skim = usual.skim() if usual is not None and usual.skim is not None else None
+        self._seen = self._skim.seen if isinstance(self._skim, Skimmer) else None
         self._hashed: dict[str, int] = {}
 
-    def of(self, line: Line) -> list[int]:
+    def lines(self, source: Source, span: Span) -> Iterator[tuple[int, int, list[int]]]:
+        """The offset of each line of a stretch, its size with a line feed, and its keys."""
+        most, look = self.limits.max_bytes, None if self.free else self._look
+        for block in read_stretch(source, span, self.limits):
+            data, at, end = block.data, block.start, block.end
+            shift = block.offset - at
+            while at < end:
+                stop = data.find(b"\n", at, end)
+                if stop < 0:
+                    stop = end if data else end - 1
+                own = look(data, at, stop) if look is not None and stop - at <= most else []
+                yield at + shift, stop - at + 1, own
+                at = stop + 1
+
+    def _look(self, data: bytes, at: int, stop: int) -> list[int]:
         """The keys of one line; none where it goes with the line before it."""
         usual = self._usual
-        if self.free or not line.data or usual is None or usual.joins is None:
+        if at == stop or usual is None or usual.joins is None:
             return []
-        keys = None if self._skim is None else self._skim(line.data)
+        keys: Iterable[str] | None = None if self._seen is None else self._seen(data, at)
+        if keys is not None:
+            return self.hashed(usual, keys)
+        line = data[at:stop].removeprefix(BOM) if at == 0 else data[at:stop]
+        keys = None if self._skim is None else self._skim(line)
         if keys is None:
-            value = decode(line.data, max_depth=self.limits.max_depth)
+            value = decode(line, max_depth=self.limits.max_depth)
             if isinstance(value, Fault):
                 return []
             keys = usual.joins(value, self._name)
         found = self.hashed(usual, keys)
         if found or usual.kin is None:
             return found
-        return self._of_kin(line.data)
+        return self._of_kin(line)
 
     def _of_kin(self, data: bytes) -> list[int]:
         """The keys of a record that may be of another format of the file's kin."""

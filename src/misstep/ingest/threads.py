@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.format import Record
 from misstep.ingest.identity import message_key
@@ -21,8 +23,7 @@ from misstep.ingest.tree import Node, Sessions, plant, prune
 from misstep.types import Context, Message, Outcome, Session
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """One message of a request's history; its origin is only made where it is new."""
 
     message: Message
@@ -40,8 +41,7 @@ def turns(messages: Iterable[Message], pointer: str, row: str | None = None) -> 
     return [Turn(m, message_key(m), pointer, row) for m in messages]
 
 
-@dataclass(slots=True)
-class Mark:
+class Mark(msgspec.Struct):
     """How far a history was followed."""
 
     owner: Threads
@@ -52,6 +52,10 @@ class Mark:
     """Whether anybody but the system has spoken."""
     answered: bool
     """Whether it holds an answer."""
+    keys: Sequence[bytes] = ()
+    """The `message_key` of each answer that was logged to it."""
+    said: Sequence[Any] = ()
+    """For the reader: each answer as later requests repeat it."""
 
 
 class Threads:
@@ -63,7 +67,7 @@ class Threads:
         self._below: dict[tuple[int, bytes], Node] = {}
         self._tails: dict[bytes, Node] = {}
         """Answers by the hash of all messages up to them, system messages left out."""
-        self._unread: dict[tuple[int, str], Node] = {}
+        self._unread: dict[tuple[int, _CallIds], Node] = {}
         """Answers with a call that is no JSON, and steps of histories with the same call ids."""
         self.mark: Mark | None = None
         """The end of the history of the last exchange."""
@@ -95,8 +99,13 @@ class Threads:
             role, key = turn.message.role, turn.key
             if not spoken and role == "system":
                 key += lead  # the same instructions do not make one conversation of two
-            known = self._below.get((id(at), key)) or self._rewritten(turn.message, at)
-            at = known or self._plant(_placed(turn, record), at, key)
+            known = self._below.get((id(at), key))
+            if known is None:
+                called = _call_ids(turn.message)
+                known = self._rewritten(turn.message, at, called)
+                at = known or self._plant(_placed(turn, record), at, key, called)
+            else:
+                at = known
             if role != "system":
                 spoken = True
                 tail = _roll(tail, turn.key)
@@ -106,39 +115,49 @@ class Threads:
                         at.echo = self._tails.get(tail)
         if at is not None:
             at.asked = True
-        self.mark = Mark(self, at, tail, spoken, answered)
+        keys = [message_key(answer) for answer in answers]
+        self.mark = Mark(self, at, tail, spoken, answered, keys)
         last = at
-        for answer in answers:
-            last = self._answer(answer, at, context, tail)
-        _mark(last, family, outcome)
+        for answer, key in zip(answers, keys, strict=True):
+            last = self._answer(answer, key, at, context=context, tail=tail)
+        if family or outcome is not None:
+            _mark(last, family, outcome)
         return last
 
-    def _plant(self, message: Message, up: Node | None, key: bytes) -> Node:
+    def below(self, mark: Mark, key: bytes) -> Node | None:
+        """The message of this key behind the end of a history."""
+        return self._below.get((id(mark.at), key))
+
+    def _plant(
+        self, message: Message, up: Node | None, key: bytes, called: _CallIds | None
+    ) -> Node:
         node = plant(message, up)
         self._below[(id(up), key)] = node
-        called = _call_ids(message)
         if called is not None:
             self._unread.setdefault((id(up), called), node)
         if up is None:
             self._roots.append(node)
         return node
 
-    def _rewritten(self, message: Message, up: Node | None) -> Node | None:
+    def _rewritten(self, message: Message, up: Node | None, called: _CallIds | None) -> Node | None:
         """The step that a message repeats, where a client had to change a call that is no JSON.
 
         Wires with parsed arguments cannot give such a call back as it was.
         """
-        called = _call_ids(message)
         node = None if called is None else self._unread.get((id(up), called))
         if node is None or node.message.text.strip() != message.text.strip():
             return None
         return node if _broken(node.message) != _broken(message) else None
 
-    def _answer(self, answer: Message, up: Node | None, context: Context, tail: bytes) -> Node:
-        key = message_key(answer)
-        node = self._below.get((id(up), key)) or self._rewritten(answer, up)
+    def _answer(
+        self, answer: Message, key: bytes, up: Node | None, *, context: Context, tail: bytes
+    ) -> Node:
+        node = self._below.get((id(up), key))
         if node is None:
-            node = self._plant(answer, up, key)
+            called = _call_ids(answer)
+            node = self._rewritten(answer, up, called)
+        if node is None:
+            node = self._plant(answer, up, key, called)
         elif node.answered:
             node.copies += 1
             return node
@@ -159,12 +178,21 @@ class Threads:
         return grown.made()
 
 
-def _call_ids(message: Message) -> str | None:
+_CallIds = tuple[tuple[str | None, str], ...]
+
+
+def _call_ids(message: Message) -> _CallIds | None:
     """The ids and names of an assistant's calls; None where one has no id, or there are none."""
     if message.role != "assistant":
         return None
-    named = [(call.id, call.name) for call in message.calls if call.kind != "hosted"]
-    return repr(named) if named and all(known for known, _ in named) else None
+    named = []
+    for part in message.parts:
+        call = part.call
+        if call is not None and call.kind != "hosted":
+            if not call.id:
+                return None
+            named.append((call.id, call.name))
+    return tuple(named) if named else None
 
 
 def _broken(message: Message) -> bool:
@@ -202,20 +230,7 @@ def _placed(turn: Turn, record: Record) -> Message:
     if turn.placed:
         return turn.message
     origins = (record.at(place(record, turn.pointer), turn.row),)
-    plain = turn.message
-    if plain.context is not None or plain.error is not None or plain.fault is not None:
-        return replace(plain, origins=origins)
-    return Message(  # `replace` takes twice as long
-        role=plain.role,
-        parts=plain.parts,
-        actor=plain.actor,
-        finish_reason=plain.finish_reason,
-        end=plain.end,
-        model=plain.model,
-        usage=plain.usage,
-        time=plain.time,
-        origins=origins,
-    )
+    return replace(turn.message, origins=origins)
 
 
 def _roll(tail: bytes, key: bytes) -> bytes:

@@ -9,12 +9,12 @@ folder) give tools and questions by question instead: see `bfcl_questions`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.contracts import contract_text, merged, object_of, off_limits_of
 from misstep.errors import InputError

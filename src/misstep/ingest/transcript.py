@@ -9,15 +9,15 @@ predecessor is lost, or that never names one, continues its file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.identity import message_key
 from misstep.ingest.tree import Node, Sessions, plant, prune
 from misstep.types import Message, Session, Usage
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: one a line
-class Entry:
+class Entry(msgspec.Struct, kw_only=True):
     """One line that holds a message; a user's line may hold results and text, hence several."""
 
     messages: tuple[Message, ...]
@@ -30,8 +30,7 @@ class Entry:
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Linked:
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
     """The conversations, and what became of the lines."""
 
     sessions: tuple[Session, ...]
@@ -40,8 +39,7 @@ class Linked:
     """Lines on branches that nobody answered, beside one that was answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Passage:
+class _Passage(msgspec.Struct, frozen=True):
     up: str | None
     starts: str | None
     """Where the conversation before a compaction ended."""

@@ -8,19 +8,20 @@ leaf names the session that it branches from as its `parent`, and the shared len
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.identity import session_id
 from misstep.types import Context, Message, Outcome, Session
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(msgspec.Struct, eq=False):
     """One message in its place."""
 
     message: Message
     up: Node | None = None
-    down: list[Node] = field(default_factory=list)
+    down: list[Node] = msgspec.field(default_factory=list)
     context: Context | None = None
     """What the request of this answer offered."""
     asked: bool = False

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.types import Message, Origin, Part, Usage
 
@@ -25,20 +27,18 @@ _COMMAND = re.compile(r"/(?!ask\b|code\b|architect\b|context\b)[a-z][a-z-]*(?:\s
 _TIMES = {"": 1, "k": 1000, "M": 1_000_000}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One line and its place."""
 
     text: str
     origin: Origin
 
 
-@dataclass(slots=True)
-class Block:
+class Block(msgspec.Struct):
     """Lines that one side wrote in one go."""
 
     kind: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = msgspec.field(default_factory=list)
     size: int = 0
     """Lines of the log, blank ones around the text included."""
 

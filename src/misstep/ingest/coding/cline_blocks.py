@@ -19,7 +19,7 @@ def older(message: Mapping[str, Any]) -> Mapping[str, Any]:
     content = message.get("content")
     if not isinstance(content, list):
         return message
-    newer = any(isinstance(b, Mapping) and b.get("type") in _NEWER for b in content)
+    newer = any(isinstance(b, dict) and b.get("type") in _NEWER for b in content)
     if not newer and message.get("role") != "tool":
         return message
     role = "user" if message.get("role") == "tool" else message.get("role")
@@ -27,7 +27,7 @@ def older(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _block(block: Any) -> Any:
-    if not isinstance(block, Mapping):
+    if not isinstance(block, dict):
         return block
     kind = block.get("type")
     if kind == "reasoning":
@@ -49,10 +49,10 @@ def _block(block: Any) -> Any:
 
 def _text(output: Any) -> str:
     """The text of an output: itself, its `value`, or the values of a list."""
-    if isinstance(output, Mapping) and "value" in output:
+    if isinstance(output, dict) and "value" in output:
         output = output["value"]
     if isinstance(output, list):
-        held = [part.get("value", part.get("text")) for part in output if isinstance(part, Mapping)]
+        held = [part.get("value", part.get("text")) for part in output if isinstance(part, dict)]
         texts = [text for text in held if isinstance(text, str)]
         if texts:
             return "".join(texts)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.types import Cause, Part, ToolCall, ToolResult
@@ -109,8 +109,7 @@ def _values(inside: str) -> dict[str, str]:
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """One text block of a user's message: a result, or its name alone, or plain text."""
 
     name: str | None
@@ -158,7 +157,7 @@ def entries(content: Any) -> tuple[str, bool | None, int | None] | None:
     """Text, error flag and exit code of a result that is a list of `{query, result, success}`."""
     if not isinstance(content, list) or not content:
         return None
-    if not all(isinstance(e, Mapping) and "success" in e and "query" in e for e in content):
+    if not all(isinstance(e, dict) and "success" in e and "query" in e for e in content):
         return None
     text = "\n".join(_entry(entry) for entry in content)
     failed = [entry for entry in content if entry["success"] is False]

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.blocks import assistant_parts, result_of, user_messages
 from misstep.ingest.coding import ai_sdk
@@ -28,8 +30,7 @@ _REFUSED = re.compile(
 _HUMAN = ("<task>", "<feedback>", "<user_message>", "<answer>", "<user_input")
 
 
-@dataclass(slots=True)
-class Talk:
+class Talk(msgspec.Struct):
     """The messages of one task as they grow."""
 
     messages: list[Message]
@@ -92,13 +93,13 @@ def take(message: Any, talk: Talk, origin: Origin) -> str | None:
     Raises:
         Misfit: it has no known shape.
     """
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         raise Misfit("", f"expected a message object, got {kind_of(message)}")
     if message.get("type") == "reasoning" and "encrypted_content" in message:
         return "encrypted-reasoning"
     message = older(message)
     shown = message.get("metadata")
-    if isinstance(shown, Mapping) and shown.get("displayOnly") is True:
+    if isinstance(shown, dict) and shown.get("displayOnly") is True:
         if shown.get("displayRole") != "error" or message.get("role") != "assistant":
             return "shown-only"
         talk.add(_failed(message, talk.side, origin))
@@ -133,7 +134,7 @@ def _answer(message: Mapping[str, Any], content: Any, side: bool, origin: Origin
         if any(part.kind == "call" for part in found):
             parts = tuple(found)
     info = message.get("modelInfo")
-    info = info if isinstance(info, Mapping) else {}
+    info = info if isinstance(info, dict) else {}
     return Message(
         role="assistant",
         parts=parts,
@@ -148,15 +149,15 @@ def _answer(message: Mapping[str, Any], content: Any, side: bool, origin: Origin
 def _unread(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Calls whose arguments Cline could not read, with their text."""
     beside = message.get("metadata")
-    listed = beside.get("invalidToolCalls") if isinstance(beside, Mapping) else None
-    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    listed = beside.get("invalidToolCalls") if isinstance(beside, dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def _as_written(part: Part, unread: Mapping[str, Any]) -> Part:
     call, given = part.call, unread.get("input")
     if call is None or call.id is None or call.id != unread.get("toolCallId"):
         return part
-    held = given if isinstance(given, Mapping) else {}
+    held = given if isinstance(given, dict) else {}
     said = text_or_none(held.get("parseError")) or text_or_none(unread.get("reason"))
     raw = held.get("rawInputText")
     known = isinstance(raw, str)
@@ -172,10 +173,10 @@ def _as_written(part: Part, unread: Mapping[str, Any]) -> Part:
 
 
 def _usage(metrics: Any) -> Usage | None:
-    if not isinstance(metrics, Mapping):
+    if not isinstance(metrics, dict):
         return None
     tokens = metrics.get("tokens")
-    held = tokens if isinstance(tokens, Mapping) else metrics
+    held = tokens if isinstance(tokens, dict) else metrics
     taken = int_or_none(held.get("prompt", held.get("inputTokens")))
     given = int_or_none(held.get("completion", held.get("outputTokens")))
     known = taken is not None or given is not None
@@ -225,7 +226,7 @@ def _is_result(text: str) -> bool:
 def _parts(blocks: Sequence[Any], results: list[ToolResult], talk: Talk) -> Iterator[Part]:
     """The parts beside the results that are blocks of their own."""
     for block in blocks:
-        if isinstance(block, Mapping) and block.get("type") == "tool_result":
+        if isinstance(block, dict) and block.get("type") == "tool_result":
             results.append(_own_result(block, talk))
             continue
         whole = [block] if not isinstance(block, str) else [{"type": "text", "text": block}]

@@ -8,8 +8,10 @@ failed for good, and for a call that Cline could not use and that the task then 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.coding.cline_markup import missing
@@ -22,14 +24,13 @@ _SLACK = 2.0
 """Seconds by which the user may see what is wrong with an answer before it is stored."""
 
 
-@dataclass(slots=True)
-class Task:
+class Task(msgspec.Struct):
     """All that is known of one task."""
 
     name: str
-    said: list[Record] = field(default_factory=list)
+    said: list[Record] = msgspec.field(default_factory=list)
     """Stored messages, one a record."""
-    seen: list[Record] = field(default_factory=list)
+    seen: list[Record] = msgspec.field(default_factory=list)
     """What the user saw, one a record."""
     document: tuple[Mapping[str, Any], Record] | None = None
     """A file that holds all messages."""
@@ -39,7 +40,7 @@ class Task:
         """Take a file that holds all messages."""
         self.document = (value, record)
         origin = value.get("origin")
-        up = origin.get("parentThreadId") if isinstance(origin, Mapping) else None
+        up = origin.get("parentThreadId") if isinstance(origin, dict) else None
         head, cut, _ = self.name.partition("__")
         self.parent = text_or_none(up) or (head if cut else "") or self.parent
 
@@ -50,7 +51,7 @@ class Task:
         if self.document is not None:
             value, record = self.document
             for index, message in enumerate(value["messages"]):
-                row = text_or_none(message.get("id")) if isinstance(message, Mapping) else None
+                row = text_or_none(message.get("id")) if isinstance(message, dict) else None
                 yield message, record.at(place(record, f"/messages/{index}"), row)
 
 
@@ -122,11 +123,11 @@ def _talks(task: Task, tally: Tally) -> Iterator[Talk]:
 
 def _summary(message: Any, origin: Origin) -> Message | None:
     """A message that stands for all before it."""
-    if not isinstance(message, Mapping) or message.get("isSummary") is not True:
+    if not isinstance(message, dict) or message.get("isSummary") is not True:
         return None
     content = message.get("content")
     blocks = content if isinstance(content, list) else [{"text": content}]
-    texts = [b.get("text") for b in blocks if isinstance(b, Mapping)]
+    texts = [b.get("text") for b in blocks if isinstance(b, dict)]
     text = "\n".join(t for t in texts if isinstance(t, str))
     parts = (Part(kind="text", text=text),) if text else ()
     time = unix_time(message.get("ts"))
@@ -145,7 +146,7 @@ def _ending(task: Task, talk: Talk, tally: Tally) -> None:
 
 def _ends(record: Record, talk: Talk) -> bool:
     value = record.value
-    if not isinstance(value, Mapping) or value.get("partial") is True:
+    if not isinstance(value, dict) or value.get("partial") is True:
         return False
     text = text_or_none(value.get("text"))
     last = talk.messages[-1]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import orjson
 
 from misstep.chat import content_parts, content_text
@@ -45,8 +45,7 @@ _ROLES: dict[str, Role] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """What an event says about how a call ended."""
 
     exit_code: int | None = None
@@ -108,7 +107,7 @@ def result_of(item: Mapping[str, Any]) -> ToolResult:
     """An output, with what its own text and flags tell."""
     output = item.get("output", item.get("result"))
     flag = None
-    if isinstance(output, Mapping) and "content" in output:
+    if isinstance(output, dict) and "content" in output:
         flag = output.get("success")
         output = output["content"]
     text = output if isinstance(output, str) else content_text(output)
@@ -157,9 +156,7 @@ def reasoning_of(item: Mapping[str, Any]) -> str:
         listed = item.get(key)
         if isinstance(listed, list):
             texts = [
-                p["text"]
-                for p in listed
-                if isinstance(p, Mapping) and isinstance(p.get("text"), str)
+                p["text"] for p in listed if isinstance(p, dict) and isinstance(p.get("text"), str)
             ]
             if texts:
                 return "\n\n".join(texts)
@@ -193,10 +190,10 @@ def _actor(item: Mapping[str, Any], role: Role, parts: tuple[Part, ...]) -> Acto
     if role == "system":
         return "harness"
     passed = item.get("internal_chat_message_metadata_passthrough")
-    told = passed.get("content_item_metadata") if isinstance(passed, Mapping) else None
+    told = passed.get("content_item_metadata") if isinstance(passed, dict) else None
     for entry in told if isinstance(told, list) else ():
-        by = entry.get("provenance") if isinstance(entry, Mapping) else None
-        if isinstance(by, Mapping) and isinstance(by.get("type"), str):
+        by = entry.get("provenance") if isinstance(entry, dict) else None
+        if isinstance(by, dict) and isinstance(by.get("type"), str):
             return "human" if by["type"] == "user" else "harness"
     first = next((p.text or "" for p in parts if p.kind == "text"), "")
     return "harness" if _HARNESS.match(first) else "human"
@@ -206,7 +203,7 @@ def ending_of(event: Mapping[str, Any]) -> tuple[str, Ending] | None:
     """The call that an event says the end of, and how it ended."""
     kind = event.get("type")
     item = event.get("item") if kind == "item_completed" else event
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return None
     named = text_or_none(item.get("call_id")) or text_or_none(item.get("id"))
     ends = kind == "item_completed" or (isinstance(kind, str) and kind.endswith("_end"))
@@ -218,7 +215,7 @@ def ending_of(event: Mapping[str, Any]) -> tuple[str, Ending] | None:
     failed = True if status in ("failed", "declined") else None
     if isinstance(flag, bool):
         failed = failed or not flag
-    if isinstance(result, Mapping) and ("Err" in result or result.get("isError") is True):
+    if isinstance(result, dict) and ("Err" in result or result.get("isError") is True):
         failed = True
     cause: Cause | None = "human" if status == "declined" else None
     exit_code = int_or_none(item.get("exit_code"))

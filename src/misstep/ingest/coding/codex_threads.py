@@ -7,8 +7,10 @@ what was rolled back as a branch; a compaction begins a new segment. `codex_fore
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.coding.codex_items import (
     Ending,
@@ -26,19 +28,17 @@ from misstep.ingest.messages import int_or_none, kind_of, place, text_or_none, u
 from misstep.types import Message, Part, ToolResult
 
 
-@dataclass(slots=True)
-class Segment:
+class Segment(msgspec.Struct):
     """The conversation between two compactions: what was rolled back, and what stands."""
 
     now: Growing
-    left: list[list[Message]] = field(default_factory=list)
+    left: list[list[Message]] = msgspec.field(default_factory=list)
     """Branches that were rolled back."""
     kept: int = 0
     """Leading messages that a compaction carried over."""
 
 
-@dataclass(slots=True)
-class Thread:
+class Thread(msgspec.Struct):
     """One rollout file."""
 
     file: str
@@ -48,10 +48,10 @@ class Thread:
     forked_at: int | None = None
     """Ordinal of the first line of that thread that is no part of the fork's history."""
     parent: str | None = None
-    segments: list[Segment] = field(default_factory=lambda: [Segment(Growing())])
-    ordinals: dict[int, int] = field(default_factory=dict)
+    segments: list[Segment] = msgspec.field(default_factory=lambda: [Segment(Growing())])
+    ordinals: dict[int, int] = msgspec.field(default_factory=dict)
     """Ordinal of a line to the number of messages of the first segment before it."""
-    _endings: dict[str, Ending] = field(default_factory=dict)
+    _endings: dict[str, Ending] = msgspec.field(default_factory=dict)
     _hollow: bool = False
     """True after reasoning that the log keeps no text of."""
 
@@ -63,9 +63,9 @@ class Thread:
     def ids(self, meta: Mapping[str, Any]) -> Iterator[str]:
         """The threads that a head names: its own, where it forks from, what started it."""
         source = meta.get("source")
-        spawn = source.get("subagent") if isinstance(source, Mapping) else None
-        spawn = spawn.get("thread_spawn") if isinstance(spawn, Mapping) else None
-        above = spawn.get("parent_thread_id") if isinstance(spawn, Mapping) else None
+        spawn = source.get("subagent") if isinstance(source, dict) else None
+        spawn = spawn.get("thread_spawn") if isinstance(spawn, dict) else None
+        above = spawn.get("parent_thread_id") if isinstance(spawn, dict) else None
         named = ("id", "session_id", "forked_from_id", "parent_thread_id")
         for value in (*(meta.get(key) for key in named), above):
             if isinstance(value, str) and value:
@@ -78,16 +78,16 @@ class Thread:
         self.id = text_or_none(payload.get("id")) or self.file
         self.forked_from = text_or_none(payload.get("forked_from_id"))
         base = payload.get("history_base")
-        if isinstance(base, Mapping):
+        if isinstance(base, dict):
             self.forked_at = int_or_none(base.get("end_ordinal_exclusive"))
         source = payload.get("source")
-        if (isinstance(source, Mapping) and "subagent" in source) or "parent_thread_id" in payload:
+        if (isinstance(source, dict) and "subagent" in source) or "parent_thread_id" in payload:
             self.now.actor = "sub-agent"
             others = [i for i in self.ids(payload) if i not in (self.id, self.forked_from)]
             self.parent = others[-1] if others else None
         self.family = text_or_none(payload.get("session_id")) or self.parent or self.id
         told = payload.get("base_instructions", payload.get("instructions"))
-        text = told.get("text") if isinstance(told, Mapping) else told
+        text = told.get("text") if isinstance(told, dict) else told
         if isinstance(text, str) and text and self.forked_at is None:
             origin = record.at(place(record, "/payload"))
             parts = (Part(kind="text", text=text),)
@@ -109,7 +109,7 @@ class Thread:
 
     def _mark(self, record: Record) -> None:
         line = record.value
-        ordinal = int_or_none(line.get("ordinal")) if isinstance(line, Mapping) else None
+        ordinal = int_or_none(line.get("ordinal")) if isinstance(line, dict) else None
         if ordinal is not None and len(self.segments) == 1:
             self.ordinals[ordinal] = len(self.now.messages)
 
@@ -118,7 +118,7 @@ class Thread:
     ) -> str | None:
         kind = item_kind(item.get("type"))
         row = text_or_none(item.get("call_id")) or text_or_none(item.get("id"))
-        at = "/payload" if isinstance(record.value, Mapping) and "payload" in record.value else ""
+        at = "/payload" if isinstance(record.value, dict) and "payload" in record.value else ""
         origin = record.at(place(record, at), row)
         if kind is None:
             return str(item.get("type"))[:80]
@@ -155,7 +155,7 @@ class Thread:
         history = payload.get("replacement_history")
         if isinstance(history, list):
             for index, item in enumerate(history):
-                if not isinstance(item, Mapping):
+                if not isinstance(item, dict):
                     at = f"/payload/replacement_history/{index}"
                     raise Misfit(at, f"expected an item, got {kind_of(item)}")
                 self._add(fresh, item, record, time)
@@ -178,7 +178,7 @@ class Thread:
             self._endings[ended[0]] = ended[1]
         elif kind == "token_count":
             info = event.get("info")
-            if isinstance(info, Mapping):
+            if isinstance(info, dict):
                 self.now.close(usage_of(info.get("last_token_usage")))
         elif kind == "thread_rolled_back":
             self._roll_back(int_or_none(event.get("num_turns")) or 0)
@@ -197,7 +197,7 @@ class Thread:
         self, event: Mapping[str, Any], kind: str, record: Record, time: float | None
     ) -> bool:
         told = event.get("error") if kind == "task_complete" else event
-        said = text_or_none(told.get("message")) if isinstance(told, Mapping) else None
+        said = text_or_none(told.get("message")) if isinstance(told, dict) else None
         if kind not in ("task_complete", "error") or said is None:
             return False
         last = self.now.messages[-1] if self.now.messages else None

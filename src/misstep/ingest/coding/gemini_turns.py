@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.chat import content_text
@@ -26,8 +26,7 @@ _HARNESS = re.compile(r"\s*<(?:session_context|hook_context|system-reminder|stat
 _API_ERROR = "[API Error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the log: an answer and what came back, or one message; or nothing."""
 
     kind: str
@@ -40,7 +39,7 @@ def turn_of(body: Any, origin: Origin, *, actor: Actor) -> Turn:
     Raises:
         Misfit: no message, or one of an unknown shape; the pointer is inside the message.
     """
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit("", f"expected a message object, got {kind_of(body)}")
     kind = body.get("type")
     if kind not in _KINDS:
@@ -95,7 +94,7 @@ def _numbered(call: ToolCall, index: int) -> ToolCall:
 
 def _thoughts(thoughts: Any) -> Iterator[Part]:
     for thought in thoughts if isinstance(thoughts, list) else ():
-        if isinstance(thought, Mapping):
+        if isinstance(thought, dict):
             subject, said = thought.get("subject"), thought.get("description")
             text = "\n".join(t for t in (subject, said) if isinstance(t, str) and t)
             if text:
@@ -114,11 +113,11 @@ def parts_of(content: Any, known: set[str | None]) -> Iterator[Part]:
         if isinstance(piece, str):
             if piece:
                 yield Part(kind="text", text=piece)
-        elif isinstance(piece, Mapping):
+        elif isinstance(piece, dict):
             text, call = text_or_none(piece.get("text")), piece.get("functionCall")
             if text:
                 yield Part(kind="reasoning" if piece.get("thought") is True else "text", text=text)
-            elif isinstance(call, Mapping):
+            elif isinstance(call, dict):
                 if text_or_none(call.get("id")) not in known or call.get("id") is None:
                     yield Part(kind="call", call=_numbered(_call(call, index), calls))
                     calls += 1
@@ -131,7 +130,7 @@ def parts_of(content: Any, known: set[str | None]) -> Iterator[Part]:
 
 def _calls(listed: list[Any]) -> Iterator[tuple[ToolCall, ToolResult | None]]:
     for index, entry in enumerate(listed):
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise Misfit(f"/toolCalls/{index}", f"expected an object, got {kind_of(entry)}")
         yield _call(entry, index), _result(entry)
 
@@ -187,9 +186,9 @@ def _responses(result: Any) -> Iterator[str]:
     for piece in result if isinstance(result, list) else [result]:
         if isinstance(piece, str):
             yield piece
-        elif isinstance(piece, Mapping):
+        elif isinstance(piece, dict):
             told = piece.get("functionResponse")
-            if isinstance(told, Mapping):
+            if isinstance(told, dict):
                 yield response_text(told.get("response"))
             elif isinstance(piece.get("text"), str):
                 yield piece["text"]
@@ -197,7 +196,7 @@ def _responses(result: Any) -> Iterator[str]:
 
 def response_text(response: Any) -> str:
     """What a function response says: its output or its error, or all of it as JSON."""
-    if isinstance(response, Mapping):
+    if isinstance(response, dict):
         for key in ("output", "error"):
             if key in response and len(response) == 1:
                 return content_text(response[key])
@@ -210,13 +209,13 @@ def _said(body: Mapping[str, Any], origin: Origin, actor: Actor) -> Iterator[Mes
     time = unix_time(body.get("timestamp"))
     listed = content if isinstance(content, list) else [content]
     results = [
-        p["functionResponse"] for p in listed if isinstance(p, Mapping) and "functionResponse" in p
+        p["functionResponse"] for p in listed if isinstance(p, dict) and "functionResponse" in p
     ]
     if results:
         parts = tuple(
             Part(kind="result", result=_repeated(told))
             for told in results
-            if isinstance(told, Mapping)
+            if isinstance(told, dict)
         )
         yield Message(role="tool", parts=parts, time=time, origins=(origin,))
     parts = tuple(parts_of(content, set()))
@@ -234,7 +233,7 @@ def _said(body: Mapping[str, Any], origin: Origin, actor: Actor) -> Iterator[Mes
 
 def _repeated(told: Mapping[str, Any]) -> ToolResult:
     response = told.get("response")
-    failed = isinstance(response, Mapping) and set(response) == {"error"}
+    failed = isinstance(response, dict) and set(response) == {"error"}
     return ToolResult(
         text=response_text(response),
         call_id=text_or_none(told.get("id")),
@@ -244,7 +243,7 @@ def _repeated(told: Mapping[str, Any]) -> ToolResult:
 
 
 def _usage(tokens: Any) -> Usage | None:
-    if not isinstance(tokens, Mapping):
+    if not isinstance(tokens, dict):
         return None
     return Usage(
         input_tokens=int_or_none(tokens.get("input")),

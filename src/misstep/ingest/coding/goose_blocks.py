@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.chat import content_text
@@ -29,12 +29,11 @@ _NAME = re.compile(r"function name '(.{1,200}?)' had invalid|Tool arguments for 
 _DECLINED = "The user has declined to run this tool"
 
 
-@dataclass(slots=True)
-class Content:
+class Content(msgspec.Struct):
     """What one message holds."""
 
-    parts: list[Part] = field(default_factory=list)
-    results: list[Part] = field(default_factory=list)
+    parts: list[Part] = msgspec.field(default_factory=list)
+    results: list[Part] = msgspec.field(default_factory=list)
     error: str | None = None
 
     @property
@@ -54,7 +53,7 @@ def read_blocks(blocks: Any, pointer: str) -> Content:
     content = Content()
     for index, block in enumerate(blocks):
         at = f"{pointer}/{index}"
-        if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             raise Misfit(at, f"expected a typed content block, got {kind_of(block)}")
         _take(block, at, content)
     return content
@@ -83,13 +82,13 @@ def _take(block: Mapping[str, Any], at: str, content: Content) -> None:
 
 def _call(block: Mapping[str, Any], at: str, index: int) -> ToolCall:
     held = block.get("toolCall")
-    if not isinstance(held, Mapping):
+    if not isinstance(held, dict):
         raise Misfit(f"{at}/toolCall", f"expected an object, got {kind_of(held)}")
     call_id = text_or_none(block.get("id"))
     if held.get("status") == "error":
         return _unread(text_or_none(held.get("error")) or "error", call_id, index)
     value = held.get("value", held)
-    name = value.get("name") if isinstance(value, Mapping) else None
+    name = value.get("name") if isinstance(value, dict) else None
     if not isinstance(name, str):
         raise Misfit(f"{at}/toolCall/value", f"a tool call without a name: {kind_of(name)}")
     given = value.get("arguments")
@@ -117,7 +116,7 @@ def _unread(said: str, call_id: str | None, index: int) -> ToolCall:
 
 def _result(block: Mapping[str, Any], at: str) -> ToolResult:
     held = block.get("toolResult")
-    if not isinstance(held, Mapping):
+    if not isinstance(held, dict):
         raise Misfit(f"{at}/toolResult", f"expected an object, got {kind_of(held)}")
     call_id = text_or_none(block.get("id"))
     if held.get("status") == "error":
@@ -125,11 +124,11 @@ def _result(block: Mapping[str, Any], at: str) -> ToolResult:
         text = said if isinstance(said, str) else orjson.dumps(said).decode()
         return ToolResult(text=text, call_id=call_id, is_error=True)
     value = held.get("value")
-    inside = value if isinstance(value, Mapping) else {"content": value}
+    inside = value if isinstance(value, dict) else {"content": value}
     flag, extra = inside.get("isError"), inside.get("structuredContent")
     text = content_text(inside.get("content"))
     declined = text.startswith(_DECLINED)
-    code = int_or_none(extra.get("exit_code")) if isinstance(extra, Mapping) else None
+    code = int_or_none(extra.get("exit_code")) if isinstance(extra, dict) else None
     return ToolResult(
         text=text,
         call_id=call_id,

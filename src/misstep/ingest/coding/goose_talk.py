@@ -9,8 +9,10 @@ own, and the summary starts the next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.coding.goose_blocks import Content, read_blocks
 from misstep.ingest.decode import Fault, decode
@@ -22,8 +24,7 @@ _DEEP = 100
 _FAILED = ("Ran into this error: ", "Please retry if you think this is a transient or recoverable")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """One stored message."""
 
     value: Mapping[str, Any]
@@ -31,14 +32,13 @@ class Stored:
     order: tuple[float, int]
 
 
-@dataclass(slots=True)
-class Talk:
+class Talk(msgspec.Struct):
     """One conversation as it grows."""
 
     side: bool
     model: str | None = None
-    messages: list[Message] = field(default_factory=list)
-    ids: list[str | None] = field(default_factory=list)
+    messages: list[Message] = msgspec.field(default_factory=list)
+    ids: list[str | None] = msgspec.field(default_factory=list)
 
     def answer(self, message: Message, own_id: str | None) -> None:
         """An answer, or more of the last one."""
@@ -142,7 +142,7 @@ def _notes(value: Mapping[str, Any]) -> Mapping[str, Any]:
     notes = value.get("metadata", value.get("metadata_json"))
     if isinstance(notes, str):
         notes = decode(notes.encode(), max_depth=_DEEP)
-    return notes if isinstance(notes, Mapping) else {}
+    return notes if isinstance(notes, dict) else {}
 
 
 def _put(message: Stored, content: Content, notes: Mapping[str, Any], talk: Talk) -> None:
@@ -161,7 +161,7 @@ def _put(message: Stored, content: Content, notes: Mapping[str, Any], talk: Talk
         talk.said(Message(role="user", parts=parts, actor=actor, time=time, origins=origins))
         return
     told = notes.get("inference")
-    asked = text_or_none(told.get("requestedModel")) if isinstance(told, Mapping) else None
+    asked = text_or_none(told.get("requestedModel")) if isinstance(told, dict) else None
     failed = content.error or _ran_into(content)
     answer = Message(
         role="assistant",
@@ -184,7 +184,7 @@ def _ran_into(content: Content) -> str | None:
 
 
 def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     taken, given = int_or_none(usage.get("inputTokens")), int_or_none(usage.get("outputTokens"))
     known = taken is not None or given is not None

@@ -8,8 +8,10 @@ of somebody else, or `close`. Results that follow each other become one `tool` m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.types import Actor, Message, Origin, Part, ToolCall, ToolResult, Usage
 
@@ -17,14 +19,13 @@ CUT = "stream disconnected"
 """How the message of an error begins with which Codex says that a stream broke off."""
 
 
-@dataclass(slots=True)
-class Growing:
+class Growing(msgspec.Struct):
     """One conversation so far."""
 
     actor: Actor = "agent"
     model: str | None = None
     """Taken over by every answer that begins from now on."""
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Message] = msgspec.field(default_factory=list)
     _open: bool = False
     """True while the last message is an answer whose request still runs."""
 

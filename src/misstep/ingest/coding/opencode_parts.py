@@ -7,10 +7,11 @@ accounted for. What the program itself put into a user's message is the harness'
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.coding import ai_sdk
 from misstep.ingest.coding.opencode_rows import Row, dig
@@ -23,8 +24,7 @@ _INVALID = "invalid"
 """opencode's own tool, to which it hands every call that it could not use."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One message in its place."""
 
     message: Message
@@ -100,8 +100,7 @@ def _leave(parts: Sequence[Row], tally: Tally) -> None:
         tally.aside(part.origin, "bad-message", "a part of a message without a known role")
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(msgspec.Struct):
     """One request and its answer, while its parts come in."""
 
     parts: list[Part]
@@ -167,7 +166,7 @@ def _take(part: Row, step: _Step) -> bool:
             step.parts.append(Part(kind="text" if kind == "text" else "reasoning", text=text))
         return True
     name, state = part.data.get("tool"), part.data.get("state")
-    if kind != "tool" or not isinstance(name, str) or not isinstance(state, Mapping):
+    if kind != "tool" or not isinstance(name, str) or not isinstance(state, dict):
         return False
     call = _call(name, state, text_or_none(part.data.get("callID")), step.calls)
     step.parts.append(Part(kind="call", call=call))
@@ -253,7 +252,7 @@ def _usage(tokens: Any) -> Usage | None:
 
 
 def _error(error: Any) -> str | None:
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         return None
     name = text_or_none(error.get("name")) or "error"
     said = text_or_none(dig(error, "data", "message"))
@@ -262,7 +261,7 @@ def _error(error: Any) -> str | None:
 
 def _ended(message: Message, error: Any, said: str | None) -> Message:
     """An answer with what ended it: a limit, a schema that it does not meet, a broken request."""
-    name = error.get("name") if isinstance(error, Mapping) else None
+    name = error.get("name") if isinstance(error, dict) else None
     if name == "MessageOutputLengthError":
         return replace(message, finish_reason="length")
     if name == "StructuredOutputError":

@@ -7,8 +7,9 @@ the columns of the base or by the objects themselves. `Store` holds them until a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from misstep.ingest.decode import Fault, decode
 from misstep.ingest.format import Misfit, Record
@@ -19,8 +20,7 @@ _DEEP = 100
 """Levels of nesting in a JSON column."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One session, message or part; another kind is bookkeeping."""
 
     kind: str
@@ -32,14 +32,13 @@ class Row:
     origin: Origin
 
 
-@dataclass(slots=True)
-class Store:
+class Store(msgspec.Struct):
     """All rows of a run."""
 
-    sessions: dict[str, Row] = field(default_factory=dict)
-    messages: dict[str, dict[str, Row]] = field(default_factory=dict)
+    sessions: dict[str, Row] = msgspec.field(default_factory=dict)
+    messages: dict[str, dict[str, Row]] = msgspec.field(default_factory=dict)
     """By session, then by message id."""
-    parts: dict[str, dict[str, Row]] = field(default_factory=dict)
+    parts: dict[str, dict[str, Row]] = msgspec.field(default_factory=dict)
     """By message, then by part id."""
 
     def put(self, row: Row) -> bool:
@@ -60,12 +59,12 @@ def rows_of(record: Record) -> Iterator[Row]:
         Misfit: it is no row, or its data is no JSON object.
     """
     value = record.value
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         if "storage/" in record.origin.file:
             yield _other("storage-list", record)
             return
         raise Misfit("", f"expected an object, got {kind_of(value)}", "not-an-object")
-    if isinstance(value.get("table"), str) and isinstance(value.get("row"), Mapping):
+    if isinstance(value.get("table"), str) and isinstance(value.get("row"), dict):
         yield _of_table(value["table"], value["row"], record)
     elif isinstance(value.get("messages"), list):
         yield from _of_export(value, record)
@@ -111,13 +110,13 @@ def _parsed(text: Any) -> dict[str, Any]:
 
 def _of_export(value: Mapping[str, Any], record: Record) -> Iterator[Row]:
     info = value.get("info")
-    if not isinstance(info, Mapping):
+    if not isinstance(info, dict):
         raise Misfit("/info", f"expected the session as an object, got {kind_of(info)}")
     yield _made("session", info, record.at(place(record, "/info")))
     for index, message in enumerate(value["messages"]):
         at = f"/messages/{index}"
         own = dig(message, "info")
-        if not isinstance(own, Mapping):
+        if not isinstance(own, dict):
             yield _made("message", {}, record.at(place(record, at)))
             continue
         owner = text_or_none(own.get("id")) or ""
@@ -125,7 +124,7 @@ def _of_export(value: Mapping[str, Any], record: Record) -> Iterator[Row]:
         parts = dig(message, "parts")
         for number, part in enumerate(parts if isinstance(parts, list) else ()):
             here = record.at(place(record, f"{at}/parts/{number}"))
-            yield _made("part", part if isinstance(part, Mapping) else {}, here)
+            yield _made("part", part if isinstance(part, dict) else {}, here)
 
 
 def _of_object(value: Mapping[str, Any], record: Record, pointer: str) -> Row:
@@ -160,7 +159,7 @@ def _made(kind: str, data: Mapping[str, Any], origin: Origin) -> Row:
 def dig(value: Any, *path: str) -> Any:
     """What stands at a path of keys; None where something on the way is no object."""
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(key)
     return value

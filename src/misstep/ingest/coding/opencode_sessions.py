@@ -9,7 +9,9 @@ a conversation of its own, started by the answer whose call names its session.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.coding.opencode_parts import Turn, answer_turns, instructions, said_turn
 from misstep.ingest.coding.opencode_rows import Row, Store, dig
@@ -32,8 +34,7 @@ def grow(format_name: str, store: Store, tally: Tally) -> tuple[Session, ...]:
     return grown.made()
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """Where the next message of a session goes."""
 
     session: str
@@ -42,17 +43,16 @@ class _Place:
     start: Node | None = None
 
 
-@dataclass(slots=True)
-class _Forest:
+class _Forest(msgspec.Struct):
     store: Store
     tally: Tally
-    roots: list[Node] = field(default_factory=list)
-    below: dict[tuple[int, bytes, float | None], Node] = field(default_factory=dict)
-    callers: dict[str, Node] = field(default_factory=dict)
+    roots: list[Node] = msgspec.field(default_factory=list)
+    below: dict[tuple[int, bytes, float | None], Node] = msgspec.field(default_factory=dict)
+    callers: dict[str, Node] = msgspec.field(default_factory=dict)
     """Session of a sub-agent to the answer that started it."""
-    firsts: dict[str, Node] = field(default_factory=dict)
+    firsts: dict[str, Node] = msgspec.field(default_factory=dict)
     """Session to its first root."""
-    started: list[tuple[Node, str, str]] = field(default_factory=list)
+    started: list[tuple[Node, str, str]] = msgspec.field(default_factory=list)
     """Root of a sub-agent, its session, and the session that started it."""
 
     def began(self, session: str) -> tuple[float, str]:

@@ -9,9 +9,10 @@ and no error flag; the time is that of the whole run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -26,10 +27,10 @@ _INVALID = frozenset({"agent validation failed", "agent invalid action"})
 
 def _run(record: Record, tally: Tally) -> Sequence[Session]:
     run = record.value
-    if not isinstance(run, Mapping):
+    if not isinstance(run, dict):
         raise Misfit("", f"expected a run object, got {kind_of(run)}", "unknown-record")
     output = run.get("output")
-    if not isinstance(output, Mapping):
+    if not isinstance(output, dict):
         said = f"a run without output: error {str(run.get('error'))[:200]!r}"
         raise Misfit("/output", said, "no-answer")
     history = output.get("history")
@@ -49,7 +50,7 @@ def _run(record: Record, tally: Tally) -> Sequence[Session]:
 
 
 def _message(row: Any, pointer: str) -> Message:
-    if isinstance(row, Mapping) and row.get("role") == "agent":
+    if isinstance(row, dict) and row.get("role") == "agent":
         row = {**row, "role": "assistant"}
     message = chat_message(row, pointer)
     if message.role == "tool":
@@ -72,12 +73,12 @@ def _word(value: Any) -> str | None:
 def _time(run: Mapping[str, Any]) -> float | None:
     """`time` is `{timestamp, str}`."""
     time = run.get("time")
-    return unix_time(time.get("timestamp") if isinstance(time, Mapping) else time)
+    return unix_time(time.get("timestamp") if isinstance(time, dict) else time)
 
 
 def _outcome(result: Any) -> Outcome | None:
     """Tasks say it as `true`, or in an object as `result`, `success`, `score` or `reward`."""
-    said = result if isinstance(result, Mapping) else {"result": result}
+    said = result if isinstance(result, dict) else {"result": result}
     resolved = next((said[k] for k in ("result", "success") if isinstance(said.get(k), bool)), None)
     found = (number_or_none(said.get(k)) for k in ("reward", "score", "result"))
     reward = next((n for n in found if n is not None), None)
@@ -87,7 +88,7 @@ def _outcome(result: Any) -> Outcome | None:
 
 def _weigh(value: dict[str, Any]) -> float:
     output = value.get("output")
-    if not isinstance(output, Mapping) or "index" not in value:
+    if not isinstance(output, dict) or "index" not in value:
         return 0.3 if {"index", "error", "info", "output"} <= value.keys() else 0.0
     return 1.0 if "status" in output and "history" in output else 0.0
 

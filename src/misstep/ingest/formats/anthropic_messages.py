@@ -7,9 +7,10 @@ in streams. There is no time in the body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.blocks import assistant_parts, user_messages
 from misstep.ingest.echo import Echoes, Skimmer
@@ -30,7 +31,7 @@ from misstep.types import Message
 def is_answer(body: Body) -> bool:
     """A message or an error body."""
     if body.get("type") == "error":
-        return isinstance(body.get("error"), Mapping)
+        return isinstance(body.get("error"), dict)
     return isinstance(body.get("content"), list) and (
         body.get("type") == "message" or "stop_reason" in body
     )
@@ -44,7 +45,7 @@ def _rows(request: Body) -> Iterator[tuple[Any, str]]:
 
 
 def _turns(row: Any, pointer: str) -> list[Message]:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     role, content, at = row.get("role"), row.get("content"), f"{pointer}/content"
     if role == "assistant":
@@ -62,11 +63,11 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
     request = exchange.request or {}
     origins = (record.at(place(record, at)),)
     asked = text_or_none(request.get("model"))
-    if isinstance(body, str) or (isinstance(body, Mapping) and body.get("type") == "error"):
+    if isinstance(body, str) or (isinstance(body, dict) and body.get("type") == "error"):
         said = body if isinstance(body, str) else body.get("error")
         text = error_text(said, exchange.status)
         return [Message(role="assistant", actor="agent", error=text, model=asked, origins=origins)]
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit(at, f"expected a response object, got {kind_of(body)}")
     return [
         Message(
@@ -85,7 +86,7 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
 def _guess(halves: Exchange) -> float:
     if not has_roles(halves.request):
         return 0.0
-    if isinstance(halves.response, Mapping):
+    if isinstance(halves.response, dict):
         full = halves.response.get("content") or halves.response.get("stop_reason")
         sure = 1.0 if full or halves.response.get("type") == "error" else 0.2
         return sure if is_answer(halves.response) else 0.0

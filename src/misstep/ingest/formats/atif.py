@@ -11,8 +11,10 @@ the session that they come from. Cannot tell: the answer as it was written, the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.context import Contexts
@@ -33,8 +35,7 @@ _MOST = 10_000
 """Embedded trajectories that one file may hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(msgspec.Struct, frozen=True):
     """A trajectory that was read."""
 
     session: Session

@@ -12,8 +12,9 @@ by their type.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
@@ -82,9 +83,9 @@ class _Reader:
 
     def _take(self, record: Record, value: Any) -> str | None:
         """Why a record is ignored; None where it is used."""
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             raise Misfit("", f"expected an object, got {kind_of(value)}", "unknown-record")
-        if "table" in value and isinstance(value.get("row"), Mapping):
+        if "table" in value and isinstance(value.get("row"), dict):
             return self._row(record, value)
         kind = value.get("type")
         if kind is None and isinstance(value.get("messages"), list):
@@ -131,10 +132,10 @@ class _Reader:
         if value.get("table") != "chat_completions":
             return str(value.get("table"))[:80]
         request, response = parsed(row.get("request")), parsed(row.get("response"))
-        if not isinstance(request, Mapping):
+        if not isinstance(request, dict):
             raise Misfit("/row/request", "a request that is no JSON object")
         session = text_or_none(row.get("session_id"))
-        if isinstance(response, Mapping) and response.get("created") is None:
+        if isinstance(response, dict) and response.get("created") is None:
             response = {**response, "created": unix_time(row.get("end_time"))}
         self._call(record, request, response, family=f"session-{session}" if session else "")
         return None
@@ -143,7 +144,7 @@ class _Reader:
         """A `TaskResult`: a run of its own."""
         chat = Chat()
         for index, row in enumerate(rows):
-            kind = row.get("type") if isinstance(row, Mapping) else None
+            kind = row.get("type") if isinstance(row, dict) else None
             if not isinstance(kind, str) or kind not in _BESIDE:
                 chat.add(row, record, f"/messages/{index}")
         if not any(line.agent is not None for line in chat.lines):
@@ -171,12 +172,12 @@ def _actor(message: Message) -> Message:
 def _weigh(value: Any) -> float:
     if isinstance(value, str):
         value = object_in(value)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return 0.0
     kind = value.get("type")
     if kind is None:
         rows = value.get("messages")
-        rows = [r for r in rows[:8] if isinstance(r, Mapping)] if isinstance(rows, list) else []
+        rows = [r for r in rows[:8] if isinstance(r, dict)] if isinstance(rows, list) else []
         return 1.0 if rows and all("source" in r and "type" in r for r in rows) else 0.0
     if kind in ("LLMCall", "LLMStreamStart", "LLMStreamEnd"):
         return 1.0 if "messages" in value or "response" in value else 0.0

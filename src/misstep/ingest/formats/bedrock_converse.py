@@ -39,10 +39,10 @@ def is_request(body: Body) -> bool:
 
 def is_answer(body: Body) -> bool:
     """An output, or an error body."""
-    if isinstance(body.get("output"), Mapping):
+    if isinstance(body.get("output"), dict):
         return "message" in body["output"]
     message = body.get("message", body.get("Message"))
-    return (isinstance(message, str) and len(body) <= 3) or isinstance(body.get("error"), Mapping)
+    return (isinstance(message, str) and len(body) <= 3) or isinstance(body.get("error"), dict)
 
 
 def _rows(request: Body) -> Iterator[tuple[Any, str]]:
@@ -53,7 +53,7 @@ def _rows(request: Body) -> Iterator[tuple[Any, str]]:
 
 
 def _turns(row: Any, pointer: str) -> list[Message]:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     role, parts = row.get("role"), _parts(row.get("content"), f"{pointer}/content")
     if role == "assistant":
@@ -77,7 +77,7 @@ def _parts(content: Any, pointer: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     calls = 0
     for at, block in enumerate(content):
-        if not isinstance(block, Mapping):
+        if not isinstance(block, dict):
             raise Misfit(f"{pointer}/{at}", f"expected a block, got {kind_of(block)}")
         part = _part(block, f"{pointer}/{at}", calls)
         if part is not None:
@@ -89,14 +89,14 @@ def _parts(content: Any, pointer: str) -> tuple[Part, ...]:
 def _part(block: Mapping[str, Any], at: str, calls: int) -> Part | None:
     if isinstance(block.get("text"), str):
         return Part(kind="text", text=block["text"]) if block["text"] else None
-    if isinstance(block.get("toolUse"), Mapping):
+    if isinstance(block.get("toolUse"), dict):
         return Part(kind="call", call=_call(block["toolUse"], at, calls))
-    if isinstance(block.get("toolResult"), Mapping):
+    if isinstance(block.get("toolResult"), dict):
         return Part(kind="result", result=_result(block["toolResult"]))
     thought = block.get("reasoningContent")
-    if isinstance(thought, Mapping):
+    if isinstance(thought, dict):
         inner = thought.get("reasoningText")
-        text = text_or_none(inner.get("text") if isinstance(inner, Mapping) else None)
+        text = text_or_none(inner.get("text") if isinstance(inner, dict) else None)
         return Part(kind="reasoning", text=text) if text else None
     if not block or any(name in block for name in _BESIDE):
         return None
@@ -122,9 +122,9 @@ def _result(told: Mapping[str, Any]) -> ToolResult:
     content, status = told.get("content"), told.get("status")
     texts = []
     for block in content if isinstance(content, list) else [content]:
-        if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+        if isinstance(block, dict) and isinstance(block.get("text"), str):
             texts.append(block["text"])
-        elif isinstance(block, Mapping) and "json" in block:
+        elif isinstance(block, dict) and "json" in block:
             texts.append(orjson.dumps(block["json"]).decode())
         elif block is not None:
             texts.append(content_hash(orjson.dumps(block).decode()))
@@ -138,8 +138,8 @@ def _result(told: Mapping[str, Any]) -> ToolResult:
 def _answers(exchange: Exchange, record: Record) -> list[Message]:
     body, at = exchange.response, exchange.response_at
     model = _model(record)
-    output = body.get("output") if isinstance(body, Mapping) else None
-    if isinstance(body, str) or (isinstance(body, Mapping) and output is None):
+    output = body.get("output") if isinstance(body, dict) else None
+    if isinstance(body, str) or (isinstance(body, dict) and output is None):
         text = error_text(body, exchange.status)
         unread = exchange.status == 424 or _UNREAD.search(text) is not None
         origins = (record.at(place(record, at)),)
@@ -148,8 +148,8 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
                 Message(role="assistant", actor="agent", fault=text, model=model, origins=origins)
             ]
         return [Message(role="assistant", actor="agent", error=text, model=model, origins=origins)]
-    said = output.get("message") if isinstance(output, Mapping) else None
-    if not isinstance(said, Mapping) or not isinstance(body, Mapping):
+    said = output.get("message") if isinstance(output, dict) else None
+    if not isinstance(said, dict) or not isinstance(body, dict):
         raise Misfit(f"{at}/output/message", f"expected a message object, got {kind_of(said)}")
     stop = text_or_none(body.get("stopReason"))
     return [
@@ -168,14 +168,14 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
 
 
 def _model(record: Record) -> str | None:
-    value = record.value if isinstance(record.value, Mapping) else {}
+    value = record.value if isinstance(record.value, dict) else {}
     named = text_or_none(value.get("modelId"))
     found = _MODEL.search(url_of(value) or "")
     return named or (unquote(found[1]) if found else None)
 
 
 def _usage(raw: Any) -> Usage | None:
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         return None
     return Usage(
         input_tokens=int_or_none(raw.get("inputTokens")),
@@ -185,9 +185,9 @@ def _usage(raw: Any) -> Usage | None:
 
 def _offered(request: Body) -> Body:
     held = request.get("toolConfig")
-    config: Body = held if isinstance(held, Mapping) else {}
+    config: Body = held if isinstance(held, dict) else {}
     limits = request.get("inferenceConfig")
-    limits = limits if isinstance(limits, Mapping) else {}
+    limits = limits if isinstance(limits, dict) else {}
     return {
         "tools": _tools(config.get("tools")),
         "tool_choice": _choice(config.get("toolChoice")),
@@ -201,29 +201,29 @@ def _offered(request: Body) -> Body:
 def _tools(tools: Any) -> Any:
     if not isinstance(tools, list):
         return tools
-    kept = [tool for tool in tools if not (isinstance(tool, Mapping) and "cachePoint" in tool)]
+    kept = [tool for tool in tools if not (isinstance(tool, dict) and "cachePoint" in tool)]
     return [
-        tool["systemTool"] if isinstance(tool, Mapping) and "systemTool" in tool else tool
+        tool["systemTool"] if isinstance(tool, dict) and "systemTool" in tool else tool
         for tool in kept
     ]
 
 
 def _choice(choice: Any) -> Any:
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         return None
-    if isinstance(choice.get("tool"), Mapping):
+    if isinstance(choice.get("tool"), dict):
         return {"name": choice["tool"].get("name")}
     return "required" if "any" in choice else "auto" if "auto" in choice else None
 
 
 def _schema(config: Any) -> Any:
     for key in ("textFormat", "structure", "jsonSchema", "schema"):
-        config = config.get(key) if isinstance(config, Mapping) else None
+        config = config.get(key) if isinstance(config, dict) else None
     return config
 
 
 def _guess(halves: Exchange) -> float:
-    answer = halves.response if isinstance(halves.response, Mapping) else None
+    answer = halves.response if isinstance(halves.response, dict) else None
     if answer is not None and not is_answer(answer):
         return 0.0
     if halves.request is None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -31,13 +33,12 @@ _COUNTS = ("input_token_count", "output_token_count", "latency", "inference_log"
 _SCORE = ("accuracy", "correct_count", "total_count")
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(msgspec.Struct):
     """The results of one model in one category, and their score."""
 
-    results: list[tuple[Record, Row]] = field(default_factory=list)
-    wrong: dict[str, Row] = field(default_factory=dict)
-    lines: dict[str, Record] = field(default_factory=dict)
+    results: list[tuple[Record, Row]] = msgspec.field(default_factory=list)
+    wrong: dict[str, Row] = msgspec.field(default_factory=dict)
+    lines: dict[str, Record] = msgspec.field(default_factory=dict)
     """Where each wrong answer stands."""
     scored: bool = False
 
@@ -53,7 +54,7 @@ class _Reader:
         """Take one line."""
         row = record.value
         group = self._groups.setdefault(next(joins(row, record.origin.file)), _Group())
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             misfit = Misfit("", f"expected an object, got {kind_of(row)}", "unknown-record")
             set_aside(self._tally, record, misfit)
         elif all(key in row for key in _SCORE) and "id" not in row:
@@ -141,7 +142,7 @@ def _failed(row: Row) -> list[Turn]:
 def _asked(score: Row | None) -> tuple[tuple[tuple[Message, ...], ...], tuple[Any, ...]]:
     """Questions by turn, and the functions, as the score of a wrong answer repeats them."""
     prompt = score.get("prompt") if score is not None else None
-    if not isinstance(prompt, Mapping) or score is None:
+    if not isinstance(prompt, dict) or score is None:
         return (), ()
     told = {"function": [], **prompt, "id": score["id"]}
     if not is_question(told):
@@ -169,8 +170,8 @@ def _context(row: Row, functions: tuple[Any, ...]) -> Context | None:
     """What the logged input of the first request, or the score, says was offered."""
     log = row.get("inference_log")
     for item in log if isinstance(log, list) else ():
-        content = item.get("content") if isinstance(item, Mapping) else None
-        if isinstance(content, Mapping) and item.get("role") == "inference_input":
+        content = item.get("content") if isinstance(item, dict) else None
+        if isinstance(content, dict) and item.get("role") == "inference_input":
             tools = specs_of(content.get("tools"))
             if tools:
                 return Context(tools=tools)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -51,8 +51,7 @@ _ACTORS: dict[str, Actor] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     session: Session
     given: str | None
     """The row's own id."""
@@ -85,7 +84,7 @@ class RowReader:
 
     def _row(self, record: Record) -> _Row:
         row = record.value
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
         row = thawed(row)
         messages = row.get("messages")
@@ -93,7 +92,7 @@ class RowReader:
             raise Misfit("/messages", f"expected a list of messages, got {kind_of(messages)}")
         if not messages:
             raise Misfit("/messages", "the list of messages is empty")
-        if any(isinstance(message, Mapping) and "parts" in message for message in messages):
+        if any(isinstance(message, dict) and "parts" in message for message in messages):
             session = stored_session(row, record)
         else:
             session = self.session(row, messages, record)
@@ -153,7 +152,7 @@ class RowReader:
 
     def _offers(self, row: Mapping[str, Any]) -> tuple[Context, ...]:
         listed = row.get("contexts")
-        if isinstance(listed, list) and all(isinstance(offer, Mapping) for offer in listed):
+        if isinstance(listed, list) and all(isinstance(offer, dict) for offer in listed):
             return tuple(self._contexts.of(offer) for offer in listed)
         if any(row.get(name) is not None for name in _OFFERS):
             return (self._contexts.of(row),)
@@ -218,13 +217,13 @@ def _actor(value: Mapping[str, Any]) -> Actor | None:
 def outcome_of(row: Mapping[str, Any]) -> Outcome | None:
     """Reward, success and thumbs, in an `outcome` object or beside the messages."""
     nested = row.get("outcome")
-    said = nested if isinstance(nested, Mapping) else row
+    said = nested if isinstance(nested, dict) else row
     reward, resolved, thumbs = said.get("reward"), said.get("resolved"), said.get("thumbs")
     outcome = Outcome(
         reward=number_or_none(reward),
         resolved=resolved if isinstance(resolved, bool) else None,
         thumbs="up" if thumbs == "up" else "down" if thumbs == "down" else None,
-        limit=text_or_none(nested.get("limit")) if isinstance(nested, Mapping) else None,
+        limit=text_or_none(nested.get("limit")) if isinstance(nested, dict) else None,
     )
     return None if outcome == Outcome() else outcome
 
@@ -273,7 +272,7 @@ def _weigh(value: dict[str, Any]) -> float:
     messages = thawed(value).get("messages")
     if not isinstance(messages, list) or not messages:
         return 0.0
-    told = sum(isinstance(m, Mapping) and isinstance(m.get("role"), str) for m in messages)
+    told = sum(isinstance(m, dict) and isinstance(m.get("role"), str) for m in messages)
     return 0.8 * told / len(messages)
 
 
@@ -288,7 +287,7 @@ def _reader(tally: Tally) -> RowReader:
 
 def _joins(value: Any, name: str) -> Iterator[str]:
     """How the conversation begins, since another row may continue it, and the ids of rows."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     row = thawed(value)
     for link in ("id", "parent"):
@@ -296,7 +295,7 @@ def _joins(value: Any, name: str) -> Iterator[str]:
             yield f"id:{row[link]}"
     messages = row.get("messages")
     for at, message in enumerate(messages[:8] if isinstance(messages, list) else ()):
-        if not isinstance(message, Mapping) or message.get("role") in ("system", "developer"):
+        if not isinstance(message, dict) or message.get("role") in ("system", "developer"):
             continue
         if "parts" not in message:
             try:

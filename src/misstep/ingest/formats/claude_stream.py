@@ -11,8 +11,10 @@ the prompt (unless it is replayed), times of answers, and what a resumed run wen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.blocks import RAW_INPUT, assistant_parts, user_messages
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -30,18 +32,17 @@ _SUB = "\n"
 """Between a session and the call that started a sub-agent, in the name of its strand."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(msgspec.Struct):
     """One file as far as it was read."""
 
-    entries: list[Entry] = field(default_factory=list)
-    events: dict[str | None, list[Mapping[str, Any]]] = field(default_factory=dict)
+    entries: list[Entry] = msgspec.field(default_factory=list)
+    events: dict[str | None, list[Mapping[str, Any]]] = msgspec.field(default_factory=dict)
     """Events of the answer that is being streamed, by the call that started its agent."""
-    raw: dict[str, str] = field(default_factory=dict)
+    raw: dict[str, str] = msgspec.field(default_factory=dict)
     """Argument text as it was written, by call id."""
-    stops: dict[str, str] = field(default_factory=dict)
+    stops: dict[str, str] = msgspec.field(default_factory=dict)
     """Stop reason by answer id."""
-    denied: set[str] = field(default_factory=set)
+    denied: set[str] = msgspec.field(default_factory=set)
     """Calls that were not permitted."""
     last: str | None = None
     """The main agent's last answer."""
@@ -60,7 +61,7 @@ class StreamReader:
         """Take one line."""
         line = record.value
         try:
-            if not isinstance(line, Mapping):
+            if not isinstance(line, dict):
                 raise Misfit("", f"expected an object, got {kind_of(line)}", "not-an-object")
             kind = line.get("type")
             if kind in ("user", "assistant"):
@@ -78,7 +79,7 @@ class StreamReader:
 
     def _message(self, line: Mapping[str, Any], record: Record) -> str | None:
         body = line.get("message")
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             raise Misfit("/message", f"expected a message object, got {kind_of(body)}")
         failed = isinstance(line.get("error"), str)
         if body.get("model") == _SYNTHETIC and not failed:
@@ -125,7 +126,7 @@ class StreamReader:
                 run.stops.setdefault(run.last, stop)
             listed = line.get("permission_denials")
             for denial in listed if isinstance(listed, list) else ():
-                called = denial.get("tool_use_id") if isinstance(denial, Mapping) else None
+                called = denial.get("tool_use_id") if isinstance(denial, dict) else None
                 if isinstance(called, str):
                     run.denied.add(called)
         return kind
@@ -189,7 +190,7 @@ def _said(line: Mapping[str, Any], body: Mapping[str, Any], record: Record) -> l
 def _stream(run: _Run, line: Mapping[str, Any]) -> None:
     """Events repeat an answer piece by piece; only they hold its arguments as they were written."""
     event = line.get("event")
-    if not isinstance(event, Mapping):
+    if not isinstance(event, dict):
         return
     starter = text_or_none(line.get("parent_tool_use_id"))
     if event.get("type") == "message_start":

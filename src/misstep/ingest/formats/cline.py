@@ -43,7 +43,7 @@ class _Reader:
         origin = record.origin
         folder, base = _folder(f"{origin.file}!{origin.member}" if origin.member else origin.file)
         value = record.value
-        if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
+        if isinstance(value, dict) and isinstance(value.get("messages"), list):
             if value["messages"]:
                 self._tally.unfold(len(value["messages"]))
                 key = folder if base in _HISTORY else f"{folder}/{base}"
@@ -67,7 +67,7 @@ class _Reader:
 
     def _beside(self, folder: str, value: Any) -> None:
         self._tally.ignore("about-task")
-        up = value.get("parentTaskId") if isinstance(value, Mapping) else None
+        up = value.get("parentTaskId") if isinstance(value, dict) else None
         if isinstance(up, str) and up:
             self._task(folder, {}).parent = up
 
@@ -80,14 +80,14 @@ class _Reader:
 
 
 def _about(value: Any) -> bool:
-    return isinstance(value, Mapping) and "session_id" in value and "messages" not in value
+    return isinstance(value, dict) and "session_id" in value and "messages" not in value
 
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The files of one folder; a sub-task with what started it."""
     folder, _ = _folder(name)
     yield f"folder {folder.rsplit('/', 1)[-1]}" if folder else name
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for field in ("parentTaskId", "rootTaskId"):
             if isinstance(value.get(field), str):
                 yield f"folder {value[field]}"
@@ -98,7 +98,7 @@ def sniff(peek: Peek) -> float:
     if peek.kind != "json":
         return 0.0
     base = _folder(peek.name)[1]
-    values = [v for v in peek.values if isinstance(v, Mapping)]
+    values = [v for v in peek.values if isinstance(v, dict)]
     if len(values) < len(peek.values) and base not in _BESIDE:
         return 0.0
     if base in _HISTORY:

@@ -35,11 +35,11 @@ class RolloutReader:
     def read(self, record: Record) -> None:
         """Take one line."""
         try:
-            if not isinstance(record.value, Mapping):
+            if not isinstance(record.value, dict):
                 said = f"expected an object, got {kind_of(record.value)}"
                 raise Misfit("", said, "not-an-object")
             kind, payload = unwrapped(record.value)
-            if not isinstance(payload, Mapping):
+            if not isinstance(payload, dict):
                 raise Misfit("/payload", f"expected an object, got {kind_of(payload)}")
             key = (record.origin.file, record.origin.member)
             thread = self._threads.setdefault(key, Thread(file=record.origin.file))
@@ -133,13 +133,13 @@ def sniff(peek: Peek) -> float:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The threads that the head of a file names: its own, and those it comes from."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     try:
         kind, payload = unwrapped(value)
     except Misfit:
         return
-    if kind == "session_meta" and isinstance(payload, Mapping):
+    if kind == "session_meta" and isinstance(payload, dict):
         yield from Thread(file=name).ids(payload)
 
 

@@ -11,9 +11,9 @@ before it ran them (they stand in no event; the rollout beside it has them).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.chat import content_text
@@ -47,15 +47,14 @@ _CALLS = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(msgspec.Struct):
     """One thread as far as it was read."""
 
     id: str
-    now: Growing = field(default_factory=Growing)
-    asked: set[str] = field(default_factory=set)
+    now: Growing = msgspec.field(default_factory=Growing)
+    asked: set[str] = msgspec.field(default_factory=set)
     """Items whose call stands in an answer."""
-    answered: set[str] = field(default_factory=set)
+    answered: set[str] = msgspec.field(default_factory=set)
     begun: int = 0
     """Messages before the running turn."""
 
@@ -72,7 +71,7 @@ class ExecReader:
         """Take one event."""
         try:
             event = record.value
-            if not isinstance(event, Mapping):
+            if not isinstance(event, dict):
                 raise Misfit("", f"expected an object, got {kind_of(event)}", "not-an-object")
             kind = event.get("type")
             if not isinstance(kind, str) or (kind not in _EVENTS and kind != "error"):
@@ -101,7 +100,7 @@ class ExecReader:
             run.now.close(usage_of(event.get("usage")) if len(steps) == 1 else None)
         elif kind == "turn.failed":
             error = event.get("error")
-            said = text_or_none(error.get("message")) if isinstance(error, Mapping) else None
+            said = text_or_none(error.get("message")) if isinstance(error, dict) else None
             said = said or "the turn failed"
             run.now.fail(said, record.at(place(record, "/error")), cut=said.startswith(CUT))
             return None
@@ -122,7 +121,7 @@ class ExecReader:
 
 
 def _item(run: _Run, event: str, item: Any, record: Record) -> str | None:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise Misfit("/item", f"expected an item, got {kind_of(item)}")
     kind, name = str(item.get("type")), text_or_none(item.get("id")) or ""
     origin = record.at(place(record, "/item"), name or None)
@@ -188,10 +187,10 @@ def _result(kind: str, item: Mapping[str, Any], called: str | None) -> ToolResul
 def _said(kind: str, item: Mapping[str, Any], error: Any) -> str:
     if kind == "command_execution":
         return text_or_none(item.get("aggregated_output")) or ""
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         return text_or_none(error.get("message")) or content_text(error)
     result = item.get("result")
-    if isinstance(result, Mapping):
+    if isinstance(result, dict):
         return content_text(result.get("content") or result.get("structured_content"))
     if kind == "collab_tool_call":
         return content_text(item.get("agents_states"))

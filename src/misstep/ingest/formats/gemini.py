@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.exchange import error_text, traffic
 from misstep.ingest.format import Misfit, Record
@@ -48,7 +49,7 @@ def is_request(body: Body) -> bool:
         return "model" in body
     listed = asked if isinstance(asked, list) else [asked]
     return bool(listed) and all(
-        isinstance(one, Mapping) and isinstance(one.get("parts"), list) for one in listed[:8]
+        isinstance(one, dict) and isinstance(one.get("parts"), list) for one in listed[:8]
     )
 
 
@@ -58,13 +59,13 @@ def is_answer(body: Body) -> bool:
         return True
     if "promptFeedback" in body or "usageMetadata" in body:
         return True
-    return isinstance(body.get("error"), Mapping) and "type" not in body
+    return isinstance(body.get("error"), dict) and "type" not in body
 
 
 def _rows(request: Body) -> Iterator[tuple[Any, str]]:
     name = "system_instruction" if "system_instruction" in request else "systemInstruction"
     said = request.get(name)
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         yield {**said, "role": "system"}, f"/{name}"
     elif isinstance(said, str) and said:
         yield {"role": "system", "parts": [{"text": said}]}, f"/{name}"
@@ -80,7 +81,7 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
     body, at = exchange.response, exchange.response_at
     if isinstance(body, str):
         return [_without_answer(body, exchange, record)]
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit(at, f"expected a response object, got {kind_of(body)}")
     body = camel(body)
     if body.get("error"):
@@ -117,13 +118,13 @@ def _without_answer(said: Any, exchange: Exchange, record: Record) -> Message:
 def _model(exchange: Exchange, record: Record) -> str | None:
     """The model that was asked: the body names it only in client-side logs."""
     named = text_or_none((exchange.request or {}).get("model"))
-    url = url_of(record.value) if isinstance(record.value, Mapping) else None
+    url = url_of(record.value) if isinstance(record.value, dict) else None
     found = _MODEL.search(url or "")
     return named or (found[1] if found else None)
 
 
 def _answer(candidate: Any, at: str, body: Body) -> Message:
-    if not isinstance(candidate, Mapping):
+    if not isinstance(candidate, dict):
         raise Misfit(at, f"expected a candidate object, got {kind_of(candidate)}")
     raw = camel(candidate)
     finish = text_or_none(raw.get("finishReason"))
@@ -166,7 +167,7 @@ def _offered(request: Body) -> Body:
     return {
         "tools": None if tools is None else list(declared(tools)),
         "tool_choice": _choice(inside(inside(asked, "toolConfig"), "functionCallingConfig")),
-        "response_schema": schema if isinstance(schema, Mapping) else None,
+        "response_schema": schema if isinstance(schema, dict) else None,
         "response_format": {"type": "json_object"} if wants else None,
         "max_tokens": config.get("maxOutputTokens"),
         "temperature": config.get("temperature"),
@@ -183,7 +184,7 @@ def _choice(config: Mapping[str, Any]) -> str | None:
 
 
 def _guess(halves: Exchange) -> float:
-    answer = halves.response if isinstance(halves.response, Mapping) else None
+    answer = halves.response if isinstance(halves.response, dict) else None
     if halves.request is None:
         return 1.0 if answer is not None and isinstance(answer.get("candidates"), list) else 0.3
     if answer is not None and not is_answer(answer):

@@ -11,9 +11,10 @@ program tries again or gives up without a line, also after a malformed call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
+
+import msgspec
 
 from misstep.ingest.coding.gemini_turns import Turn, turn_of
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -24,22 +25,21 @@ from misstep.types import Actor, Message, Part, Session
 NAME = "gemini-cli"
 
 
-@dataclass(slots=True)
-class _Chat:
+class _Chat(msgspec.Struct):
     """One file as far as it was read."""
 
     session: str
     above: str | None = None
     """The session that started this one, by the folder that the file lies in."""
     actor: Actor = "agent"
-    turns: dict[str, Turn] = field(default_factory=dict)
+    turns: dict[str, Turn] = msgspec.field(default_factory=dict)
     """The newest version of each message by its id."""
-    lines: set[str] = field(default_factory=set)
+    lines: set[str] = msgspec.field(default_factory=set)
     """Ids of messages that a line of their own holds."""
-    order: list[str] = field(default_factory=list)
-    held: set[str] = field(default_factory=set)
+    order: list[str] = msgspec.field(default_factory=list)
+    held: set[str] = msgspec.field(default_factory=set)
     """The ids in `order`."""
-    left: list[list[str]] = field(default_factory=list)
+    left: list[list[str]] = msgspec.field(default_factory=list)
     """What the conversation was before a rewind, or before its history was replaced."""
 
     def leave(self, order: list[str]) -> None:
@@ -66,7 +66,7 @@ class ChatReader:
         """Take one line, or one document."""
         value = record.value
         try:
-            if not isinstance(value, Mapping):
+            if not isinstance(value, dict):
                 raise Misfit("", f"expected an object, got {kind_of(value)}", "not-an-object")
             chat = self._chat(record)
             if isinstance(value.get("messages"), list):
@@ -123,9 +123,9 @@ class ChatReader:
         chat.hold(name)
 
     def _set(self, chat: _Chat, patch: Any, record: Record) -> None:
-        listed = patch.get("messages") if isinstance(patch, Mapping) else None
+        listed = patch.get("messages") if isinstance(patch, dict) else None
         if not isinstance(listed, list):
-            if isinstance(patch, Mapping):
+            if isinstance(patch, dict):
                 _head(chat, patch)
             self._tally.ignore("$set")
             return
@@ -157,7 +157,7 @@ class ChatReader:
 
 
 def _turn(chat: _Chat, body: Any, record: Record, at: str) -> tuple[str, Turn]:
-    name = text_or_none(body.get("id")) if isinstance(body, Mapping) else None
+    name = text_or_none(body.get("id")) if isinstance(body, dict) else None
     origin = record.at(place(record, at), name)
     try:
         turn = turn_of(body, origin, actor=chat.actor)
@@ -275,7 +275,7 @@ def sniff(peek: Peek) -> float:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The session of a head; for a sub-agent the session that its folder names, too."""
-    if isinstance(value, Mapping) and isinstance(value.get("sessionId"), str):
+    if isinstance(value, dict) and isinstance(value.get("sessionId"), str):
         yield value["sessionId"]
         if value.get("kind") == "subagent":
             yield PurePosixPath(name).parent.name

@@ -40,9 +40,9 @@ class _Reader:
         """Take one document or one row."""
         value = record.value
         try:
-            if not isinstance(value, Mapping):
+            if not isinstance(value, dict):
                 raise Misfit("", f"expected an object, got {kind_of(value)}", "unknown-record")
-            if "table" in value and isinstance(value.get("row"), Mapping):
+            if "table" in value and isinstance(value.get("row"), dict):
                 self._row(record, value)
             elif (results := pick(value, "eval_case_results")) is not None:
                 self._cases(record, results, "eval_case_results")
@@ -87,7 +87,7 @@ class _Reader:
                 self._tally.use()
 
     def _case(self, record: Record, case: Any, at: str) -> None:
-        if not isinstance(case, Mapping):
+        if not isinstance(case, dict):
             raise Misfit(at, f"expected an eval case, got {kind_of(case)}")
         lines = [
             line
@@ -118,7 +118,7 @@ class _Reader:
                 if event[column] is None and text != "null":
                     raise Misfit(f"/row/{column}", "text that is no JSON")
         whole = event.get("event_data")
-        event = whole if isinstance(whole, Mapping) else event
+        event = whole if isinstance(whole, dict) else event
         key = "/".join(str(row.get(k)) for k in ("app_name", "user_id", "session_id"))
         self._rows.setdefault(key, []).append((record, event))
         self._tally.use()
@@ -155,7 +155,7 @@ def _invocations(case: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
         yield turn, "conversation"
     measured = pick(case, "eval_metric_result_per_invocation")
     for turn in measured if isinstance(measured, list) else ():
-        actual = pick(turn, "actual_invocation") if isinstance(turn, Mapping) else None
+        actual = pick(turn, "actual_invocation") if isinstance(turn, dict) else None
         yield actual, "eval_metric_result_per_invocation"
 
 
@@ -168,7 +168,7 @@ def _weigh(value: dict[str, Any]) -> float:
     if not isinstance(events, list) or not text_or_none(value.get("id")):
         return 0.0
     named = pick(value, "app_name") is not None and pick(value, "user_id") is not None
-    told = [e for e in events[:8] if isinstance(e, Mapping) and "author" in e]
+    told = [e for e in events[:8] if isinstance(e, dict) and "author" in e]
     marked = [e for e in told if pick(e, "invocation_id") is not None]
     return 1.0 if marked or (named and not events) else 0.0
 

@@ -10,8 +10,10 @@ the name of a call that could not be read is seldom kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.coding.goose_talk import Stored, talks_of
@@ -24,12 +26,11 @@ NAME = "goose"
 _BLOCKS = ("toolRequest", "toolResponse", "thinking", "redactedThinking", "systemNotification")
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(msgspec.Struct):
     """What is known of one session."""
 
-    about: Mapping[str, Any] = field(default_factory=dict)
-    stored: list[Stored] = field(default_factory=list)
+    about: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    stored: list[Stored] = msgspec.field(default_factory=list)
 
 
 class _Reader:
@@ -42,10 +43,10 @@ class _Reader:
     def read(self, record: Record) -> None:
         """Take one row, one line or one export."""
         value = record.value
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             said = f"expected an object, got {kind_of(value)}"
             self._tally.aside(record.at(place(record, "")), "not-an-object", said)
-        elif isinstance(value.get("table"), str) and isinstance(value.get("row"), Mapping):
+        elif isinstance(value.get("table"), str) and isinstance(value.get("row"), dict):
             self._row(value["table"], value["row"], record)
         elif isinstance(value.get("conversation"), list):
             self._export(value, record)
@@ -72,7 +73,7 @@ class _Reader:
         self._about(key, value)
         for index, message in enumerate(messages):
             origin = record.at(place(record, f"/conversation/{index}"))
-            if isinstance(message, Mapping):
+            if isinstance(message, dict):
                 self._store(key, message, replace(record, origin=origin))
             else:
                 said = f"expected a message object, got {kind_of(message)}"
@@ -139,17 +140,17 @@ def _model(about: Mapping[str, Any]) -> str | None:
     held = about.get("model_config", about.get("model_config_json"))
     if isinstance(held, str):
         held = decode(held.encode(), max_depth=20)
-    if isinstance(held, Fault) or not isinstance(held, Mapping):
+    if isinstance(held, Fault) or not isinstance(held, dict):
         return None
     return text_or_none(held.get("model_name"))
 
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The rows of one session, and of what it started; a file of lines is one session."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     row = value.get("row")
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         yield name
         row = value if "conversation" in value else {}
     for field_name in ("session_id", "parent_session_id"):
@@ -166,7 +167,7 @@ def sniff(peek: Peek) -> float:
         return 1.0 if "working_dir" in sessions and "content_json" in messages else 0.0
     if peek.kind != "json" or not peek.values:
         return 0.0
-    return sum(_weigh(v) for v in peek.values if isinstance(v, Mapping)) / len(peek.values)
+    return sum(_weigh(v) for v in peek.values if isinstance(v, dict)) / len(peek.values)
 
 
 def _weigh(value: Mapping[str, Any]) -> float:
@@ -177,7 +178,7 @@ def _weigh(value: Mapping[str, Any]) -> float:
         return 0.0
     if int_or_none(value.get("created")) is None:
         return 0.0
-    kinds = [block.get("type") for block in blocks if isinstance(block, Mapping)]
+    kinds = [block.get("type") for block in blocks if isinstance(block, dict)]
     return 1.0 if any(kind in _BLOCKS for kind in kinds) else 0.6 if "text" in kinds else 0.0
 
 

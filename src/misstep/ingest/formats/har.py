@@ -21,24 +21,24 @@ from misstep.ingest.recognise import Wrapper
 
 def unwrap(value: Any) -> Iterator[tuple[str, Any]]:
     """The entries of a document."""
-    log = value.get("log") if isinstance(value, Mapping) else None
-    entries = log.get("entries") if isinstance(log, Mapping) else None
+    log = value.get("log") if isinstance(value, dict) else None
+    entries = log.get("entries") if isinstance(log, dict) else None
     for at, entry in enumerate(entries if isinstance(entries, list) else ()):
-        yield f"/log/entries/{at}", _record(entry) if isinstance(entry, Mapping) else None
+        yield f"/log/entries/{at}", _record(entry) if isinstance(entry, dict) else None
 
 
 def _record(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     asked, told = entry.get("request"), entry.get("response")
-    if not isinstance(asked, Mapping) or not isinstance(told, Mapping):
+    if not isinstance(asked, dict) or not isinstance(told, dict):
         return None
     posted = asked.get("postData")
-    request = json_body(posted.get("text") if isinstance(posted, Mapping) else None)
+    request = json_body(posted.get("text") if isinstance(posted, dict) else None)
     if request is None:
         return None
     content = told.get("content")
     return {
         "request": request,
-        "response": _content(content) if isinstance(content, Mapping) else None,
+        "response": _content(content) if isinstance(content, dict) else None,
         "status": told.get("status"),
         "url": asked.get("url"),
         "time": entry.get("startedDateTime"),
@@ -80,7 +80,7 @@ def readable(data: bytes) -> Any:
 
 def _weigh(value: dict[str, Any]) -> float:
     log = value.get("log")
-    return 1.0 if isinstance(log, Mapping) and isinstance(log.get("entries"), list) else 0.0
+    return 1.0 if isinstance(log, dict) and isinstance(log.get("entries"), list) else 0.0
 
 
 def sniff(peek: Peek) -> float:

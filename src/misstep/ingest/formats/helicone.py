@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 def _is_row(row: Any) -> bool:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return False
     named = "request_id" in row or "response_id" in row
     marks = ("request_body", "request_properties", "response_status", "helicone_user")
@@ -37,7 +37,7 @@ def _is_row(row: Any) -> bool:
 
 def _units(value: Any) -> Iterator[tuple[Any, str]]:
     """The rows of a record, each with its JSON pointer."""
-    if isinstance(value, Mapping) and isinstance(value.get("data"), list) and not _is_row(value):
+    if isinstance(value, dict) and isinstance(value.get("data"), list) and not _is_row(value):
         for index, row in enumerate(value["data"]):
             yield row, f"/data/{index}"
         return
@@ -72,7 +72,7 @@ class _Reader:
         self._runs.families.setdefault(run.trace, run.trace)
         rated = opened(row.get("feedback_rating"))
         scores = opened(row.get("scores"))
-        told = list(scores.items()) if isinstance(scores, Mapping) else []
+        told = list(scores.items()) if isinstance(scores, dict) else []
         outcome = outcome_of([*told, ("feedback", rated)])
         if outcome is not None:
             self._runs.outcomes[run.trace] = outcome
@@ -89,7 +89,7 @@ class _Reader:
 def _run(row: Row, pointer: str, record: Record) -> Run:
     response = _response(row.get("response_body"))
     status = int_or_none(opened(row.get("response_status")))
-    failed = isinstance(response, Mapping) and response.get("error")
+    failed = isinstance(response, dict) and response.get("error")
     failed = failed or (status is not None and (status >= 400 or status < 0))
     usage = Usage(
         input_tokens=int_or_none(opened(row.get("prompt_tokens"))),
@@ -129,7 +129,7 @@ def _response(body: Any) -> Any:
 
 def _family(row: Row) -> str:
     for held in (opened(row.get("request_properties")), opened(row.get("properties"))):
-        named = held.get("Helicone-Session-Id") if isinstance(held, Mapping) else None
+        named = held.get("Helicone-Session-Id") if isinstance(held, dict) else None
         if isinstance(named, str) and named:
             return named
     return str(row.get("request_id") or row.get("response_id") or "")

@@ -12,8 +12,9 @@ outcome. All samples with one input are one family. Headers and summaries are ig
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts
@@ -50,7 +51,7 @@ class _Logs:
             made = self._sample(value, record, "")
             tally.use()
             return made
-        samples = value.get("samples") if isinstance(value.get("eval"), Mapping) else None
+        samples = value.get("samples") if isinstance(value.get("eval"), dict) else None
         if not isinstance(samples, list) or not samples:
             tally.ignore(_kind(value, record))
             return ()
@@ -254,7 +255,7 @@ def _kind(value: Mapping[str, Any], record: Record) -> str:
     Raises:
         Misfit: it is nothing that Inspect writes.
     """
-    if isinstance(value.get("eval"), Mapping):
+    if isinstance(value.get("eval"), dict):
         return "header"
     if "epoch" in value and "id" in value:
         return "summary"

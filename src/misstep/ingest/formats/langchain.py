@@ -10,8 +10,9 @@ family. Not kept by LangChain: what a request offered; raw text of the arguments
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import kind_of, place, text_or_none
@@ -37,7 +38,7 @@ def _states(value: Any, pointer: str = "") -> Iterator[tuple[list[Any], str, boo
         yield [value], pointer, True
     elif isinstance(value, list) and value and all(_is_message(entry) for entry in value):
         yield value, pointer, False
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         yield from _held(value, pointer)
 
 
@@ -48,11 +49,11 @@ def _held(value: Mapping[str, Any], pointer: str) -> Iterator[tuple[list[Any], s
         return
     for key in _WRAPS:
         inner = opened(value.get(key))
-        if isinstance(inner, Mapping) and pointer.count("/") < 3:
+        if isinstance(inner, dict) and pointer.count("/") < 3:
             yield from _held(inner, f"{pointer}/{key}")
             return
     for node, update in value.items():
-        inner = opened(update.get("messages")) if isinstance(update, Mapping) else None
+        inner = opened(update.get("messages")) if isinstance(update, dict) else None
         if isinstance(inner, list) and all(_is_message(entry) for entry in inner):
             yield inner, f"{pointer}/{node}/messages", True
 
@@ -134,12 +135,12 @@ def _at(turn: Turn, record: Record) -> Turn:
 
 def _thread(value: Any) -> str:
     """The thread that a row names, beside its messages or in its metadata."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return ""
     config = value.get("config")
-    inner = config.get("configurable") if isinstance(config, Mapping) else None
+    inner = config.get("configurable") if isinstance(config, dict) else None
     for held in (value, value.get("metadata"), value.get("configurable"), inner):
-        if isinstance(held, Mapping):
+        if isinstance(held, dict):
             named = next((held[k] for k in ("thread_id", "session_id") if held.get(k)), None)
             if isinstance(named, (str, int)) and not isinstance(named, bool):
                 return str(named)

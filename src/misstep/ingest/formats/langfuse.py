@@ -52,7 +52,7 @@ def _get(row: Row, name: str) -> Any:
 
 def _sort(row: Any) -> str:
     """What a row is: `observation`, `trace`, `score`, or nothing known."""
-    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return ""
     if isinstance(_get(row, "traceId"), str):
         if isinstance(row.get("type"), str) and _get(row, "startTime") is not None:
@@ -64,9 +64,9 @@ def _sort(row: Any) -> str:
 
 def _units(value: Any) -> Iterator[tuple[Any, str]]:
     """The rows of a record, each with its JSON pointer."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield value, ""
-    elif isinstance(value.get("trace"), Mapping) and isinstance(value.get("observations"), list):
+    elif isinstance(value.get("trace"), dict) and isinstance(value.get("observations"), list):
         yield value["trace"], "/trace"
         yield from _listed(value["observations"], "/observations")
     elif isinstance(value.get("data"), list) and "meta" in value:
@@ -80,8 +80,8 @@ def _units(value: Any) -> Iterator[tuple[Any, str]]:
 
 def _held(row: Any, pointer: str) -> Iterator[tuple[Any, str]]:
     """Observations that a trace holds; a list of ids holds none."""
-    inner = row.get("observations") if isinstance(row, Mapping) else None
-    if isinstance(inner, list) and any(isinstance(o, Mapping) for o in inner):
+    inner = row.get("observations") if isinstance(row, dict) else None
+    if isinstance(inner, list) and any(isinstance(o, dict) for o in inner):
         yield from _listed(inner, f"{pointer}/observations")
 
 
@@ -131,7 +131,7 @@ class _Reader:
 
     def _score(self, score: Any) -> None:
         """Scores of a whole trace; one of a single observation says nothing of the session."""
-        if not isinstance(score, Mapping) or _get(score, "observationId"):
+        if not isinstance(score, dict) or _get(score, "observationId"):
             return
         trace, value = _get(score, "traceId"), score.get("value")
         if isinstance(trace, str):
@@ -153,8 +153,8 @@ class _Reader:
 
 def _run(row: Row, pointer: str, record: Record) -> Run:
     meta = opened(row.get("metadata"))
-    inner = opened(meta.get("attributes")) if isinstance(meta, Mapping) else None
-    attributes: Row = inner if isinstance(inner, Mapping) else {}
+    inner = opened(meta.get("attributes")) if isinstance(meta, dict) else None
+    attributes: Row = inner if isinstance(inner, dict) else {}
     kind = _kind(row, attributes)
     run = Run(
         id=row["id"],
@@ -198,14 +198,14 @@ def _error(row: Row) -> str | None:
 
 def _offer(row: Row, meta: Any, attributes: Row) -> dict[str, Any]:
     parameters = opened(_get(row, "modelParameters"))
-    offer = offer_of(parameters) if isinstance(parameters, Mapping) else {}
+    offer = offer_of(parameters) if isinstance(parameters, dict) else {}
     offer = {name: value for name, value in offer.items() if value != ""}
     listed = tools_of(_get(row, "toolDefinitions"))
-    if not listed and isinstance(meta, Mapping):
+    if not listed and isinstance(meta, dict):
         listed = tools_of(meta.get("tools"))
     if not listed:
         request = opened(attributes.get("model_request_parameters"))
-        if isinstance(request, Mapping):
+        if isinstance(request, dict):
             listed = tools_of(request.get("function_tools")) + tools_of(request.get("output_tools"))
     if listed:
         offer["tools"] = listed
@@ -223,7 +223,7 @@ def _said(row: Row, attributes: Row) -> Message:
 
 
 def _weigh(value: dict[str, Any]) -> float:
-    if isinstance(value.get("trace"), Mapping) and isinstance(value.get("observations"), list):
+    if isinstance(value.get("trace"), dict) and isinstance(value.get("observations"), list):
         return 1.0
     rows = value["data"] if isinstance(value.get("data"), list) and "meta" in value else [value]
     known = [_sort(row) for row in rows[:24]]
@@ -240,7 +240,7 @@ def sniff(peek: Peek) -> float:
 def joins(value: Any, name: str) -> Iterator[str]:
     """Traces and sessions."""
     for row, _ in _units(value):
-        if isinstance(row, Mapping):
+        if isinstance(row, dict):
             trace = _get(row, "traceId") or row.get("id")
             session = _get(row, "sessionId")
             yield from (f"trace:{trace}",) if isinstance(trace, str) else ()

@@ -31,7 +31,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 def _is_run(row: Any) -> bool:
-    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return False
     placed = ("dotted_order", "trace_id", "parent_run_id", "parent_run_ids", "session_name")
     named = isinstance(row.get("run_type"), str)
@@ -40,7 +40,7 @@ def _is_run(row: Any) -> bool:
 
 def _units(value: Any) -> Iterator[tuple[Any, str]]:
     """The runs of a record, each with its JSON pointer."""
-    if not isinstance(value, Mapping) or "id" in value:
+    if not isinstance(value, dict) or "id" in value:
         yield from _tree(value)
         return
     lists = [key for key in ("post", "patch", "runs") if isinstance(value.get(key), list)]
@@ -56,10 +56,10 @@ def _tree(value: Any) -> Iterator[tuple[Any, str]]:
     stack: list[tuple[Any, str]] = [(value, "")]
     while stack:
         row, pointer = stack.pop()
-        children = opened(row.get("child_runs")) if isinstance(row, Mapping) else None
+        children = opened(row.get("child_runs")) if isinstance(row, dict) else None
         yield row, pointer
         for index, child in enumerate(children if isinstance(children, list) else ()):
-            if isinstance(child, Mapping):
+            if isinstance(child, dict):
                 above = {
                     "trace_id": row.get("trace_id") or row.get("id"),
                     "parent_run_id": row.get("id"),
@@ -118,9 +118,9 @@ class _Reader:
     def _feedback(self, row: Row) -> None:
         """Feedback on the root run; that on a step says nothing of the whole."""
         stats = opened(row.get("feedback_stats"))
-        if not isinstance(stats, Mapping) or _parent(row) is not None:
+        if not isinstance(stats, dict) or _parent(row) is not None:
             return
-        told = [(name, s.get("avg")) for name, s in stats.items() if isinstance(s, Mapping)]
+        told = [(name, s.get("avg")) for name, s in stats.items() if isinstance(s, dict)]
         outcome = outcome_of(told)
         if outcome is not None:
             self._runs.outcomes[_trace(row)] = outcome
@@ -138,7 +138,7 @@ class _Reader:
 
 def _run(row: Row, pointer: str, record: Record) -> Run:
     extra = opened(row.get("extra"))
-    extra = extra if isinstance(extra, Mapping) else {}
+    extra = extra if isinstance(extra, dict) else {}
     kind = _KINDS.get(str(row.get("run_type")), "other")
     run = Run(
         id=row["id"],
@@ -159,14 +159,14 @@ def _run(row: Row, pointer: str, record: Record) -> Run:
     )
     if kind == "model":
         parameters = opened(extra.get("invocation_params"))
-        run.offer = offer_of(parameters) if isinstance(parameters, Mapping) else {}
+        run.offer = offer_of(parameters) if isinstance(parameters, dict) else {}
         run.said = _said(row, _metadata(extra))
     return run
 
 
 def _metadata(extra: Row) -> Row:
     meta = opened(extra.get("metadata"))
-    return meta if isinstance(meta, Mapping) else {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def _said(row: Row, meta: Row) -> Message:
@@ -208,7 +208,7 @@ def _parent(row: Row) -> str | None:
 
 def _thread(row: Row) -> str | None:
     extra = opened(row.get("extra"))
-    meta = _metadata(extra) if isinstance(extra, Mapping) else {}
+    meta = _metadata(extra) if isinstance(extra, dict) else {}
     named = next((meta[key] for key in _THREADS if meta.get(key)), row.get("thread_id"))
     return str(named) if isinstance(named, (str, int)) and named != "" else None
 

@@ -36,7 +36,7 @@ _REDACTED = "redacted-by-litellm"
 
 
 def _is_row(row: Any) -> bool:
-    if not isinstance(row, Mapping) or "call_type" not in row or "messages" not in row:
+    if not isinstance(row, dict) or "call_type" not in row or "messages" not in row:
         return False
     return "response" in row and ("startTime" in row or "start_time" in row)
 
@@ -74,22 +74,22 @@ class _Reader:
 
 
 def _payload(value: Any) -> tuple[Any, str]:
-    inner = value.get("standard_logging_object") if isinstance(value, Mapping) else None
+    inner = value.get("standard_logging_object") if isinstance(value, dict) else None
     return (value, "") if inner is None else (inner, "/standard_logging_object")
 
 
 def _run(row: Row, pointer: str, record: Record) -> Run | None:
     messages, response = opened(row.get("messages")), opened(row.get("response"))
     request = opened(row.get("proxy_server_request"))
-    body = opened(request.get("body")) if isinstance(request, Mapping) else None
-    request = body if isinstance(body, Mapping) else request
+    body = opened(request.get("body")) if isinstance(request, dict) else None
+    request = body if isinstance(body, dict) else request
     asked_at = f"{pointer}/messages"
-    if not messages and isinstance(request, Mapping):
+    if not messages and isinstance(request, dict):
         messages = request.get("messages", request.get("input"))
         asked_at = f"{pointer}/proxy_server_request"
     if not messages or _REDACTED in str(messages)[:400]:
         return None
-    if isinstance(response, Mapping) and response.get("text") == _REDACTED:
+    if isinstance(response, dict) and response.get("text") == _REDACTED:
         return None
     error = _error(row)
     return Run(
@@ -117,8 +117,8 @@ def _usage(row: Row) -> Usage | None:
 
 def _offer(row: Row, request: Any) -> dict[str, Any]:
     parameters = opened(row.get("model_parameters"))
-    offered = offer_of(request) if isinstance(request, Mapping) else {}
-    return {**offered, **(offer_of(parameters) if isinstance(parameters, Mapping) else {})}
+    offered = offer_of(request) if isinstance(request, dict) else {}
+    return {**offered, **(offer_of(parameters) if isinstance(parameters, dict) else {})}
 
 
 def _error(row: Row) -> str | None:
@@ -126,8 +126,8 @@ def _error(row: Row) -> str | None:
         return None
     meta = opened(row.get("metadata"))
     for held in (row, meta):
-        told = opened(held.get("error_information")) if isinstance(held, Mapping) else None
-        if isinstance(told, Mapping) and text_or_none(told.get("error_message")):
+        told = opened(held.get("error_information")) if isinstance(held, dict) else None
+        if isinstance(told, dict) and text_or_none(told.get("error_message")):
             code = text_or_none(told.get("error_code"))
             return f"HTTP {code}: {told['error_message']}" if code else str(told["error_message"])
     return text_or_none(row.get("error_str")) or "status failure"
@@ -139,7 +139,7 @@ def _id(row: Row) -> str:
 
 def _family(row: Row) -> str:
     meta = opened(row.get("metadata"))
-    inner = meta.get("session_id") if isinstance(meta, Mapping) else None
+    inner = meta.get("session_id") if isinstance(meta, dict) else None
     named = (row.get("session_id"), inner, row.get("trace_id"))
     return next((name for name in named if isinstance(name, str) and name), _id(row))
 
@@ -166,9 +166,9 @@ def joins(value: Any, name: str) -> Iterator[str]:
     messages = opened(row.get("messages"))
     if not messages:
         request = opened(row.get("proxy_server_request"))
-        messages = request.get("messages") if isinstance(request, Mapping) else None
+        messages = request.get("messages") if isinstance(request, dict) else None
     for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, Mapping) and message.get("role") != "system":
+        if isinstance(message, dict) and message.get("role") != "system":
             yield f"first:{message.get('content')}"
             return
 

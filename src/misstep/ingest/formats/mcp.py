@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.contracts import contract_text
@@ -46,16 +47,15 @@ _CAUSES: dict[int, Cause] = {
 _LABEL = re.compile(r"\[([^\[\]]{1,80})\]")
 
 
-@dataclass(slots=True)
-class _Wire:
+class _Wire(msgspec.Struct):
     """One connection while it is read."""
 
-    messages: list[Message] = field(default_factory=list)
-    contexts: list[Context | None] = field(default_factory=list)
-    listed: list[ToolSpec] = field(default_factory=list)
+    messages: list[Message] = msgspec.field(default_factory=list)
+    contexts: list[Context | None] = msgspec.field(default_factory=list)
+    listed: list[ToolSpec] = msgspec.field(default_factory=list)
     known: bool = False
     """Whether the server's tools are known."""
-    waiting: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    waiting: dict[str, tuple[str, Any]] = msgspec.field(default_factory=dict)
     """Requests without a response: method, and the cursor of a list or the name of a tool."""
 
     def call(self, params: Body, id: str, at: Message) -> None:
@@ -138,7 +138,7 @@ class _Reader:
         if not isinstance(method, str):
             return self._answer(wire, body, key, at)
         params = body.get("params")
-        params = params if isinstance(params, Mapping) else {}
+        params = params if isinstance(params, dict) else {}
         if method == "tools/call":
             wire.call(params, key, at)
             return None
@@ -153,7 +153,7 @@ class _Reader:
     def _answer(self, wire: _Wire, body: Body, key: str, at: Message) -> str | None:
         method, told = wire.waiting.get(key, ("", None))
         result, error = body.get("result"), body.get("error")
-        whole = result if isinstance(result, Mapping) else {}
+        whole = result if isinstance(result, dict) else {}
         if method == "tools/list" and isinstance(whole.get("tools"), list):
             specs = self._tools.tools([_spec(tool) for tool in whole["tools"]])
             wire.listed = [*(wire.listed if told else ()), *_promised(specs, whole["tools"])]
@@ -183,7 +183,7 @@ class _Reader:
 def _spec(tool: Any) -> Any:
     """The tool without its result contract, in the spelling that `context` reads."""
     told = ("name", "description", "inputSchema")
-    return {k: tool.get(k) for k in told} if isinstance(tool, Mapping) else tool
+    return {k: tool.get(k) for k in told} if isinstance(tool, dict) else tool
 
 
 def _promised(specs: tuple[ToolSpec, ...], tools: list[Any]) -> Iterator[ToolSpec]:
@@ -196,11 +196,11 @@ def _promised(specs: tuple[ToolSpec, ...], tools: list[Any]) -> Iterator[ToolSpe
 
 def _is_result(result: Body, error: Any) -> bool:
     told = ("content", "structuredContent", "isError", "toolResult")
-    return isinstance(error, Mapping) or any(key in result for key in told)
+    return isinstance(error, dict) or any(key in result for key in told)
 
 
 def _result(result: Body, error: Any, id: str, name: Any) -> ToolResult:
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         code, data = int_or_none(error.get("code")), error.get("data")
         told = [str(error.get("message") or ""), content_text(data) if data else ""]
         return ToolResult(
@@ -230,16 +230,16 @@ def _bodies(value: Any) -> Iterator[tuple[Body, str]]:
                 yield one, f"/{index}"
     elif _is_rpc(value):
         yield value, ""
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key in _WRAPS:
             inner = value.get(key)
             inner = object_in(inner) if isinstance(inner, str) else inner
-            if isinstance(inner, Mapping) and _is_rpc(inner):
+            if isinstance(inner, dict) and _is_rpc(inner):
                 yield inner, f"/{key}"
 
 
 def _is_rpc(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("jsonrpc") == "2.0"
+    return isinstance(value, dict) and value.get("jsonrpc") == "2.0"
 
 
 def _label(value: Any) -> str:
@@ -247,7 +247,7 @@ def _label(value: Any) -> str:
     if isinstance(value, str):
         found = _LABEL.search(value[: max(value.find("{"), 0)])
         return found[1] if found is not None else ""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return next((str(value[k])[:200] for k in _LABELS if isinstance(value.get(k), str)), "")
     return ""
 
@@ -255,7 +255,7 @@ def _label(value: Any) -> str:
 def _time(value: Any) -> float | None:
     if isinstance(value, str):
         return unix_time(value[:40].split(" ")[0])
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return next((t for k in _TIMES if (t := unix_time(value.get(k))) is not None), None)
     return None
 

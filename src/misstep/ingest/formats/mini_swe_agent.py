@@ -50,7 +50,7 @@ class _Runs:
     def read(self, record: Record) -> None:
         """Take one trajectory, or one message of one."""
         value = record.value
-        if isinstance(value, Mapping) and "role" in value and "messages" not in value:
+        if isinstance(value, dict) and "role" in value and "messages" not in value:
             self._loose.append((record, value, ""))
             return
         try:

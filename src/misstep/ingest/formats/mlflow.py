@@ -9,10 +9,10 @@ call by name and arguments. Spans that came in over OTLP are read by their own c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -35,12 +35,12 @@ _MODELS = ("CHAT_MODEL", "LLM")
 
 def _trace_of(value: Any) -> Mapping[str, Any] | None:
     """The trace in a record: itself, or a column of a table that holds it as text or object."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     held = value.get("trace")
     if isinstance(held, str) and held[:1] == "{":
         held = parsed(held)
-    if isinstance(held, Mapping):
+    if isinstance(held, dict):
         value = held
     return value if _spans(value) is not None else None
 
@@ -49,14 +49,14 @@ def _spans(trace: Mapping[str, Any]) -> list[Any] | None:
     data = trace.get("data")
     if isinstance(data, str):
         data = parsed(data)
-    spans = data.get("spans") if isinstance(data, Mapping) else trace.get("spans")
+    spans = data.get("spans") if isinstance(data, dict) else trace.get("spans")
     spans = parsed(spans) if isinstance(spans, str) else spans
     return spans if isinstance(spans, list) else None
 
 
 def _info(trace: Mapping[str, Any]) -> Mapping[str, Any]:
     info = trace.get("info")
-    return info if isinstance(info, Mapping) else trace
+    return info if isinstance(info, dict) else trace
 
 
 def _trace_id(info: Mapping[str, Any]) -> str:
@@ -66,7 +66,7 @@ def _trace_id(info: Mapping[str, Any]) -> str:
 def _session(info: Mapping[str, Any]) -> str:
     for key in ("trace_metadata", "request_metadata", "tags"):
         held = info.get(key)
-        if isinstance(held, Mapping):
+        if isinstance(held, dict):
             named = text_or_none(held.get("mlflow.trace.session"))
             if named is not None:
                 return named
@@ -98,7 +98,7 @@ class MlflowReader:
         bare = Record(value=None, origin=record.origin)
         for index, fields in enumerate(spans):
             at = f"/data/spans/{index}"
-            if isinstance(fields, Mapping):
+            if isinstance(fields, dict):
                 self._span(_placed(fields, info, bare, at), _session(info), outcome)
             else:
                 said = f"expected a span, got {kind_of(fields)}"
@@ -132,12 +132,12 @@ class MlflowReader:
     def _request(self, span: Span) -> Request:
         asked = _value(span.attributes.get("mlflow.spanInputs"))
         back = _value(span.attributes.get("mlflow.spanOutputs"))
-        body = asked if isinstance(asked, Mapping) else {}
+        body = asked if isinstance(asked, dict) else {}
         answers = provider.answers(back, "/mlflow.spanOutputs")
         wrong = trouble(span)
         if not any(answer.parts for answer in answers) and wrong is not None:
             answers = [Message(role="assistant", error=wrong)]
-        whole = back if isinstance(back, Mapping) else {}
+        whole = back if isinstance(back, dict) else {}
         counted = whole.get("usage") or _value(span.attributes.get("mlflow.chat.tokenUsage"))
         model = first(whole, "model") or first(body, "model")
         model = model or _value(span.attributes.get("mlflow.llm.model"))
@@ -156,7 +156,7 @@ class MlflowReader:
         system = provider.system(first(body, "system", "instructions"), histories)
         if said is None:
             said = _value(span.attributes.get("mlflow.chat.messages"))
-            said = asked if said is None and not isinstance(asked, Mapping) else said
+            said = asked if said is None and not isinstance(asked, dict) else said
         return system + provider.history(said, histories, "/mlflow.spanInputs")
 
     def _offered(self, span: Span, body: Mapping[str, Any]) -> Context:
@@ -209,10 +209,10 @@ def _outcome(assessments: Any) -> Outcome | None:
     """A human's yes or no on the whole trace; the last one counts."""
     found: Outcome | None = None
     for entry in assessments if isinstance(assessments, list) else ():
-        feedback = entry.get("feedback") if isinstance(entry, Mapping) else None
-        source = entry.get("source") if isinstance(entry, Mapping) else None
-        human = isinstance(source, Mapping) and source.get("source_type") == "HUMAN"
-        value = feedback.get("value") if isinstance(feedback, Mapping) else None
+        feedback = entry.get("feedback") if isinstance(entry, dict) else None
+        source = entry.get("source") if isinstance(entry, dict) else None
+        human = isinstance(source, dict) and source.get("source_type") == "HUMAN"
+        value = feedback.get("value") if isinstance(feedback, dict) else None
         if human and isinstance(value, bool) and not entry.get("span_id"):
             found = Outcome(thumbs="up" if value else "down")
     return found
@@ -228,11 +228,11 @@ def _joins(value: Any, name: str) -> Iterator[str]:
     if _session(info):
         yield f"session:{_session(info)}"
     for fields in _spans(trace) or ():
-        attributes = fields.get("attributes") if isinstance(fields, Mapping) else None
-        text = attributes.get("mlflow.spanInputs") if isinstance(attributes, Mapping) else None
+        attributes = fields.get("attributes") if isinstance(fields, dict) else None
+        text = attributes.get("mlflow.spanInputs") if isinstance(attributes, dict) else None
         if isinstance(text, str) and '"messages"' in text[:200]:
             asked = parsed(text)
-            said = asked.get("messages") if isinstance(asked, Mapping) else None
+            said = asked.get("messages") if isinstance(asked, dict) else None
             words = first_said(iter(said)) if isinstance(said, list) else ""
             if words:
                 yield f"words:{words[:200]}"
@@ -243,13 +243,11 @@ def _weigh(value: dict[str, Any]) -> float:
     spans = None if trace is None else _spans(trace)
     if trace is None or spans is None:
         return 0.0
-    text = str([s.get("attributes") for s in spans[:4] if isinstance(s, Mapping)])
+    text = str([s.get("attributes") for s in spans[:4] if isinstance(s, dict)])
     if "mlflow." in text:
         return 1.0
     info = trace.get("info")
-    return (
-        0.9 if isinstance(info, Mapping) and any("mlflow" in str(v) for v in info.values()) else 0.0
-    )
+    return 0.9 if isinstance(info, dict) and any("mlflow" in str(v) for v in info.values()) else 0.0
 
 
 def sniff(peek: Peek) -> float:

@@ -10,8 +10,9 @@ name and argument text. Response spans as the SDK itself exports them hold no co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -40,7 +41,7 @@ def _entries(value: Any, at: str, depth: int = 0) -> Iterator[Entry | str]:
         for index, inner in enumerate(value):
             yield from _entries(inner, f"{at}/{index}", depth + 1)
         return
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield at
         return
     marked = value.get("object") in ("trace", "trace.span")
@@ -95,7 +96,7 @@ class AgentsReader:
             return
         data = span.get("span_data")
         try:
-            if not isinstance(data, Mapping):
+            if not isinstance(data, dict):
                 raise Misfit("/span_data", f"expected an object, got {kind_of(data)}")
             self._take(span, data, spot)
             self._spots.append(spot)
@@ -125,7 +126,7 @@ class AgentsReader:
         asked = first(data, "input")
         asked = span.get("span_data_input") if asked is None else asked
         back = _response(span, data)
-        whole = back if isinstance(back, Mapping) else {}
+        whole = back if isinstance(back, dict) else {}
         system = provider.system(whole.get("instructions"), self._histories)
         history = system + provider.history(asked, self._histories, "/span_data/input")
         answers = provider.answers(back, "/span_data/output")
@@ -143,11 +144,11 @@ class AgentsReader:
 
     def _offered(self, data: Mapping[str, Any], whole: Mapping[str, Any]) -> Context:
         config = data.get("model_config")
-        config = config if isinstance(config, Mapping) else {}
+        config = config if isinstance(config, dict) else {}
         tools = whole.get("tools")
         text = whole.get("text")
-        form = text.get("format") if isinstance(text, Mapping) else None
-        if isinstance(form, Mapping) and "schema_" in form:
+        form = text.get("format") if isinstance(text, dict) else None
+        if isinstance(form, dict) and "schema_" in form:
             form = {**form, "schema": form["schema_"]}
         return self._contexts.of(
             {
@@ -210,11 +211,11 @@ def _trouble(span: Mapping[str, Any]) -> str | None:
     error = span.get("error")
     if isinstance(error, str):
         return error or None
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         return None
     message = text_or_none(error.get("message")) or "error"
     data = error.get("data")
-    said = data.get("error") if isinstance(data, Mapping) else None
+    said = data.get("error") if isinstance(data, dict) else None
     return f"{message}: {dumped(said)}" if said else message
 
 
@@ -244,7 +245,7 @@ def _joins(value: Any, name: str) -> list[str]:
         if isinstance(thing.get("group_id"), str):
             found[f"group:{thing['group_id']}"] = None
         data = thing.get("span_data")
-        asked = data.get("input") if isinstance(data, Mapping) else None
+        asked = data.get("input") if isinstance(data, dict) else None
         if isinstance(asked, list):
             words = first_said(iter(asked))
             if words:

@@ -7,9 +7,10 @@ verbatim; streams joined. An error body gives a step with `error`; the call that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep import dialects
 from misstep.ingest.echo import Echoes, History, Skimmer
@@ -35,7 +36,7 @@ def is_answer(body: Body) -> bool:
     """A completion or an error body."""
     if isinstance(body.get("choices"), list):
         return True
-    if not isinstance(body.get("error"), (Mapping, str)):
+    if not isinstance(body.get("error"), (dict, str)):
         return False
     return body.get("type") != "error" and body.get("object") != "response"
 
@@ -58,7 +59,7 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
     body, at = exchange.response, exchange.response_at
     if isinstance(body, str):
         return [_error(body, exchange, record)]
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit(at, f"expected a response object, got {kind_of(body)}")
     choices = body.get("choices")
     if not isinstance(choices, list):
@@ -74,15 +75,15 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
 
 def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Message:
     body, at = exchange.response, f"{exchange.response_at}/choices/{index}"
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         raise Misfit(at, f"expected a choice object, got {kind_of(choice)}")
     said = choice.get("message")
-    if isinstance(said, Mapping) and said.get("role") is None:
+    if isinstance(said, dict) and said.get("role") is None:
         said = {**said, "role": "assistant"}
     message = chat_message(said, f"{at}/message")
     if message.role != "assistant":
         raise Misfit(f"{at}/message/role", f"an answer with the role {message.role!r}")
-    refusal = text_or_none(said.get("refusal")) if isinstance(said, Mapping) else None
+    refusal = text_or_none(said.get("refusal")) if isinstance(said, dict) else None
     refused = refusal is not None and not message.parts
     return Message(  # nothing else is set by `chat_message`; `replace` takes twice as long
         role="assistant",
@@ -97,18 +98,36 @@ def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Mess
     )
 
 
+def _repeated(exchange: Exchange) -> list[Any]:
+    """The messages of the answers, where they are all that is read of them."""
+    body = exchange.response
+    choices = body.get("choices") if isinstance(body, dict) and not body.get("error") else ()
+    said = [choice["message"] for choice in choices or ()]
+    return said if all(map(_is_plain, said)) else []
+
+
+def _is_plain(said: dict[str, Any]) -> bool:
+    """Whether an equal message reads to the same; numbers of different types are equal."""
+    if said.get("role") != "assistant" or said.get("refusal"):
+        return False
+    return all(
+        isinstance(call.get("function"), dict) and type(call["function"].get("arguments")) is str
+        for call in said.get("tool_calls") or ()
+    )
+
+
 def _model(exchange: Exchange) -> str | None:
     body, request = exchange.response, exchange.request or {}
-    answered = text_or_none(body.get("model")) if isinstance(body, Mapping) else None
+    answered = text_or_none(body.get("model")) if isinstance(body, dict) else None
     return answered or text_or_none(request.get("model"))
 
 
 def _error(error: Any, exchange: Exchange, record: Record) -> Message:
-    refused = error.get("failed_generation") if isinstance(error, Mapping) else None
+    refused = error.get("failed_generation") if isinstance(error, dict) else None
     rest = error
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         rest = {key: value for key, value in error.items() if key != "failed_generation"}
-    code = error.get("code") if isinstance(error, Mapping) else None
+    code = error.get("code") if isinstance(error, dict) else None
     return Message(
         role="assistant",
         parts=refused_parts(refused) if isinstance(refused, str) else (),
@@ -136,7 +155,7 @@ def looks_anthropic(request: Body) -> bool:
     if "system" in request or "claude" in str(request.get("model")):
         return True
     return isinstance(tools, list) and any(
-        isinstance(tool, Mapping) and "input_schema" in tool for tool in tools
+        isinstance(tool, dict) and "input_schema" in tool for tool in tools
     )
 
 
@@ -145,10 +164,10 @@ def looks_openai(request: Body) -> bool:
     tools, messages = request.get("tools"), request.get("messages")
     if "response_format" in request or "functions" in request:
         return True
-    if isinstance(tools, list) and any(isinstance(t, Mapping) and "function" in t for t in tools):
+    if isinstance(tools, list) and any(isinstance(t, dict) and "function" in t for t in tools):
         return True
     rows = messages[:4] if isinstance(messages, list) else []
-    roles = [row.get("role") for row in rows if isinstance(row, Mapping)]
+    roles = [row.get("role") for row in rows if isinstance(row, dict)]
     return any(role in ("system", "developer", "tool") for role in roles)
 
 
@@ -158,8 +177,8 @@ def looks_converse(request: Body) -> bool:
         return True
     messages = request.get("messages")
     for row in messages[:4] if isinstance(messages, list) else ():
-        content = row.get("content") if isinstance(row, Mapping) else None
-        if isinstance(content, list) and content and isinstance(content[0], Mapping):
+        content = row.get("content") if isinstance(row, dict) else None
+        if isinstance(content, list) and content and isinstance(content[0], dict):
             return "type" not in content[0]
     return False
 
@@ -167,7 +186,7 @@ def looks_converse(request: Body) -> bool:
 def _guess(halves: Exchange) -> float:
     if not has_roles(halves.request):
         return 0.0
-    answer = halves.response if isinstance(halves.response, Mapping) else None
+    answer = halves.response if isinstance(halves.response, dict) else None
     choices = None if answer is None else answer.get("choices")
     if isinstance(choices, list) and answer is not None:
         return 1.0 if choices or halves.request is None else 0.6 if "error" in answer else 0.2
@@ -213,6 +232,7 @@ PROVIDER = Provider(
     answers=_answers,
     join=join_chat,
     listed=True,
+    repeated=_repeated,
 )
 
 FORMAT = replace(

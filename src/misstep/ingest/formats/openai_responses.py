@@ -9,7 +9,7 @@ dropped. A call is known by its name; its namespace is not kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from misstep.ingest.exchange import error_text, traffic
@@ -41,7 +41,7 @@ def is_request(body: Body) -> bool:
 
 
 def _is_item(item: Any) -> bool:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return False
     kind = item.get("type")
     if kind is None:
@@ -56,7 +56,7 @@ def is_answer(body: Body) -> bool:
         return True
     if isinstance(body.get("output"), list) and ("status" in body or "usage" in body):
         return True
-    return isinstance(body.get("error"), (Mapping, str)) and body.get("type") != "error"
+    return isinstance(body.get("error"), (dict, str)) and body.get("type") != "error"
 
 
 def _rows(request: Body) -> Iterator[tuple[Any, str]]:
@@ -76,14 +76,14 @@ def _answers(exchange: Exchange, record: Record) -> list[Message]:
     body, at = exchange.response, exchange.response_at
     origins = (record.at(place(record, at)),)
     asked = text_or_none((exchange.request or {}).get("model"))
-    if isinstance(body, str) or (isinstance(body, Mapping) and "output" not in body):
+    if isinstance(body, str) or (isinstance(body, dict) and "output" not in body):
         said = body if isinstance(body, str) else body.get("error")
         if said:
             text = error_text(said, exchange.status)
             return [
                 Message(role="assistant", actor="agent", error=text, model=asked, origins=origins)
             ]
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit(at, f"expected a response object, got {kind_of(body)}")
     items, status = body.get("output"), body.get("status")
     if not isinstance(items, list):
@@ -112,7 +112,7 @@ def _finish(body: Body) -> str | None:
         return None
     why = body.get("incomplete_details")
     if body.get("status") == "incomplete":
-        reason = text_or_none(why.get("reason")) if isinstance(why, Mapping) else None
+        reason = text_or_none(why.get("reason")) if isinstance(why, dict) else None
         return reason or "incomplete"
     items = body.get("output")
     if isinstance(items, list) and only_refuses(items):
@@ -130,7 +130,7 @@ def _offered(request: Body) -> Body:
     return {
         "tools": tools,
         "tool_choice": _choice(request.get("tool_choice")),
-        "response_format": text.get("format") if isinstance(text, Mapping) else None,
+        "response_format": text.get("format") if isinstance(text, dict) else None,
         "max_tokens": request.get("max_output_tokens"),
         "temperature": request.get("temperature"),
         "top_p": request.get("top_p"),
@@ -142,10 +142,10 @@ def flat(tools: Sequence[Any]) -> list[Any]:
     found: dict[str, Any] = {}
     nameless: list[Any] = []
     for tool in tools:
-        nested = tool.get("tools") if isinstance(tool, Mapping) else None
+        nested = tool.get("tools") if isinstance(tool, dict) else None
         inside = nested if isinstance(nested, list) and tool.get("type") == "namespace" else [tool]
         for one in inside:
-            name = one.get("name") if isinstance(one, Mapping) else None
+            name = one.get("name") if isinstance(one, dict) else None
             if not isinstance(name, str):
                 nameless.append(one)
             elif name in found and found[name].get("parameters") != one.get("parameters"):
@@ -158,7 +158,7 @@ def flat(tools: Sequence[Any]) -> list[Any]:
 def _loaded_by(items: Sequence[Any]) -> Iterator[Any]:
     """Tools that items bring in: found by a search, or added by the developer."""
     for item in items:
-        if isinstance(item, Mapping) and item.get("type") in (
+        if isinstance(item, dict) and item.get("type") in (
             "tool_search_output",
             "additional_tools",
         ):
@@ -167,7 +167,7 @@ def _loaded_by(items: Sequence[Any]) -> Iterator[Any]:
 
 
 def _choice(choice: Any) -> Any:
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         return choice
     if choice.get("type") == "allowed_tools":
         return choice.get("mode")
@@ -181,15 +181,15 @@ def _before(request: Body) -> str | None:
 
 def _conversation(request: Body) -> str | None:
     kept = request.get("conversation")
-    return text_or_none(kept.get("id") if isinstance(kept, Mapping) else kept)
+    return text_or_none(kept.get("id") if isinstance(kept, dict) else kept)
 
 
 def _ids(exchange: Exchange) -> list[str]:
-    body = exchange.response if isinstance(exchange.response, Mapping) else {}
+    body = exchange.response if isinstance(exchange.response, dict) else {}
     items = body.get("output")
     whole = text_or_none(body.get("id"))
     listed = items if isinstance(items, list) else ()
-    parts = [text_or_none(item.get("id")) for item in listed if isinstance(item, Mapping)]
+    parts = [text_or_none(item.get("id")) for item in listed if isinstance(item, dict)]
     kept = _conversation(exchange.request or {})
     return [known for known in (whole, *parts, kept) if known is not None]
 
@@ -206,14 +206,14 @@ def _refs(row: Any) -> list[str]:
 
 def _loaded(exchange: Exchange) -> list[Any]:
     asked = (exchange.request or {}).get("input")
-    body = exchange.response if isinstance(exchange.response, Mapping) else {}
+    body = exchange.response if isinstance(exchange.response, dict) else {}
     told = body.get("output")
     items = [*(asked if isinstance(asked, list) else ()), *(told if isinstance(told, list) else ())]
     return list(_loaded_by(items))
 
 
 def _guess(halves: Exchange) -> float:
-    answer = halves.response if isinstance(halves.response, Mapping) else None
+    answer = halves.response if isinstance(halves.response, dict) else None
     if answer is not None:
         if answer.get("object") == "response" or isinstance(answer.get("output"), list):
             return 1.0 if is_answer(answer) else 0.0

@@ -64,10 +64,10 @@ class _Reader:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """Sessions by id with their sub-agents; forks by the times of the messages they copy."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     row = value.get("row")
-    if isinstance(row, Mapping):
+    if isinstance(row, dict):
         yield from _row_keys(value.get("table"), row)
         return
     listed = value.get("messages")
@@ -89,7 +89,7 @@ def _row_keys(table: Any, row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _info_keys(info: Any) -> Iterator[str]:
-    if not isinstance(info, Mapping):
+    if not isinstance(info, dict):
         return
     names = ("sessionID",) if "sessionID" in info else ("id", "parentID")
     for name in names:
@@ -107,9 +107,9 @@ def sniff(peek: Peek) -> float:
     if not peek.values:
         return 1.0 if "storage/session_diff/" in peek.name else 0.0
     value = peek.values[0]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return 0.9 if _stored_list(peek.name) else 0.0
-    if isinstance(value.get("messages"), list) and isinstance(value.get("info"), Mapping):
+    if isinstance(value.get("messages"), list) and isinstance(value.get("info"), dict):
         return 1.0 if _id(value["info"], "id").startswith("ses_") else 0.0
     owner, own = _id(value, "sessionID"), _id(value, "id")
     if owner.startswith("ses_"):

@@ -12,8 +12,10 @@ an answer of V0 that could not be read, arguments that the SDK could not parse.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -29,13 +31,12 @@ _STATE = "base_state.json"
 _SUB = "/subagents/"
 
 
-@dataclass(slots=True)
-class _Conversation:
+class _Conversation(msgspec.Struct):
     """What is known of one conversation of the SDK."""
 
-    events: list[tuple[str, Record, Mapping[str, Any], str]] = field(default_factory=list)
+    events: list[tuple[str, Record, Mapping[str, Any], str]] = msgspec.field(default_factory=list)
     """File, record, event, pointer."""
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 class _Runs:
@@ -111,7 +112,7 @@ class _Runs:
             origin = record.at(place(record, pointer), str(event.get("id")))
             if event.get("kind") == "SystemPromptEvent":
                 tools.update((spec.name, spec) for spec in openhands_v1.tools_of(event))
-            if tools and isinstance(event.get("action"), Mapping):
+            if tools and isinstance(event.get("action"), dict):
                 name = text_or_none(event.get("tool_name"))
                 tools.setdefault(name or "", ToolSpec(name=name or ""))
             self._count(openhands_v1.take(event, talk, origin, known))
@@ -158,9 +159,9 @@ def _folder(name: str) -> str:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """Events of one list belong together, and all files of one conversation and its sub-agents."""
-    if isinstance(value, Mapping) and isinstance(value.get("history"), list):
+    if isinstance(value, dict) and isinstance(value.get("history"), list):
         return ()
-    if isinstance(value, Mapping) and (openhands_v1.is_event(value) or _is_state(value)):
+    if isinstance(value, dict) and (openhands_v1.is_event(value) or _is_state(value)):
         return (f"folder:{_folder(name).partition(_SUB)[0]}",)
     return (f"file:{name}",)
 
@@ -187,7 +188,7 @@ def _outcome(value: Mapping[str, Any]) -> Outcome | None:
 
 
 def _is_state(value: Mapping[str, Any]) -> bool:
-    return isinstance(value.get("agent"), Mapping) and "workspace" in value and "id" in value
+    return isinstance(value.get("agent"), dict) and "workspace" in value and "id" in value
 
 
 def _weigh(value: dict[str, Any]) -> float:
@@ -205,7 +206,7 @@ def _weigh_event(value: Mapping[str, Any]) -> float:
         sort = str(value.get("kind"))
         known = sort.endswith(("Event", "Observation")) or sort.startswith("Condensation")
         return 1.0 if known and value["source"] in _SOURCES else 0.0
-    told = isinstance(value.get("action"), str) and isinstance(value.get("args"), Mapping)
+    told = isinstance(value.get("action"), str) and isinstance(value.get("args"), dict)
     seen = isinstance(value.get("observation"), str) and "content" in value
     return 1.0 if (told or seen) and value.get("source") in _SOURCES else 0.0
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from misstep.ingest.format import Format, Peek, Tally
 from misstep.ingest.spans.known import keys_of, sure
 from misstep.ingest.spans.reader import SpanReader
+from misstep.ingest.spans.skim import Skim
 
 NAME = "otel-genai"
 
@@ -34,5 +35,6 @@ FORMAT = Format(
     reader=_reader,
     keeps_tools=False,
     joins=keys_of,
+    skim=Skim,
     kinds=("json", "csv", "parquet"),
 )

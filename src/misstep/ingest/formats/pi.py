@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.chat import content_text
@@ -40,8 +40,7 @@ _ROLES: dict[str, Role] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True):
     """One entry: a message, or a place that others are linked to."""
 
     session: str
@@ -70,7 +69,7 @@ class SessionReader:
         if here != self._file:
             self._file, self._session = here, "!".join(name for name in here if name)
         try:
-            if not isinstance(line, Mapping):
+            if not isinstance(line, dict):
                 raise Misfit("", f"expected an object, got {kind_of(line)}", "not-an-object")
             kind = line.get("type")
             if kind == "session":
@@ -96,7 +95,7 @@ class SessionReader:
             self._parents.setdefault(self._session, above)
 
     def _add(self, line: Any, message: Message | None, *, restarts: bool) -> None:
-        if isinstance(line, Mapping):
+        if isinstance(line, dict):
             name, up = text_or_none(line.get("id")), text_or_none(line.get("parentId"))
             file = self._file[0] if self._file else ""
             self._lines.append(_Line(self._session, file, name, up, message, restarts))
@@ -171,7 +170,7 @@ def _message(kind: str, line: Mapping[str, Any], record: Record) -> Message | No
     if kind != "message":
         return None
     body = line.get("message")
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit("/message", f"expected a message object, got {kind_of(body)}")
     role = body.get("role")
     known = _ROLES.get(role) if isinstance(role, str) else None
@@ -212,7 +211,7 @@ def _parts(content: Any, pointer: str) -> Iterator[Part]:
         raise Misfit(pointer, f"expected text or a list of blocks, got {kind_of(content)}")
     calls = 0
     for index, block in enumerate(content or ()):
-        if not isinstance(block, Mapping):
+        if not isinstance(block, dict):
             raise Misfit(f"{pointer}/{index}", f"expected a block, got {kind_of(block)}")
         kind = block.get("type")
         if kind == "toolCall":
@@ -254,7 +253,7 @@ def _result(body: Mapping[str, Any]) -> ToolResult:
 
 
 def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     read, wrote = (int_or_none(usage.get(key)) for key in ("input", "output"))
     return Usage(input_tokens=read, output_tokens=wrote)
@@ -280,7 +279,7 @@ def sniff(peek: Peek) -> float:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The session of a head, and the one it was forked from."""
-    if isinstance(value, Mapping) and value.get("type") == "session":
+    if isinstance(value, dict) and value.get("type") == "session":
         yield from (key for key in (text_or_none(value.get("id")), _origin(value)) if key)
 
 

@@ -10,8 +10,9 @@ Not told: who preferred and why, models, times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -46,7 +47,7 @@ class _Pairs:
 
     def _take(self, record: Record) -> None:
         row = record.value
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
         prompt, sides, offer = _openai(row) if "input" in row else _trl(row)
         context = self._contexts.of(offer)
@@ -89,7 +90,7 @@ _Row = tuple[list[Message], tuple[list[Message], list[Message]], Mapping[str, An
 
 def _openai(row: Mapping[str, Any]) -> _Row:
     given = row.get("input")
-    if not isinstance(given, Mapping):
+    if not isinstance(given, dict):
         raise Misfit("/input", f"expected an object, got {kind_of(given)}")
     sides = (
         _messages(row.get("preferred_output"), "/preferred_output"),
@@ -119,7 +120,7 @@ def _shared(one: list[Message], other: list[Message]) -> tuple[list[Message], ..
 def _messages(value: Any, pointer: str, *, role: str = "assistant") -> list[Message]:
     if isinstance(value, str):
         value = [{"role": role, "content": value}]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list) or not value:
         raise Misfit(pointer, f"expected messages or text, got {kind_of(value)}")
@@ -143,7 +144,7 @@ def sniff(peek: Peek) -> float:
 
 def _joins(value: Any, name: str) -> Iterator[str]:
     """How the conversation begins: rows with one prompt are answers to the same."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     try:
         prompt, sides, _ = _openai(value) if "input" in value else _trl(value)

@@ -10,8 +10,9 @@ the arguments as they were written (broken JSON is completed in silence), finish
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.blocks import assistant_parts
 from misstep.ingest.coding.gemini_turns import ends_of, exit_code_of, parts_of, response_text
@@ -43,7 +44,7 @@ class SessionReader:
         """Take one line."""
         line = record.value
         try:
-            if not isinstance(line, Mapping):
+            if not isinstance(line, dict):
                 raise Misfit("", f"expected an object, got {kind_of(line)}", "not-an-object")
             kind = line.get("type")
             if kind not in _KINDS:
@@ -63,7 +64,7 @@ class SessionReader:
 
     def _message(self, line: Mapping[str, Any], origin: Origin) -> Message | None:
         body = line.get("message")
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             raise Misfit("/message", f"expected a message object, got {kind_of(body)}")
         if line["type"] == "assistant":
             return self._answer(line, body, origin)
@@ -109,7 +110,7 @@ class SessionReader:
     def _take(self, line: Mapping[str, Any], message: Message, file: str) -> None:
         session = _session(line)
         body = line.get("message")
-        linked = not isinstance(body, Mapping) or "parts" in body
+        linked = not isinstance(body, dict) or "parts" in body
         answer = text_or_none(line.get("uuid")) if message.role == "assistant" else None
         if not linked and message.role == "assistant":
             answer = f"{self._turns.get(session, 0)}"
@@ -128,7 +129,7 @@ class SessionReader:
 
     def _between(self, line: Any) -> None:
         """A line that is no message may still stand between two messages."""
-        uuid = text_or_none(line.get("uuid")) if isinstance(line, Mapping) else None
+        uuid = text_or_none(line.get("uuid")) if isinstance(line, dict) else None
         if uuid is not None:
             self._linker.pass_through(uuid, text_or_none(line.get("parentUuid")))
 
@@ -151,8 +152,8 @@ def _session(line: Mapping[str, Any]) -> str:
 def _failed(line: Mapping[str, Any], origin: Origin) -> Message | None:
     """The request of which an event says that it failed."""
     payload = line.get("systemPayload")
-    event = payload.get("uiEvent") if isinstance(payload, Mapping) else None
-    if not isinstance(event, Mapping) or event.get("event.name") != "qwen-code.api_error":
+    event = payload.get("uiEvent") if isinstance(payload, dict) else None
+    if not isinstance(event, dict) or event.get("event.name") != "qwen-code.api_error":
         return None
     said = text_or_none(event.get("error_message")) or "API error"
     model, time = text_or_none(event.get("model")), unix_time(line.get("timestamp"))
@@ -164,24 +165,24 @@ def _failed(line: Mapping[str, Any], origin: Origin) -> Message | None:
 def _results(line: Mapping[str, Any], body: Mapping[str, Any]) -> Iterable[Part]:
     """The results in a line: parts of Gemini's, or blocks of Anthropic's around such parts."""
     about = line.get("toolCallResult", line.get("toolUseResult"))
-    about = about if isinstance(about, Mapping) else {}
+    about = about if isinstance(about, dict) else {}
     listed = body.get("parts", body.get("content"))
     for piece in listed if isinstance(listed, list) else ():
-        if not isinstance(piece, Mapping):
+        if not isinstance(piece, dict):
             continue
         told, called = piece.get("functionResponse"), None
         if piece.get("type") == "tool_result":
             called = text_or_none(piece.get("tool_use_id"))
             told = _inner(piece.get("content"))
-        if isinstance(told, Mapping):
+        if isinstance(told, dict):
             yield Part(kind="result", result=_result(told, called, about))
 
 
 def _inner(content: Any) -> Mapping[str, Any]:
     """What iFlow wraps a result in."""
-    wrapped = content.get("responseParts") if isinstance(content, Mapping) else None
-    told = wrapped.get("functionResponse") if isinstance(wrapped, Mapping) else None
-    return told if isinstance(told, Mapping) else {"response": content}
+    wrapped = content.get("responseParts") if isinstance(content, dict) else None
+    told = wrapped.get("functionResponse") if isinstance(wrapped, dict) else None
+    return told if isinstance(told, dict) else {"response": content}
 
 
 def _result(told: Mapping[str, Any], called: str | None, about: Mapping[str, Any]) -> ToolResult:
@@ -200,7 +201,7 @@ def _result(told: Mapping[str, Any], called: str | None, about: Mapping[str, Any
 
 
 def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     return Usage(
         input_tokens=int_or_none(usage.get("promptTokenCount")),
@@ -231,7 +232,7 @@ def sniff(peek: Peek) -> float:
 
 def joins(value: Any, name: str) -> Iterable[str]:
     """The session of a line."""
-    if isinstance(value, Mapping) and isinstance(value.get("sessionId"), str):
+    if isinstance(value, dict) and isinstance(value.get("sessionId"), str):
         yield value["sessionId"]
 
 

@@ -70,7 +70,7 @@ class _Rows:
 
     def _session(self, record: Record) -> Session:
         row = record.value
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
         listed = row.get("conversations")
         if not isinstance(listed, list) or not listed:
@@ -87,7 +87,7 @@ class _Rows:
         return self._rows.session(offer, chat, record, "/conversations")
 
     def _read(self, turn: Any, pointer: str) -> list[dict[str, Any]]:
-        if not isinstance(turn, Mapping):
+        if not isinstance(turn, dict):
             raise Misfit(pointer, f"expected a turn object, got {kind_of(turn)}")
         who = turn.get("from", turn.get("role"))
         role = _ROLES.get(who) if isinstance(who, str) else None
@@ -183,13 +183,13 @@ def _json(text: str) -> list[Any] | None:
         except orjson.JSONDecodeError:
             return None
     listed = value if isinstance(value, list) else [value]
-    fit = bool(listed) and all(isinstance(t, Mapping) and _named(t) for t in listed)
+    fit = bool(listed) and all(isinstance(t, dict) and _named(t) for t in listed)
     return listed if fit else None
 
 
 def _named(tool: Mapping[str, Any]) -> bool:
     inner = tool.get("function")
-    return isinstance((inner if isinstance(inner, Mapping) else tool).get("name"), str)
+    return isinstance((inner if isinstance(inner, dict) else tool).get("name"), str)
 
 
 def _weigh(value: dict[str, Any]) -> float:
@@ -197,11 +197,11 @@ def _weigh(value: dict[str, Any]) -> float:
     if not isinstance(turns, list) or not turns:
         return 0.0
     known = sum(
-        isinstance(t, Mapping)
+        isinstance(t, dict)
         and isinstance(t.get("value", t.get("content")), str)
         and t.get("from", t.get("role")) in _ROLES
         for t in turns
-        if isinstance(t, Mapping) and isinstance(t.get("from", t.get("role")), str)
+        if isinstance(t, dict) and isinstance(t.get("from", t.get("role")), str)
     )
     return 0.8 * known / len(turns)
 
@@ -212,7 +212,7 @@ def _texts(peek: Peek, speakers: Sequence[str]) -> list[str]:
         for row in peek.values
         if isinstance(row, dict) and isinstance(row.get("conversations"), list)
         for turn in row["conversations"]
-        if isinstance(turn, Mapping)
+        if isinstance(turn, dict)
         and turn.get("from") in speakers
         and isinstance(turn.get("value"), str)
     ]

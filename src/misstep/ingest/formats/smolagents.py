@@ -12,8 +12,9 @@ did, what was wrong with a request that ended the run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.build import linear

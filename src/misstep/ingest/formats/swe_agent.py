@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts

@@ -14,11 +14,12 @@ logged. Voice runs (`ticks` without messages) are set aside.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -44,15 +45,14 @@ NAME = "tau2-bench"
 _EARLY = frozenset({"max_steps", "too_many_errors", "agent_error", "timeout"})
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
+class _About(msgspec.Struct, frozen=True):
     """What a results file says about all of its simulations."""
 
     policy: str | None = None
     domain: str = ""
     model: str | None = None
     context: Context | None = None
-    tasks: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Content of each task, by its id."""
 
 
@@ -71,12 +71,12 @@ class _Runs:
     def read(self, record: Record) -> None:
         """Take one file."""
         value = record.value
-        if isinstance(value, Mapping) and isinstance(value.get("simulations"), list):
+        if isinstance(value, dict) and isinstance(value.get("simulations"), list):
             self._results(record, value["simulations"], _about(value))
-        elif isinstance(value, Mapping) and isinstance(value.get("simulation_index"), list):
+        elif isinstance(value, dict) and isinstance(value.get("simulation_index"), list):
             self._index[_folder(record)] = _about(value)
             self._tally.ignore("run-info")
-        elif isinstance(value, Mapping) and "termination_reason" in value:
+        elif isinstance(value, dict) and "termination_reason" in value:
             self._held.append((record, value, "", None))
         else:
             misfit = Misfit("", "neither results nor a simulation", "unknown-record")
@@ -89,7 +89,7 @@ class _Runs:
             self._tally.ignore("run-info")
         for index, run in enumerate(runs):
             at = f"/simulations/{index}"
-            if isinstance(run, Mapping):
+            if isinstance(run, dict):
                 self._held.append((record, run, at, about))
             else:
                 set_aside(self._tally, record, Misfit(at, f"no simulation: {kind_of(run)}"))
@@ -143,7 +143,7 @@ def _about(value: Mapping[str, Any]) -> _About:
     environment, agent = mapping(info.get("environment_info")), mapping(info.get("agent_info"))
     tasks = {}
     for task in value["tasks"] if isinstance(value.get("tasks"), list) else ():
-        if isinstance(task, Mapping):
+        if isinstance(task, dict):
             asked = [task.get("user_scenario"), task.get("ticket")]
             text = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS).decode()
             tasks[_word(task.get("id"))] = content_id(text)
@@ -161,7 +161,7 @@ def _word(value: Any) -> str:
 
 
 def _context(tools: Mapping[str, Any], args: Mapping[str, Any]) -> Context | None:
-    specs = tuple(_spec(tool) for tool in tools.values() if isinstance(tool, Mapping))
+    specs = tuple(_spec(tool) for tool in tools.values() if isinstance(tool, dict))
     context = Context(tools=specs, temperature=number_or_none(args.get("temperature")))
     return None if context == Context() else context
 
@@ -177,17 +177,17 @@ def _spec(tool: Mapping[str, Any]) -> ToolSpec:
 
 def _promised(returns: Any) -> str | None:
     """The contract of a tool; its document wraps the schema of the results in a property."""
-    if not isinstance(returns, Mapping):
+    if not isinstance(returns, dict):
         return None
     named = returns.get("properties")
-    inner = named.get("returns") if isinstance(named, Mapping) else None
+    inner = named.get("returns") if isinstance(named, dict) else None
     known = {key: returns[key] for key in ("$defs", "definitions") if key in returns}
-    schema = {**inner, **known} if isinstance(inner, Mapping) else returns
+    schema = {**inner, **known} if isinstance(inner, dict) else returns
     return orjson.dumps({"output_schema": schema}).decode()
 
 
 def _schema(value: Any) -> str | None:
-    return orjson.dumps(value).decode() if isinstance(value, Mapping) else None
+    return orjson.dumps(value).decode() if isinstance(value, dict) else None
 
 
 def _blame(messages: list[Message]) -> None:
@@ -200,7 +200,7 @@ def _blame(messages: list[Message]) -> None:
 
 def _outcome(run: Mapping[str, Any], ended: Any) -> Outcome | None:
     info = run.get("reward_info")
-    reward = number_or_none(info.get("reward")) if isinstance(info, Mapping) else None
+    reward = number_or_none(info.get("reward")) if isinstance(info, dict) else None
     resolved = False if isinstance(ended, str) and ended in _EARLY else None
     limit = ended if ended in ("max_steps", "timeout") else None
     outcome = Outcome(reward=reward, resolved=resolved, limit=limit)

@@ -7,8 +7,9 @@ keeps no tool schemas, no model, no times, and no error flag: a failed call is o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.formats.chat_rows import RowReader
@@ -38,7 +39,7 @@ class _Runs:
 
     def _run(self, record: Record) -> Session:
         run = record.value
-        if not isinstance(run, Mapping):
+        if not isinstance(run, dict):
             raise Misfit("", f"expected a run object, got {kind_of(run)}", "unknown-record")
         traj = run.get("traj")
         if not isinstance(traj, list):
@@ -65,8 +66,8 @@ class _Runs:
 def _task(run: Mapping[str, Any]) -> str:
     """The same task has the same name in every file, and the same number may be another task."""
     info = run.get("info")
-    task = info.get("task") if isinstance(info, Mapping) else None
-    text = task.get("instruction") if isinstance(task, Mapping) else None
+    task = info.get("task") if isinstance(info, dict) else None
+    text = task.get("instruction") if isinstance(task, dict) else None
     return f"task-{run.get('task_id')}" + (f"-{content_id(text)}" if isinstance(text, str) else "")
 
 

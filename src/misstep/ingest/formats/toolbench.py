@@ -13,10 +13,11 @@ Without `train_messages` the system message is unknown. The format keeps no mode
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
@@ -53,8 +54,7 @@ _ENDS = frozenset({3, 4})
 """The agent gave its answer (3), or gave up and the search went on elsewhere (4)."""
 
 
-@dataclass(slots=True)
-class _Grove:
+class _Grove(msgspec.Struct):
     """The conversations of one file while they grow."""
 
     record: Record
@@ -111,8 +111,8 @@ def _failed(text: str) -> bool | None:
 
 def _file(record: Record, tally: Tally) -> Sequence[Session]:
     value = record.value
-    about = value.get("answer_generation") if isinstance(value, Mapping) else None
-    if not isinstance(about, Mapping):
+    about = value.get("answer_generation") if isinstance(value, dict) else None
+    if not isinstance(about, dict):
         raise Misfit("", "no answer_generation", "unknown-record")
     query = text_or_none(about.get("query"))
     trained = _trained(about)
@@ -194,7 +194,7 @@ def _trained(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The longest of the training conversations: the way that was chosen."""
     listed = about.get("train_messages")
     ways = [way for way in listed if isinstance(way, list)] if isinstance(listed, list) else []
-    return [row for row in max(ways, key=len, default=[]) if isinstance(row, Mapping)]
+    return [row for row in max(ways, key=len, default=[]) if isinstance(row, dict)]
 
 
 def _shown(
@@ -211,7 +211,7 @@ def _shown(
         if row.get("role") != "assistant":
             continue
         call = row.get("function_call")
-        arguments = call.get("arguments") if isinstance(call, Mapping) else ""
+        arguments = call.get("arguments") if isinstance(call, dict) else ""
         key = (text_or_none(row.get("content")), arguments)
         found = next((answer for answer in below if answer.key == key), None)
         if found is None:
@@ -224,7 +224,7 @@ def _shown(
 
 def _weigh(value: dict[str, Any]) -> float:
     about = value.get("answer_generation")
-    told = isinstance(about, Mapping) and "function" in about
+    told = isinstance(about, dict) and "function" in about
     return 1.0 if told and ("tree" in value or "trys" in value) else 0.0
 
 

@@ -30,11 +30,11 @@ def unwrap(value: Any) -> Iterator[tuple[str, Any]]:
     """The interactions of a cassette."""
     name = _listed(value)
     for at, entry in enumerate(value[name] if name else ()):
-        yield f"/{name}/{at}", _record(entry) if isinstance(entry, Mapping) else None
+        yield f"/{name}/{at}", _record(entry) if isinstance(entry, dict) else None
 
 
 def _listed(value: Any) -> str | None:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     names = ("interactions", "http_interactions")
     return next((name for name in names if isinstance(value.get(name), list)), None)
@@ -42,7 +42,7 @@ def _listed(value: Any) -> str | None:
 
 def _record(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     asked, told = entry.get("request"), entry.get("response")
-    if not isinstance(asked, Mapping) or not isinstance(told, Mapping):
+    if not isinstance(asked, dict) or not isinstance(told, dict):
         return None
     body = _body(asked)
     request = json_body(body if isinstance(body, (str, bytes)) else _plain(body))
@@ -53,7 +53,7 @@ def _record(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "request": request,
         "response": answer if isinstance(answer, str) else _plain(answer),
-        "status": int_or_none(status.get("code") if isinstance(status, Mapping) else status),
+        "status": int_or_none(status.get("code") if isinstance(status, dict) else status),
         "url": text_or_none(asked.get("uri", asked.get("url"))),
         "time": text_or_none(entry.get("recorded_at")),
     }
@@ -64,7 +64,7 @@ def _body(half: Mapping[str, Any]) -> Any:
     if half.get("parsed_body") is not None:
         return half["parsed_body"]
     body = half.get("body", half.get("content"))
-    if isinstance(body, Mapping):
+    if isinstance(body, dict):
         if not set(body) & {"string", "base64_string", "encoding"}:
             return body
         packed = body.get("base64_string")
@@ -103,7 +103,7 @@ def _unpacked(data: bytes) -> Any:
 def _weigh(value: dict[str, Any]) -> float:
     name = _listed(value)
     first = value[name][:3] if name else []
-    held = [isinstance(e, Mapping) and "request" in e and "response" in e for e in first]
+    held = [isinstance(e, dict) and "request" in e and "response" in e for e in first]
     return 1.0 if held and all(held) else 0.0
 
 

@@ -33,7 +33,7 @@ _THUMBS = {"👍": "up", "👎": "down"}
 
 
 def _is_call(row: Any) -> bool:
-    if not isinstance(row, Mapping) or not isinstance(row.get("op_name"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("op_name"), str):
         return False
     return isinstance(row.get("id"), str) and ("trace_id" in row or "started_at" in row)
 
@@ -101,7 +101,7 @@ def _run(row: Row, record: Record) -> Run:
 
 def _asked_model(row: Row) -> str | None:
     inputs = opened(row.get("inputs"))
-    return text_or_none(inputs.get("model")) if isinstance(inputs, Mapping) else None
+    return text_or_none(inputs.get("model")) if isinstance(inputs, dict) else None
 
 
 def _op(row: Row) -> str:
@@ -112,14 +112,14 @@ def _op(row: Row) -> str:
 
 def _is_model(row: Row, run: Run) -> bool:
     attributes = opened(row.get("attributes"))
-    inner = opened(attributes.get("weave")) if isinstance(attributes, Mapping) else None
-    if isinstance(inner, Mapping) and inner.get("kind") in ("llm", "tool", "agent"):
+    inner = opened(attributes.get("weave")) if isinstance(attributes, dict) else None
+    if isinstance(inner, dict) and inner.get("kind") in ("llm", "tool", "agent"):
         return bool(inner["kind"] == "llm")
     name = _op(row).lower()
     if any(client in name for client in _CLIENTS):
         return True
-    asks = isinstance(run.input, Mapping) and ("messages" in run.input or "contents" in run.input)
-    tells = isinstance(run.output, Mapping) and any(
+    asks = isinstance(run.input, dict) and ("messages" in run.input or "contents" in run.input)
+    tells = isinstance(run.output, dict) and any(
         key in run.output for key in ("choices", "candidates", "stop_reason")
     )
     return asks and tells
@@ -127,7 +127,7 @@ def _is_model(row: Row, run: Run) -> bool:
 
 def _error(row: Row) -> str | None:
     told = opened(row.get("exception"))
-    if isinstance(told, Mapping):
+    if isinstance(told, dict):
         kind, said = text_or_none(told.get("type")), text_or_none(told.get("message"))
         return ": ".join(part for part in (kind, said) if part) or "exception"
     return text_or_none(told)
@@ -135,12 +135,12 @@ def _error(row: Row) -> str | None:
 
 def _reactions(row: Row) -> Outcome | None:
     summary = opened(row.get("summary"))
-    inner = summary.get("weave") if isinstance(summary, Mapping) else None
-    listed = inner.get("feedback") if isinstance(inner, Mapping) else row.get("feedback")
+    inner = summary.get("weave") if isinstance(summary, dict) else None
+    listed = inner.get("feedback") if isinstance(inner, dict) else row.get("feedback")
     told = []
     for entry in listed if isinstance(listed, list) else ():
-        payload = entry.get("payload") if isinstance(entry, Mapping) else None
-        emoji = payload.get("emoji") if isinstance(payload, Mapping) else None
+        payload = entry.get("payload") if isinstance(entry, dict) else None
+        emoji = payload.get("emoji") if isinstance(payload, dict) else None
         if isinstance(emoji, str) and emoji[:1] in _THUMBS:
             told.append(("thumbs", _THUMBS[emoji[:1]]))
     return outcome_of(told)
@@ -148,7 +148,7 @@ def _reactions(row: Row) -> Outcome | None:
 
 def _unflat(row: Any) -> Any:
     """A table's row with the columns of `inputs` and `output` put together again."""
-    if not isinstance(row, Mapping) or not any(str(key).startswith("inputs.") for key in row):
+    if not isinstance(row, dict) or not any(str(key).startswith("inputs.") for key in row):
         return row
     made: dict[str, Any] = {}
     for key, value in row.items():

@@ -36,7 +36,7 @@ _TYPES = {
 
 def _sessions(record: Record, tally: Tally) -> list[Session]:
     row = record.value
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
     query = text_or_none(row.get("query"))
     if query is None:
@@ -70,10 +70,10 @@ def _tools(listed: Any) -> list[Any]:
 
 def _tool(tool: Any) -> Any:
     """A tool with its flat parameters as a schema; a tool that has a schema stays as it is."""
-    if not isinstance(tool, Mapping):
+    if not isinstance(tool, dict):
         return tool
     flat = tool.get("parameters")
-    if not isinstance(flat, Mapping) or "properties" in flat or not _is_flat(flat):
+    if not isinstance(flat, dict) or "properties" in flat or not _is_flat(flat):
         return tool
     properties, required = {}, []
     for name, rule in flat.items():
@@ -89,7 +89,7 @@ def _tool(tool: Any) -> Any:
 
 
 def _is_flat(parameters: Mapping[str, Any]) -> bool:
-    return all(isinstance(rule, Mapping) for rule in parameters.values())
+    return all(isinstance(rule, dict) for rule in parameters.values())
 
 
 def _weigh(value: dict[str, Any]) -> float:

@@ -7,10 +7,10 @@ piece of a stream, a change of state. A malformed event is a `Misfit`, unless th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record
@@ -89,7 +89,7 @@ def lines(
 def _line(
     event: Any, record: Record, at: str, asked: Mapping[str, tuple[Context, str | None]]
 ) -> Line | None:
-    if not isinstance(event, Mapping):
+    if not isinstance(event, dict):
         raise Misfit(at, f"expected an event, got {kind_of(event)}")
     author = text_or_none(event.get("author")) or "agent"
     parts = tuple(_parts(event.get("content"), f"{at}/content"))
@@ -159,14 +159,14 @@ def _parts(content: Any, at: str) -> list[Part]:
         return []
     if isinstance(content, str):
         return [Part(kind="text", text=content)] if content else []
-    listed = content.get("parts") if isinstance(content, Mapping) else content
+    listed = content.get("parts") if isinstance(content, dict) else content
     if listed is None:
         return []
     if not isinstance(listed, list):
         raise Misfit(f"{at}/parts", f"expected a list of parts, got {kind_of(listed)}")
     made: list[Part] = []
     for index, row in enumerate(listed):
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit(f"{at}/parts/{index}", f"expected a part, got {kind_of(row)}")
         calls = sum(part.kind == "call" for part in made)
         part = _part(row, f"{at}/parts/{index}", calls)
@@ -177,14 +177,14 @@ def _parts(content: Any, at: str) -> list[Part]:
 
 def _part(row: Row, at: str, calls: int) -> Part | None:
     call, answer = pick(row, "function_call"), pick(row, "function_response")
-    if isinstance(call, Mapping):
+    if isinstance(call, dict):
         return Part(kind="call", call=_call(call, calls, at))
-    if isinstance(answer, Mapping):
+    if isinstance(answer, dict):
         return Part(kind="result", result=_result(answer))
     code, output = pick(row, "executable_code"), pick(row, "code_execution_result")
-    if isinstance(code, Mapping):
+    if isinstance(code, dict):
         return Part(kind="call", call=_hosted(code, calls))
-    if isinstance(output, Mapping):
+    if isinstance(output, dict):
         failed = output.get("outcome") in ("OUTCOME_FAILED", "OUTCOME_DEADLINE_EXCEEDED")
         said = str(output.get("output") or "")
         return Part(kind="result", result=ToolResult(text=said, is_error=failed))
@@ -192,7 +192,7 @@ def _part(row: Row, at: str, calls: int) -> Part | None:
     if isinstance(text, str) and text:
         return Part(kind="reasoning" if row.get("thought") is True else "text", text=text)
     for name in ("inline_data", "file_data"):
-        if isinstance(data := pick(row, name), Mapping):
+        if isinstance(data := pick(row, name), dict):
             uri = text_or_none(pick(data, "file_uri"))
             return Part(kind="image", text=uri or content_hash(orjson.dumps(data).decode()))
     return None
@@ -221,7 +221,7 @@ def _call(call: Row, index: int, at: str) -> ToolCall:
 
 def _result(answer: Row) -> ToolResult:
     response = answer.get("response")
-    error = response.get("error") if isinstance(response, Mapping) else None
+    error = response.get("error") if isinstance(response, dict) else None
     refused = isinstance(error, str) and error.startswith("Invoking `") and "` failed as" in error
     return ToolResult(
         text=response if isinstance(response, str) else orjson.dumps(response).decode(),
@@ -234,7 +234,7 @@ def _result(answer: Row) -> ToolResult:
 
 
 def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     return Usage(
         input_tokens=int_or_none(pick(usage, "prompt_token_count")),
@@ -248,11 +248,11 @@ def invocation(said: Any, record: Record, at: str) -> Iterator[Line]:
     Raises:
         Misfit: the turn has no known shape.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         raise Misfit(at, f"expected an invocation, got {kind_of(said)}")
     time = unix_time(pick(said, "creation_timestamp"))
     between = pick(said, "intermediate_data")
-    between = between if isinstance(between, Mapping) else {}
+    between = between if isinstance(between, dict) else {}
     rows = [{"author": "user", "content": pick(said, "user_content")}]
     rows += _steps(between)
     rows.append({"author": "agent", "content": pick(said, "final_response")})
@@ -264,7 +264,7 @@ def _steps(between: Row) -> Iterator[dict[str, Any]]:
     """What came between question and answer: events, or calls with the answers in their order."""
     events = pick(between, "invocation_events")
     for event in events if isinstance(events, list) else ():
-        if isinstance(event, Mapping):
+        if isinstance(event, dict):
             yield {"author": event.get("author"), "content": event.get("content")}
     uses, answers = pick(between, "tool_uses"), pick(between, "tool_responses")
     answers = answers if isinstance(answers, list) else []
@@ -281,10 +281,10 @@ def requests(session: Row) -> dict[str, tuple[Context, str | None]]:
     asked: dict[str, tuple[Context, str | None]] = {}
     contexts = Contexts()
     for entry in logs if isinstance(logs, list) else ():
-        request = entry.get("model_request") if isinstance(entry, Mapping) else None
-        config = request.get("config") if isinstance(request, Mapping) else None
-        id = entry.get("event_id") if isinstance(entry, Mapping) else None
-        if isinstance(config, Mapping) and isinstance(id, str):
+        request = entry.get("model_request") if isinstance(entry, dict) else None
+        config = request.get("config") if isinstance(request, dict) else None
+        id = entry.get("event_id") if isinstance(entry, dict) else None
+        if isinstance(config, dict) and isinstance(id, str):
             try:
                 context = contexts.of({"tools": list(_declared(config.get("tools")))})
             except Misfit:
@@ -295,7 +295,7 @@ def requests(session: Row) -> dict[str, tuple[Context, str | None]]:
 
 def _declared(tools: Any) -> Iterable[Any]:
     for tool in tools if isinstance(tools, list) else ():
-        listed = pick(tool, "function_declarations") if isinstance(tool, Mapping) else None
+        listed = pick(tool, "function_declarations") if isinstance(tool, dict) else None
         yield from listed if isinstance(listed, list) else ()
 
 

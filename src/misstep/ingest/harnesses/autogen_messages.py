@@ -7,8 +7,9 @@ completion, or AutoGen's own `CreateResult`). Out: `cast.Line` values; assistant
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.chat import call_from_chat, content_parts, content_text
 from misstep.ingest.format import Misfit, Record
@@ -43,7 +44,7 @@ class Chat:
         Raises:
             Misfit: it has no known shape.
         """
-        if not isinstance(row, Mapping) or not isinstance(row.get("type"), str):
+        if not isinstance(row, dict) or not isinstance(row.get("type"), str):
             raise Misfit(at, f"expected a typed message, got {kind_of(row)}")
         id, source = text_or_none(row.get("id")), text_or_none(row.get("source")) or "agent"
         self.family = self.family or (f"run-{id}" if id else "")
@@ -76,7 +77,7 @@ class Chat:
             said = [Part(kind="text", text=thought)] if thought else []
             calls = tuple(_calls(content, at))
             return Message(role="assistant", parts=(*said, *calls), actor="agent", usage=usage)
-        text = content_text(content) if isinstance(content, Mapping) else content
+        text = content_text(content) if isinstance(content, dict) else content
         parts = tuple(content_parts(text))
         if source == "user":
             return Message(role="user", parts=parts, actor="human")
@@ -98,7 +99,7 @@ def _results(content: Any, at: str) -> Iterator[ToolResult]:
     if not isinstance(content, list):
         raise Misfit(f"{at}/content", f"expected a list of results, got {kind_of(content)}")
     for index, row in enumerate(content):
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit(f"{at}/content/{index}", f"expected a result, got {kind_of(row)}")
         flag = row.get("is_error")
         yield ToolResult(
@@ -115,7 +116,7 @@ def answers(response: Any) -> Iterable[Message]:
     Raises:
         Misfit: an answer has no known shape.
     """
-    if not isinstance(response, Mapping):
+    if not isinstance(response, dict):
         return
     choices = response.get("choices")
     if isinstance(choices, list):
@@ -126,8 +127,8 @@ def answers(response: Any) -> Iterable[Message]:
 
 
 def _choice(choice: Any, response: Row, at: str) -> Message:
-    body = choice.get("message") if isinstance(choice, Mapping) else None
-    if not isinstance(body, Mapping):
+    body = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(body, dict):
         raise Misfit(f"{at}/message", f"expected a message, got {kind_of(body)}")
     message = chat_message({**body, "role": "assistant"}, f"{at}/message")
     refusal = text_or_none(body.get("refusal"))

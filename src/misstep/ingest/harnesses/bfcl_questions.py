@@ -9,10 +9,11 @@ mode sends them, unless the session itself calls a dotted name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import spec_of
 from misstep.ingest.format import Misfit
@@ -40,20 +41,19 @@ STAND_IN = "[question "
 _CODE = ("simple_java", "java", "javascript")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One question."""
 
     turns: tuple[tuple[Message, ...], ...]
     tools: tuple[ToolSpec, ...]
-    later: Mapping[int, tuple[ToolSpec, ...]] = field(default_factory=dict)
+    later: Mapping[int, tuple[ToolSpec, ...]] = msgspec.field(default_factory=dict)
     """Tools that are only offered from a turn on."""
 
 
 def is_question(value: Any) -> bool:
     """Whether a line is a question."""
     return (
-        isinstance(value, Mapping)
+        isinstance(value, dict)
         and isinstance(value.get("id"), str)
         and isinstance(value.get("question"), list)
         and ("function" in value or "involved_classes" in value)
@@ -76,10 +76,10 @@ def task_of(value: Mapping[str, Any], documents: Mapping[str, Sequence[Any]]) ->
     """
     offered = list(_functions(value, documents))
     held = value.get("missed_function")
-    held = held if isinstance(held, Mapping) else {}
+    held = held if isinstance(held, dict) else {}
     left_out = set(_names(value.get("excluded_function")))
     waiting = {str(name) for names in held.values() for name in _names(names)} | left_out
-    by_name = {str(f.get("name")): f for f in offered if isinstance(f, Mapping)}
+    by_name = {str(f.get("name")): f for f in offered if isinstance(f, dict)}
     code = value["id"].startswith(_CODE)
     return Task(
         turns=tuple(tuple(_turn(turn, index)) for index, turn in enumerate(value["question"])),
@@ -94,16 +94,16 @@ def task_of(value: Mapping[str, Any], documents: Mapping[str, Sequence[Any]]) ->
 
 def _names(listed: Any) -> Iterator[str]:
     for one in listed if isinstance(listed, list) else ():
-        yield str(one.get("name")) if isinstance(one, Mapping) else str(one)
+        yield str(one.get("name")) if isinstance(one, dict) else str(one)
 
 
 def _functions(
     value: Mapping[str, Any], documents: Mapping[str, Sequence[Any]]
 ) -> Iterator[Mapping[str, Any]]:
     listed = value.get("function")
-    listed = [listed] if isinstance(listed, Mapping) else listed
+    listed = [listed] if isinstance(listed, dict) else listed
     for function in listed if isinstance(listed, list) else ():
-        if isinstance(function, Mapping):
+        if isinstance(function, dict):
             yield function
     classes = value.get("involved_classes")
     for name in classes if isinstance(classes, list) else ():
@@ -124,8 +124,8 @@ def _spec(function: Mapping[str, Any], code: bool) -> ToolSpec:
 
 
 def _as_text(schema: Any) -> Any:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(schema, Mapping) or not isinstance(properties, Mapping):
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(schema, dict) or not isinstance(properties, dict):
         return schema
     return {**schema, "properties": {name: {"type": "string"} for name in properties}}
 

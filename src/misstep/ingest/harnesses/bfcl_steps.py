@@ -9,10 +9,11 @@ since that is how prompting mode demands them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.dialects.code_calls import python_calls
@@ -24,8 +25,7 @@ Row = Mapping[str, Any]
 _FENCE = "`\n\r\t "
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One turn of a conversation."""
 
     opening: tuple[tuple[Message, str], ...]
@@ -43,7 +43,7 @@ def turns_of(row: Row) -> list[Turn]:
     logged = [
         (entry, f"/inference_log/{index}")
         for index, entry in enumerate(log if isinstance(log, list) else ())
-        if isinstance(entry, Mapping) and "begin_of_turn_query" in entry
+        if isinstance(entry, dict) and "begin_of_turn_query" in entry
     ]
     result = row.get("result")
     if logged:
@@ -90,7 +90,7 @@ def _step(items: Sequence[Any], at: str) -> Iterator[Message]:
     said: Message | None = None
     results: list[ToolResult] = []
     for item in items:
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             raise Misfit(at, f"expected a log item, got {kind_of(item)}")
         role, content = item.get("role"), item.get("content")
         if role == "assistant":
@@ -172,7 +172,7 @@ def answer(said: Any, at: str) -> Message:
     """
     if isinstance(said, str):
         return Message(role="assistant", parts=tuple(_text(said)), actor="agent")
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         said = [said]
     if said is None:
         return Message(role="assistant", actor="agent")
@@ -188,7 +188,7 @@ def _listed(one: Any, calls: int, at: str) -> Iterable[Part]:
     """An element of a list of calls: `{"name": arguments, …}`, or text."""
     if isinstance(one, str):
         return [Part(kind="text", text=one)] if one else []
-    if not isinstance(one, Mapping):
+    if not isinstance(one, dict):
         raise Misfit(at, f"expected a call, got {kind_of(one)}")
     return [
         Part(kind="call", call=_call(str(name), arguments, calls + index))

@@ -9,7 +9,9 @@ one that it answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.types import Actor, Context, Message, Origin, Outcome, Part, Session
@@ -18,8 +20,7 @@ MOST = 64
 """Agents of one log that get a session of their own; what more there are speak with one voice."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a shared conversation."""
 
     message: Message | None = None

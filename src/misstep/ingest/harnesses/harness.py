@@ -24,7 +24,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def items(value: Any) -> Sequence[Any]:
@@ -38,7 +38,7 @@ def object_at(value: Any, pointer: str) -> Mapping[str, Any]:
     Raises:
         Misfit: it is none.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Misfit(pointer, f"expected an object, got {kind_of(value)}")
     return value
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
@@ -123,7 +123,7 @@ class Chat:
             text=content_text(text) if said is None else self.text(said),
             call_id=text_or_none(body.get("tool_call_id")),
             name=text_or_none(body.get("function")),
-            is_error=isinstance(error, Mapping),
+            is_error=isinstance(error, dict),
             hint=kind,
             cause=_CAUSES.get(kind or ""),
         )

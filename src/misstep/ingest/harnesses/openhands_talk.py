@@ -8,17 +8,18 @@ steps stay counted where they were. A delegate's events are a conversation of th
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.tree import Node, Sessions, plant
 from misstep.types import Context, Message, Outcome, Session, ToolCall, content_id
 
 
-@dataclass(slots=True)
-class _View:
+class _View(msgspec.Struct):
     """What the model sees: nodes with the ids of the events that they came from."""
 
-    nodes: list[tuple[set[str], Node]] = field(default_factory=list)
+    nodes: list[tuple[set[str], Node]] = msgspec.field(default_factory=list)
 
     @property
     def last(self) -> Node | None:

@@ -8,8 +8,9 @@ error that was said about it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.context import Contexts

@@ -8,10 +8,10 @@ without their schemas. Model and usage of an answer stand in `base_state.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.harnesses.harness import (
@@ -123,7 +123,7 @@ def _note(arguments: Any) -> str | None:
         note = orjson.loads(arguments)
     except orjson.JSONDecodeError:
         return None
-    told = isinstance(note, Mapping) and note.get(_MALFORMED) is True
+    told = isinstance(note, dict) and note.get(_MALFORMED) is True
     return str(note.get("error") or "malformed") if told else None
 
 
@@ -172,7 +172,7 @@ def tools_of(event: Mapping[str, Any]) -> tuple[ToolSpec, ...]:
                 ToolSpec(
                     name=name,
                     description=text_or_none(body.get("description")),
-                    parameters=rendered(schema) if isinstance(schema, Mapping) else None,
+                    parameters=rendered(schema) if isinstance(schema, dict) else None,
                 )
             )
     return tuple(specs)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from misstep.chat import content_text
 from misstep.ingest.harnesses.harness import items, mapping
@@ -19,8 +20,7 @@ EXIT = re.compile(r"Exit(?:ing|ed)? (?:due to|\()")
 """What SWE-agent writes in the place of an answer when it ends a run by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """An answer that could not be used."""
 
     text: str

@@ -8,8 +8,9 @@ choice or, from other agents, the provider's message with `stop_reason` and `thi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.chat import call_from_chat, content_parts, content_text
 from misstep.ingest.format import Misfit
@@ -23,7 +24,7 @@ def messages_of(row: Any, pointer: str) -> Iterable[Message]:
     Raises:
         Misfit: the row has no known shape.
     """
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     role = row.get("role")
     time = unix_time(row.get("timestamp"))
@@ -47,7 +48,7 @@ def messages_of(row: Any, pointer: str) -> Iterable[Message]:
 def _results(rows: Sequence[Any], pointer: str) -> Iterable[Part]:
     """The results of the agent's own calls."""
     for row in rows:
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise Misfit(pointer, f"expected a tool message, got {kind_of(row)}")
         if row.get("requestor") == "user":
             continue
@@ -96,7 +97,7 @@ def _calls(row: Mapping[str, Any], body: Mapping[str, Any], pointer: str) -> Ite
     for index, (call, raw) in enumerate(zip(logged, sent, strict=True)):
         try:
             parsed = call_from_chat(call, index)
-            written = call_from_chat(raw, index) if isinstance(raw, Mapping) else parsed
+            written = call_from_chat(raw, index) if isinstance(raw, dict) else parsed
         except ValueError as error:
             raise Misfit(f"{pointer}/tool_calls/{index}", str(error)) from None
         same = written.verbatim and written.name == parsed.name
@@ -105,4 +106,4 @@ def _calls(row: Mapping[str, Any], body: Mapping[str, Any], pointer: str) -> Ite
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value if it is an object; else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

@@ -8,14 +8,14 @@ answers of each try, the later ones below them. Nothing here raises or recurses.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from misstep.ingest.messages import int_or_none, text_or_none
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """One answer of the model: the nodes that it gave, and the answers that follow on it."""
 
     thought: str | None = None
@@ -24,7 +24,7 @@ class Answer:
     observation: str = ""
     code: int | None = None
     pointer: str = ""
-    down: list[Answer] = field(default_factory=list)
+    down: list[Answer] = msgspec.field(default_factory=list)
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -35,14 +35,14 @@ class Answer:
 def tops(value: Mapping[str, Any]) -> Iterator[list[Answer]]:
     """The first answers of each try: of the tree, and of each chain."""
     tree = value.get("tree")
-    root = tree.get("tree") if isinstance(tree, Mapping) else None
-    if isinstance(root, Mapping):
+    root = tree.get("tree") if isinstance(tree, dict) else None
+    if isinstance(root, dict):
         top = _answers(root, "/tree/tree")
         if top:
             yield top
     tries = value.get("trys")
     for index, chain in enumerate(tries if isinstance(tries, list) else ()):
-        rows = chain.get("chain") if isinstance(chain, Mapping) else None
+        rows = chain.get("chain") if isinstance(chain, dict) else None
         top = _chain(rows, f"/trys/{index}/chain") if isinstance(rows, list) else []
         if top:
             yield top
@@ -57,7 +57,7 @@ def _answers(root: Mapping[str, Any], at: str) -> list[Answer]:
         children = node.get("children")
         below = []
         for index, child in enumerate(children if isinstance(children, list) else ()):
-            if isinstance(child, Mapping):
+            if isinstance(child, dict):
                 here = f"{pointer}/children/{index}"
                 ends, kept = _take(child, here, up, open_)
                 below.append((child, here, ends, kept))
@@ -70,7 +70,7 @@ def _chain(rows: Sequence[Any], at: str) -> list[Answer]:
     above = up = Answer()
     open_: Answer | None = None
     for index, row in enumerate(rows):
-        if isinstance(row, Mapping):
+        if isinstance(row, dict):
             up, open_ = _take(row, f"{at}/{index}", up, open_)
     return above.down
 

@@ -7,8 +7,9 @@ nothing of tools; calls that the SDK could not run marked with what it said.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.spans.found import Request
 from misstep.types import Context, ToolSpec
@@ -44,9 +45,9 @@ def fill(request: Request, names: Context) -> None:
 
 def missing_tool(error: Any) -> tuple[str, str] | None:
     """The tool that a model called and its agent does not have, with what the SDK says."""
-    data = error.get("data") if isinstance(error, Mapping) else None
-    tool = data.get("tool_name") if isinstance(data, Mapping) else None
-    if not isinstance(tool, str) or not isinstance(error, Mapping):
+    data = error.get("data") if isinstance(error, dict) else None
+    tool = data.get("tool_name") if isinstance(data, dict) else None
+    if not isinstance(tool, str) or not isinstance(error, dict):
         return None
     return tool, f"{error.get('message') or 'error'}: {tool}"
 

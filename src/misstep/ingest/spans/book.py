@@ -9,7 +9,8 @@ kind is left out; so is an agent whose requests are known one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Tally
 from misstep.ingest.identity import message_key

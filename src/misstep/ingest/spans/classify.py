@@ -7,9 +7,10 @@ key of a convention is told apart before anything of it is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from collections.abc import Hashable
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.messages import text_or_none
 from misstep.ingest.spans import genai, indexed, vercel
@@ -128,7 +129,7 @@ def _raw(attributes: Attributes, histories: Histories) -> genai.Told | None:
     """The request and the response as the provider's own JSON, where only these were kept."""
     said = attributes.get("input.value")
     asked = parsed(said) if isinstance(said, str) and said[:1] == "{" else said
-    if not isinstance(asked, Mapping) or not isinstance(asked.get("messages"), list):
+    if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
         return None
     return histories.listed(asked["messages"], "/input.value"), raw_answers(_output(attributes))
 
@@ -143,13 +144,13 @@ def raw_answers(whole: Any) -> list[Message]:
     """The answers in a provider's response: chat completions, Anthropic messages, or plain text."""
     if isinstance(whole, str):
         return genai.answer_rows(whole, "output") if whole else []
-    if not isinstance(whole, Mapping):
+    if not isinstance(whole, dict):
         return []
     choices = whole.get("choices")
     if isinstance(choices, list):
         found: list[Message] = []
         for choice in choices:
-            if isinstance(choice, Mapping):
+            if isinstance(choice, dict):
                 made = genai.answer_rows(choice.get("message"), "choices")
                 reason = text_or_none(choice.get("finish_reason"))
                 found.extend(replace(m, finish_reason=reason) for m in made)
@@ -174,7 +175,7 @@ def _tools(attributes: Attributes) -> tuple[Any, Hashable]:
         return indexed.openllmetry_tools(attributes)
     given = attributes.get("model_request_parameters")
     asked = parsed(given) if isinstance(given, str) else given
-    if isinstance(asked, Mapping):
+    if isinstance(asked, dict):
         listed = [asked.get("function_tools"), asked.get("output_tools")]
         return [t for tools in listed if isinstance(tools, list) for t in tools], dumped(given)
     return None, None
@@ -263,7 +264,7 @@ def _inner(value: Any, names: tuple[str, ...]) -> Any:
     if not isinstance(value, str) or value[:1] != "{":
         return value
     whole = parsed(value)
-    if not isinstance(whole, Mapping) or not whole.keys() & {*names}:
+    if not isinstance(whole, dict) or not whole.keys() & {*names}:
         return value
     held = next((whole[name] for name in names if whole.get(name)), None)
     wrapping = {*names, "args", "tags", "metadata", "kwargs"}

@@ -6,7 +6,7 @@ built once for equal requests.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any
 
 import orjson
@@ -159,7 +159,7 @@ class Offers:
         given = first(attributes, "llm.invocation_parameters", "gen_ai.request.parameters")
         if isinstance(given, str):
             given = parsed(given)
-        if isinstance(given, Mapping):
+        if isinstance(given, dict):
             request.update({k: v for k, v in given.items() if k in _PARAMETERS and v is not None})
             if request["tools"] is None and isinstance(given.get("tools"), list):
                 request["tools"] = tools_of(given["tools"])
@@ -191,7 +191,7 @@ _PARAMETERS = (
 
 
 def _vercel_choice(choice: Any) -> Any:
-    if isinstance(choice, Mapping) and isinstance(choice.get("toolName"), str):
+    if isinstance(choice, dict) and isinstance(choice.get("toolName"), str):
         return choice["toolName"]
     return choice
 
@@ -200,10 +200,10 @@ def tool_row(tool: Any) -> Any:
     """One tool definition as an object with a name; None where there is none."""
     if isinstance(tool, str):
         tool = parsed(tool)
-    if not isinstance(tool, Mapping):
+    if not isinstance(tool, dict):
         return None
     inner = tool.get("function")
-    body = inner if isinstance(inner, Mapping) else tool
+    body = inner if isinstance(inner, dict) else tool
     if not isinstance(body.get("name", tool.get("type")), str):
         return None
     schema = body.get("parameters_json_schema")
@@ -225,7 +225,7 @@ def tools_of(value: Any) -> Any:
         if listed is None and value != "null":
             raise Misfit("", "tool definitions as text, but not JSON", "bad-tool")
         value = listed
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         return None

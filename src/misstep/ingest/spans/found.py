@@ -6,7 +6,7 @@ and little else until it is known which of its spans belong together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from misstep.ingest.format import Record
 from misstep.ingest.messages import place
@@ -15,8 +15,7 @@ from misstep.ingest.spans.span import Span
 from misstep.types import Cause, Context, Message, Origin, Usage
 
 
-@dataclass(slots=True, kw_only=True)
-class Spot:
+class Spot(msgspec.Struct, kw_only=True):
     """A span's place: in its trace, and in the logs."""
 
     trace: str
@@ -60,8 +59,7 @@ def spot_of(span: Span, conversation: str = "") -> Spot:
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, kw_only=True):
     """One request to a model, with its answers."""
 
     spot: Spot
@@ -78,8 +76,7 @@ class Request:
         return any(m.parts for m, _ in self.history) or any(a.parts for a in self.answers)
 
 
-@dataclass(slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, kw_only=True):
     """One execution of a tool."""
 
     spot: Spot
@@ -94,8 +91,7 @@ class Run:
     cause: Cause | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Agent:
+class Agent(msgspec.Struct, kw_only=True):
     """One run of an agent."""
 
     spot: Spot
@@ -107,8 +103,7 @@ class Agent:
     """The conversation that the agent's own span holds."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Other:
+class Other(msgspec.Struct, kw_only=True):
     """A span that is none of these; it may still stand between two that are."""
 
     spot: Spot
@@ -118,11 +113,10 @@ class Other:
 Finding = Request | Run | Agent | Other
 
 
-@dataclass(slots=True, kw_only=True)
-class Tree:
+class Tree(msgspec.Struct, kw_only=True):
     """Parents of all spans, and which of them are agents, tools or requests."""
 
-    parents: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    parents: dict[tuple[str, str], str | None] = msgspec.field(default_factory=dict)
 
     def above(self, spot: Spot) -> list[tuple[str, str]]:
         """The keys of the spans above one, nearest first; a loop of parents ends it."""

@@ -8,8 +8,9 @@ or with the `gen_ai.content.prompt` events of the first drafts. Out: histories a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import text_or_none
@@ -60,7 +61,7 @@ def rows(value: Any, histories: Histories, name: str, *, role: str = "user") -> 
     if value[:1] == "[":
         return histories.text(value, f"/{INPUT}", conversation=name)
     whole = parsed(value) if value[:1] == "{" else None
-    if isinstance(whole, Mapping) and isinstance(whole.get("messages"), list):
+    if isinstance(whole, dict) and isinstance(whole.get("messages"), list):
         return histories.listed(whole["messages"], f"/{INPUT}", role=role)
     return histories.listed([{"role": role, "content": value}], f"/{INPUT}")
 
@@ -69,7 +70,7 @@ def _system(value: Any) -> Mapping[str, Any]:
     whole = parsed(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
     if isinstance(whole, list):
         return {"role": "system", "parts": whole}
-    if isinstance(whole, Mapping):
+    if isinstance(whole, dict):
         return {"role": "system", "parts": [whole]}
     return {"role": "system", "content": value}
 
@@ -83,7 +84,7 @@ def answer_rows(value: Any, pointer: str) -> list[Message]:
         whole = [{"role": "assistant", "content": whole}]
     found: list[Message] = []
     for index, row in enumerate(whole if isinstance(whole, list) else [whole]):
-        reason = text_or_none(row.get("finish_reason")) if isinstance(row, Mapping) else None
+        reason = text_or_none(row.get("finish_reason")) if isinstance(row, dict) else None
         for message in messages_of(row, f"/{pointer}/{index}", role="assistant"):
             found.append(replace(message, finish_reason=reason))
     return found
@@ -159,7 +160,7 @@ def from_events(events: Iterable[tuple[str, Any]], histories: Histories) -> Told
 
 def _choice(row: Mapping[str, Any]) -> list[Message]:
     said = row.get("message", row.get("content"))
-    body: dict[str, Any] = dict(said) if isinstance(said, Mapping) else {"content": said}
+    body: dict[str, Any] = dict(said) if isinstance(said, dict) else {"content": said}
     for key in ("tool_calls", "refusal"):
         if key not in body and key in row:
             body[key] = row[key]
@@ -176,7 +177,7 @@ def _unpacked(body: Any) -> dict[str, Any]:
     """A body whose fields may be JSON text, since attributes of events cannot nest."""
     if isinstance(body, str):
         body = parsed(body)
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise Misfit("", "an event whose body is no message")
     row = {key: value for key, value in body.items() if not key.startswith(("gen_ai.", "event."))}
     for key in _STRUCTURED:
@@ -184,7 +185,7 @@ def _unpacked(body: Any) -> dict[str, Any]:
         if isinstance(value, str) and value[:2] in ("[{", '{"'):
             inner = parsed(value)
             listed = inner if isinstance(inner, list) else [inner]
-            if all(isinstance(piece, Mapping) and _MARKS & piece.keys() for piece in listed):
+            if all(isinstance(piece, dict) and _MARKS & piece.keys() for piece in listed):
                 row[key] = inner
     return row
 
@@ -198,7 +199,7 @@ def span_events(span: Span, histories: Histories) -> Told | None:
     if isinstance(listed, str) and '"gen_ai.' in listed:
         listed = parsed(listed)
     if isinstance(listed, list) and listed:
-        named = [(e.get("event.name"), e) for e in listed if isinstance(e, Mapping)]
+        named = [(e.get("event.name"), e) for e in listed if isinstance(e, dict)]
         spoken = [(name, body) for name, body in named if name in SPOKEN]
         if spoken:
             return from_events([(str(name), body) for name, body in spoken], histories)

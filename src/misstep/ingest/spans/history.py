@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import orjson
@@ -54,7 +54,7 @@ class Histories:
         Raises:
             Misfit: a row is no message.
         """
-        if isinstance(rows, Mapping):
+        if isinstance(rows, dict):
             rows = [rows]
         if not isinstance(rows, list):
             raise Misfit(pointer, f"expected a list of messages, got {kind_of(rows)}")

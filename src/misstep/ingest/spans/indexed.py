@@ -8,10 +8,10 @@ of OpenInference, flat, nested, as a list, or as text of one. Out: histories, an
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import text_or_none
@@ -46,7 +46,7 @@ def openllmetry(attributes: Attributes, histories: Histories) -> Told:
     answers: list[Message] = []
     for group in made:
         row = _llmetry_row(group)
-        if not isinstance(row, Mapping) or not any(k in row for k in _SPOKEN):
+        if not isinstance(row, dict) or not any(k in row for k in _SPOKEN):
             continue
         reason = text_or_none(row.get("finish_reason"))
         found = messages_of({**row, "role": "assistant"}, f"/{COMPLETION}")
@@ -101,7 +101,7 @@ def openinference(attributes: Attributes, histories: Histories) -> Told:
     history = _inferred(attributes, asked, histories)
     answers: list[Message] = []
     for row in _rows(attributes, made):
-        reason = text_or_none(row.get("finish_reason")) if isinstance(row, Mapping) else None
+        reason = text_or_none(row.get("finish_reason")) if isinstance(row, dict) else None
         found = messages_of(row, f"/{OUTPUT}", role="assistant")
         answers.extend(replace(message, finish_reason=reason) for message in found)
     return sequence(history, with_reasons(answers, _finish_reasons(attributes)))
@@ -133,7 +133,7 @@ def _as_list(value: Any, name: str) -> list[Any]:
     """Messages of a cell: a list, or what JSON or a data frame's text makes of one."""
     if isinstance(value, str):
         value = parsed(value) or _literal(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = nest(tuple((str(k), v) for k, v in value.items()))
     if not isinstance(value, list):
         raise Misfit(f"/{name}", "expected a list of messages")
@@ -156,10 +156,10 @@ def _inferred_said(group: Group) -> list[Message]:
 
 def inference_row(row: Any) -> Any:
     """An OpenInference message as a chat row."""
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return row
     body = row.get("message", row)
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return body
     found: dict[str, Any] = dict(body)
     pieces = body.get("contents")
@@ -176,19 +176,19 @@ def inference_row(row: Any) -> Any:
 
 
 def _call(call: Any) -> Any:
-    inner = call.get("tool_call") if isinstance(call, Mapping) else None
-    return inner if isinstance(inner, Mapping) else call
+    inner = call.get("tool_call") if isinstance(call, dict) else None
+    return inner if isinstance(inner, dict) else call
 
 
 def _content(piece: Any) -> Any:
-    inner = piece.get("message_content") if isinstance(piece, Mapping) else None
-    if not isinstance(inner, Mapping):
+    inner = piece.get("message_content") if isinstance(piece, dict) else None
+    if not isinstance(inner, dict):
         return piece
     call = inner.get("tool_call")
-    if isinstance(call, Mapping):
+    if isinstance(call, dict):
         return {**call, "type": "tool_use"}
     image = inner.get("image")
-    if isinstance(image, Mapping):
+    if isinstance(image, dict):
         held = image.get("image", image)
         return {"type": "image", "image": held}
     return inner
@@ -202,11 +202,11 @@ def _finish_reasons(attributes: Attributes) -> list[str | None]:
         return told
     raw = attributes.get("output.value")
     body = parsed(raw) if isinstance(raw, str) and raw[:1] == "{" else raw
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return []
     choices = body.get("choices")
     if isinstance(choices, list):
-        return [text_or_none(c.get("finish_reason")) for c in choices if isinstance(c, Mapping)]
+        return [text_or_none(c.get("finish_reason")) for c in choices if isinstance(c, dict)]
     reason = text_or_none(body.get("stop_reason"))
     return [reason] if reason else []
 
@@ -225,7 +225,7 @@ def _schemas(found: list[Group]) -> list[Any]:
 
 
 def _schema_of(row: Any) -> Any:
-    tool = row.get("tool", row) if isinstance(row, Mapping) else row
-    if isinstance(tool, Mapping) and "json_schema" in tool:
+    tool = row.get("tool", row) if isinstance(row, dict) else row
+    if isinstance(tool, dict) and "json_schema" in tool:
         return tool["json_schema"]
     return tool

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from misstep.ingest.format import Peek, Record
 from misstep.ingest.spans.facts import conversation_of
-from misstep.ingest.spans.layouts import is_flat, is_otlp, units
+from misstep.ingest.spans.layouts import MAY_HOLD, is_flat, is_otlp, units
 from misstep.ingest.spans.span import Attributes, Log, Span
 from misstep.types import Origin
 
@@ -70,13 +70,13 @@ def sure(peek: Peek, name: str) -> float:
 
 def _may_hold(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and isinstance(value[0], Mapping) and is_flat(value[0])
-    if not isinstance(value, Mapping):
+        return bool(value) and isinstance(value[0], dict) and is_flat(value[0])
+    if not isinstance(value, dict) or MAY_HOLD.isdisjoint(value):
         return False
     lists = (value.get(key) for key in ("spans", "traces", "data"))
     held = next((listed for listed in lists if isinstance(listed, list)), None)
     if held:
-        return isinstance(held[0], Mapping) and (
+        return isinstance(held[0], dict) and (
             is_flat(held[0]) or isinstance(held[0].get("spans"), list)
         )
     return is_flat(value)
@@ -84,28 +84,60 @@ def _may_hold(value: Any) -> bool:
 
 def keys_of(value: Any, name: str) -> list[str]:
     """What the spans of a record share with those of other records."""
+    held = units(Record(value=value, origin=_NOWHERE))
+    spans = ((u.trace, u.attributes) for u in held if isinstance(u, (Span, Log)))
+    return keys_in(spans, Words())
+
+
+class Words:
+    """The first words of conversations; texts that begin alike have the same."""
+
+    _MOST = 32
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, text: str) -> str:
+        """A hash of what the first user says in a list of messages as JSON text."""
+        for head, digest in self._known.items():
+            if text.startswith(head):
+                return digest
+        read = [0]
+        digest = _digest(first_said(_leading(text, read)))
+        if len(self._known) >= self._MOST:
+            self._known.clear()
+        if digest:
+            self._known[text[: read[0]]] = digest
+        return digest
+
+
+def keys_in(spans: Iterable[tuple[str, Attributes]], words: Words) -> list[str]:
+    """The keys of spans, each with its trace and its attributes."""
     found: dict[str, None] = {}
-    for unit in units(Record(value=value, origin=_NOWHERE)):
-        if not isinstance(unit, (Span, Log)):
-            continue
-        if unit.trace:
-            found[f"trace:{unit.trace}"] = None
-        conversation = conversation_of(unit.attributes)
+    for trace, attributes in spans:
+        if trace:
+            found[f"trace:{trace}"] = None
+        conversation = conversation_of(attributes)
         if conversation:
             found[f"conversation:{conversation}"] = None
-        words = _first_words(unit.attributes)
-        if words:
-            digest = hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8)
-            found[f"words:{digest.hexdigest()}"] = None
+        digest = _first_words(attributes, words)
+        if digest:
+            found[f"words:{digest}"] = None
     return list(found)
 
 
-def _first_words(attributes: Attributes) -> str:
-    """What the first user said, in whichever convention; empty where none can be told quickly."""
+def _digest(words: str) -> str:
+    if not words:
+        return ""
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _first_words(attributes: Attributes, words: Words) -> str:
+    """What the first user said, hashed, in whichever convention; empty where it is not plain."""
     for key in ("gen_ai.input.messages", "ai.prompt.messages", "llm.input_messages"):
         value = attributes.get(key)
         if isinstance(value, str) and value[:1] == "[":
-            return first_said(_leading(value))
+            return words.of(value)
     for text, role in (
         ("gen_ai.prompt.{}.content", "gen_ai.prompt.{}.role"),
         ("llm.input_messages.{}.message.content", "llm.input_messages.{}.message.role"),
@@ -113,22 +145,23 @@ def _first_words(attributes: Attributes) -> str:
         for number in (0, 1, 2):
             if attributes.get(role.format(number)) == "user":
                 said = attributes.get(text.format(number))
-                return said if isinstance(said, str) else ""
+                return _digest(said) if isinstance(said, str) else ""
     value = attributes.get("llm.input_messages")
-    return first_said(iter(value)) if isinstance(value, list) else ""
+    return _digest(first_said(iter(value))) if isinstance(value, list) else ""
 
 
 _DECODER = json.JSONDecoder()
 
 
-def _leading(text: str) -> Iterator[Any]:
-    """The first elements of a list as JSON text, one at a time."""
+def _leading(text: str, read: list[int]) -> Iterator[Any]:
+    """The first elements of a list as JSON text, one at a time; `read` tells up to where."""
     at = 1
     for _ in range(3):
         try:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return
+        read[0] = at
         yield value
         while text[at : at + 1] in (",", " ", "\n"):
             at += 1
@@ -137,8 +170,8 @@ def _leading(text: str) -> Iterator[Any]:
 def first_said(rows: Iterator[Any]) -> str:
     """What the first user of a conversation said, as text; empty where none is near its start."""
     for _, row in zip(range(3), rows, strict=False):
-        inner = row.get("message", row) if isinstance(row, Mapping) else None
-        if isinstance(inner, Mapping) and inner.get("role", inner.get("message.role")) == "user":
+        inner = row.get("message", row) if isinstance(row, dict) else None
+        if isinstance(inner, dict) and inner.get("role", inner.get("message.role")) == "user":
             said = [inner.get(k) for k in ("parts", "content", "contents", "message.content")]
             return json.dumps(next((s for s in said if s), ""), sort_keys=True, default=str)
     return ""

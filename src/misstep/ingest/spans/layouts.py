@@ -34,6 +34,7 @@ _LOGS = ("resourceLogs", "resource_logs")
 _LOG_SCOPES = ("scopeLogs", "scope_logs")
 _LOG_ROWS = ("logRecords", "log_records")
 _METRICS = ("resourceMetrics", "resource_metrics")
+_EXPORTS = frozenset((*_RESOURCES[:2], *_LOGS, *_METRICS))
 
 
 def units(record: Record) -> list[Unit]:
@@ -44,21 +45,21 @@ def units(record: Record) -> list[Unit]:
 
 def is_otlp(value: Any) -> bool:
     """Whether a value is an OTLP export of traces or logs."""
-    return isinstance(value, Mapping) and any(
-        isinstance(value.get(key), list) for key in (*_RESOURCES[:2], *_LOGS, *_METRICS)
-    )
+    if not isinstance(value, dict) or _EXPORTS.isdisjoint(value):
+        return False
+    return any(isinstance(value.get(key), list) for key in _EXPORTS)
 
 
 def _units(value: Any, record: Record, at: str, depth: int) -> Iterator[Unit]:
     if isinstance(value, list) and depth < _DEEPEST:
         for index, inner in enumerate(value):
             yield from _units(inner, record, f"{at}/{index}", depth + 1)
-    elif not isinstance(value, Mapping):
+    elif not isinstance(value, dict):
         yield Odd(pointer=at, said=f"expected a span, got {kind_of(value)}")
     elif any(isinstance(value.get(key), list) for key in (*_RESOURCES, *_LOGS, *_METRICS)):
         yield from _export(value, record, at)
     else:
-        key = next((k for k in _HOLDERS if isinstance(value.get(k), (list, Mapping))), None)
+        key = next((k for k in _HOLDERS if isinstance(value.get(k), (list, dict))), None)
         if is_flat(value):
             yield span_of(value, record, at)
             below = value.get("child_spans")
@@ -78,9 +79,9 @@ _HOLDERS = ("spans", "traces", "trace", "data")
 
 def _export(value: Mapping[str, Any], record: Record, at: str) -> Iterator[Unit]:
     for where, row in _rows(value, (_RESOURCES, _SCOPES, ("spans",)), at):
-        yield span_of(row, record, where) if isinstance(row, Mapping) else _odd(row, where)
+        yield span_of(row, record, where) if isinstance(row, dict) else _odd(row, where)
     for where, row in _rows(value, (_LOGS, _LOG_SCOPES, _LOG_ROWS), at):
-        yield _log(row, record, where) if isinstance(row, Mapping) else _odd(row, where)
+        yield _log(row, record, where) if isinstance(row, dict) else _odd(row, where)
     if any(isinstance(value.get(key), list) for key in _METRICS):
         yield Aside(kind="metrics", pointer=at)
 
@@ -99,7 +100,7 @@ def _rows(value: Any, path: tuple[tuple[str, ...], ...], at: str) -> Iterator[tu
 
 
 def _each(holder: Any, names: tuple[str, ...], at: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(holder, Mapping):
+    if not isinstance(holder, dict):
         return
     for name in names:
         listed = holder.get(name)
@@ -122,10 +123,14 @@ _STARTS = (
 _ENDS = ("endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime", "end_timestamp")
 
 
+MAY_HOLD = frozenset(("spans", "traces", "data", "context", *_IDS))
+"""Fields of which an object has one, if it is a span or holds a list of spans."""
+
+
 def is_flat(value: Mapping[str, Any]) -> bool:
     """Whether an object has the fields of a span: an id, and attributes in some form."""
     context = value.get("context")
-    inner = isinstance(context, Mapping) and first(context, *_IDS) is not None
+    inner = isinstance(context, dict) and first(context, *_IDS) is not None
     if not inner and first(value, *_IDS) is None:
         return False
     if any(key in value for key in ("attributes", "tags", "span_attributes", "SpanAttributes")):
@@ -136,7 +141,7 @@ def is_flat(value: Mapping[str, Any]) -> bool:
 def span_of(fields: Mapping[str, Any], record: Record, at: str) -> Span:
     """One span from its fields, whatever names they go by."""
     context = fields.get("context")
-    ids = {**fields, **context} if isinstance(context, Mapping) else fields
+    ids = {**fields, **context} if isinstance(context, dict) else fields
     failed, said = status(fields)
     attributes = attributes_of(first(fields, "attributes", "span_attributes", "tags"))
     if not attributes and "attributes" not in fields:
@@ -177,7 +182,7 @@ def _referred(fields: Mapping[str, Any]) -> str | None:
     """The parent as Jaeger names it."""
     listed = fields.get("references")
     for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, Mapping) and entry.get("refType") == "CHILD_OF":
+        if isinstance(entry, dict) and entry.get("refType") == "CHILD_OF":
             return ident(entry.get("spanID")) or None
     return None
 
@@ -186,7 +191,7 @@ def _fields_as_events(listed: Any) -> list[Event]:
     """Events as Jaeger names them."""
     found = []
     for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, Mapping):
+        if isinstance(entry, dict):
             fields = attributes_of(entry.get("fields"))
             name = text_or_none(first(fields, "event", "name")) or ""
             time = seconds(entry.get("timestamp"))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import kind_of, text_or_none
@@ -38,7 +39,7 @@ def history(value: Any, histories: Histories, pointer: str) -> list[Keyed]:
         return []
     if isinstance(value, str):
         return histories.listed([{"role": "user", "content": value}], pointer)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise Misfit(pointer, f"expected messages, got {kind_of(value)}")
@@ -55,7 +56,7 @@ def history(value: Any, histories: Histories, pointer: str) -> list[Keyed]:
 
 
 def _is_item(row: Any) -> bool:
-    kind = row.get("type") if isinstance(row, Mapping) else None
+    kind = row.get("type") if isinstance(row, dict) else None
     return isinstance(kind, str) and kind.endswith(_ITEMS)
 
 
@@ -74,10 +75,10 @@ def answers(value: Any, pointer: str) -> list[Message]:
     Raises:
         Misfit: a part of it has no known shape.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _answers(value, pointer)
     if isinstance(value, list) and value:
-        if all(isinstance(row, Mapping) and isinstance(row.get("output"), list) for row in value):
+        if all(isinstance(row, dict) and isinstance(row.get("output"), list) for row in value):
             return [message for row in value for message in _answers(row, pointer)]
         if any(_is_item(row) for row in value):
             return [Message(role="assistant", parts=answer_parts(value, pointer))]
@@ -95,7 +96,7 @@ def _answers(value: Mapping[str, Any], pointer: str) -> list[Message]:
         parts = answer_parts(value["output"], f"{pointer}/output")
         status = text_or_none(value.get("status"))
         cut = value.get("incomplete_details")
-        reason = text_or_none(cut.get("reason")) if isinstance(cut, Mapping) else None
+        reason = text_or_none(cut.get("reason")) if isinstance(cut, dict) else None
         said = "refusal" if only_refuses(value["output"]) else status
         return [Message(role="assistant", parts=parts, finish_reason=reason or said)]
     listed = value.get("generations")
@@ -110,12 +111,12 @@ def _answers(value: Mapping[str, Any], pointer: str) -> list[Message]:
 
 
 def _choice(choice: Any, pointer: str) -> list[Message]:
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         raise Misfit(f"{pointer}/choices", f"expected a choice, got {kind_of(choice)}")
     said = choice.get("message")
     if said is None and "text" in choice:
         said = {"content": choice["text"]}
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         said = {"role": "assistant", **said}
     reason = text_or_none(choice.get("finish_reason"))
     found = answer_rows([said], f"{pointer.strip('/')}/choices")
@@ -123,10 +124,10 @@ def _choice(choice: Any, pointer: str) -> list[Message]:
 
 
 def _generation(row: Any, pointer: str) -> list[Message]:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return []
     said = row.get("message", {"role": "assistant", "content": row.get("text")})
     info = row.get("generation_info")
-    reason = text_or_none(info.get("finish_reason")) if isinstance(info, Mapping) else None
+    reason = text_or_none(info.get("finish_reason")) if isinstance(info, dict) else None
     found = answer_rows([said], f"{pointer.strip('/')}/generations")
     return [replace(message, finish_reason=message.finish_reason or reason) for message in found]

@@ -36,7 +36,7 @@ def id_of(entry: Mapping[str, Any]) -> str | None:
 def result_part(entry: Mapping[str, Any], content: Any) -> Part:
     """The result that a part or a message holds; its content, if that is known already."""
     keys = ("toolResult", "functionResponse", "function_response")
-    inner = next((entry[k] for k in keys if isinstance(entry.get(k), Mapping)), entry)
+    inner = next((entry[k] for k in keys if isinstance(entry.get(k), dict)), entry)
     if content is None:
         names = ("response", "result", "output", "content", "server_tool_call_response", "error")
         content = first(inner, *names)
@@ -64,7 +64,7 @@ def _flag(entry: Mapping[str, Any], content: Any) -> bool | None:
             return bool(entry[key])
     if text_at(entry, "status") in ("error", "success"):
         return entry.get("status") == "error"
-    if isinstance(content, Mapping) and isinstance(content.get("type"), str):
+    if isinstance(content, dict) and isinstance(content.get("type"), str):
         return True if content["type"].startswith("error-") else None
     return None
 
@@ -75,10 +75,10 @@ def text_of(content: Any) -> str:
         return ""
     if isinstance(content, str):
         return content
-    if isinstance(content, Mapping) and set(content) == {"type", "value"}:
+    if isinstance(content, dict) and set(content) == {"type", "value"}:
         return dumped(content["value"])
     if isinstance(content, list) and content:
-        texts = [p.get("text") for p in content if isinstance(p, Mapping)]
+        texts = [p.get("text") for p in content if isinstance(p, dict)]
         if len(texts) == len(content) and all(isinstance(t, str) for t in texts):
             return "".join(str(t) for t in texts)
     return dumped(content)

@@ -56,7 +56,7 @@ def messages_of(row: Any, pointer: str, *, role: str = "user") -> list[Message]:
     """
     if isinstance(row, str):
         return [Message(role=_ROLES.get(role, "user"), parts=_texts(row))]
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     body = _unwrapped(row)
     raw = text_at(body, "role", "type")
@@ -75,12 +75,12 @@ _HOLD = ("content", "parts", "tool_calls", "toolCalls", "function_call", "reason
 def _unwrapped(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A LangChain message without its wrapping."""
     kwargs = row.get("kwargs")
-    if isinstance(kwargs, Mapping) and "lc" in row:
+    if isinstance(kwargs, dict) and "lc" in row:
         name = row["id"][-1] if isinstance(row.get("id"), list) and row["id"] else ""
         role = str(name).removesuffix("Chunk").removesuffix("Message").lower()
         return {**kwargs, "role": role}
     data = row.get("data")
-    if isinstance(data, Mapping) and "role" not in row and isinstance(row.get("type"), str):
+    if isinstance(data, dict) and "role" not in row and isinstance(row.get("type"), str):
         return {**data, "role": row["type"]}
     return row
 
@@ -125,7 +125,7 @@ def _printed(part: Part) -> list[Part]:
     """Calls that smolagents writes into the text of its history, as Python prints them."""
     text, _, listed = (part.text or "").partition(_PRINTED)
     calls = from_repr("[" + listed)
-    if not isinstance(calls, list) or not all(isinstance(call, Mapping) for call in calls):
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         return [part]
     return [*_texts(text.strip()), *(Part(kind="call", call=call_of(call)) for call in calls)]
 
@@ -155,18 +155,18 @@ def _again(call: ToolCall, index: int) -> ToolCall:
 
 def _listed_calls(body: Mapping[str, Any]) -> Iterator[ToolCall]:
     raw = body.get("additional_kwargs")
-    texts = _raw_texts(raw.get("tool_calls")) if isinstance(raw, Mapping) else {}
+    texts = _raw_texts(raw.get("tool_calls")) if isinstance(raw, dict) else {}
     for key in ("tool_calls", "toolCalls"):
         for entry in body[key] if isinstance(body.get(key), list) else ():
-            if isinstance(entry, Mapping):
+            if isinstance(entry, dict):
                 yield call_of(entry, texts=texts)
     broken = body.get("invalid_tool_calls")
     for entry in broken if isinstance(broken, list) else ():
-        if isinstance(entry, Mapping):
+        if isinstance(entry, dict):
             fault = text_or_none(entry.get("error")) or "the arguments could not be parsed"
             yield call_of(entry, fault=fault)
     legacy = body.get("function_call")
-    if isinstance(legacy, Mapping):
+    if isinstance(legacy, dict):
         yield call_of(legacy)
 
 
@@ -174,8 +174,8 @@ def _raw_texts(listed: Any) -> dict[str, str]:
     """The argument text that LangChain keeps beside the parsed arguments, by call id."""
     found: dict[str, str] = {}
     for entry in listed if isinstance(listed, list) else ():
-        function = entry.get("function") if isinstance(entry, Mapping) else None
-        if isinstance(function, Mapping) and isinstance(function.get("arguments"), str):
+        function = entry.get("function") if isinstance(entry, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
             found[str(entry.get("id"))] = function["arguments"]
     return found
 
@@ -185,7 +185,7 @@ def call_of(
 ) -> ToolCall:
     """One call in any spelling; its index is not set."""
     wrapped = ("function", "custom", "functionCall", "toolUse")
-    inner = next((entry[k] for k in wrapped if isinstance(entry.get(k), Mapping)), entry)
+    inner = next((entry[k] for k in wrapped if isinstance(entry.get(k), dict)), entry)
     call_id = id_of(entry) or id_of(inner)
     name = text_at(inner, "name", "toolName", "tool_name", "function") or ""
     given = first(inner, "arguments", "args", "input", "parameters")
@@ -212,13 +212,13 @@ def _texts(text: str) -> tuple[Part, ...]:
 def _pieces(content: Any, depth: int) -> Iterator[Part]:
     if isinstance(content, str):
         yield from _texts(content)
-    elif isinstance(content, Mapping):
+    elif isinstance(content, dict):
         yield from _piece(content, depth)
     elif isinstance(content, list):
         for piece in content:
             if isinstance(piece, str):
                 yield from _texts(piece)
-            elif isinstance(piece, Mapping):
+            elif isinstance(piece, dict):
                 yield from _piece(piece, depth)
 
 
@@ -251,7 +251,7 @@ def _unnamed(piece: Mapping[str, Any]) -> str | None:
         ("functionResponse", "tool_result"),
         ("function_response", "tool_result"),
     ):
-        if isinstance(piece.get(key), (Mapping, str)):
+        if isinstance(piece.get(key), (dict, str)):
             return kind
     return None
 
@@ -259,7 +259,7 @@ def _unnamed(piece: Mapping[str, Any]) -> str | None:
 def _attachment(piece: Mapping[str, Any]) -> str:
     for key in ("image_url", "uri", "url", "file_id", "image"):
         value = piece.get(key)
-        inner = value.get("url") if isinstance(value, Mapping) else value
+        inner = value.get("url") if isinstance(value, dict) else value
         if isinstance(inner, str) and inner and not inner.startswith("data:"):
             return inner
     return content_hash(dumped(piece))

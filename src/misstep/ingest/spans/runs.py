@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.build import linear
 from misstep.ingest.spans.found import Agent, Request, Run, Spot, Tree

@@ -8,10 +8,10 @@ span without an id is told apart by its place. Nothing here raises on content.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from misstep.ingest.format import Record
@@ -20,8 +20,7 @@ from misstep.ingest.messages import number_or_none, text_or_none
 Attributes = dict[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, kw_only=True):
     """Something that happened within a span."""
 
     name: str
@@ -29,8 +28,7 @@ class Event:
     time: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, kw_only=True):
     """One span."""
 
     trace: str
@@ -57,8 +55,7 @@ class Span:
         return self.end if self.end is not None else self.start
 
 
-@dataclass(slots=True, kw_only=True)
-class Log:
+class Log(msgspec.Struct, kw_only=True):
     """One log record that belongs to a span."""
 
     trace: str
@@ -71,20 +68,18 @@ class Log:
     record: Record
 
 
-@dataclass(slots=True, kw_only=True)
-class Odd:
+class Odd(msgspec.Struct, kw_only=True):
     """What stands where a span should, and is none."""
 
     pointer: str
     said: str
 
 
-@dataclass(slots=True, kw_only=True)
-class Aside:
+class Aside(msgspec.Struct, kw_only=True):
     """A unit that is no span by its kind."""
 
     kind: str
-    pointer: str = field(default="")
+    pointer: str = msgspec.field(default="")
 
 
 Unit = Span | Log | Odd | Aside
@@ -102,10 +97,10 @@ def plain(value: Any) -> Any:
     if kind in ("doubleValue", "double_value", "bytesValue", "bytes_value"):
         return inner
     if kind in ("arrayValue", "array_value"):
-        values = inner.get("values") if isinstance(inner, Mapping) else None
+        values = inner.get("values") if isinstance(inner, dict) else None
         return [plain(v) for v in values] if isinstance(values, list) else []
     if kind in ("kvlistValue", "kvlist_value"):
-        return attributes_of(inner.get("values") if isinstance(inner, Mapping) else None)
+        return attributes_of(inner.get("values") if isinstance(inner, dict) else None)
     return value
 
 
@@ -134,7 +129,7 @@ def attributes_of(listed: Any) -> Attributes:
             return attributes_of(orjson.loads(listed))
         except orjson.JSONDecodeError:
             return {}
-    if isinstance(listed, Mapping):
+    if isinstance(listed, dict):
         return _flat(listed) if any(type(v) is dict for v in listed.values()) else dict(listed)
     return {}
 
@@ -156,7 +151,7 @@ def _flat(nested: Mapping[str, Any]) -> Attributes:
     """Nested attributes with dotted keys; lists stay, and so do objects of other names."""
     found: Attributes = {}
     for key, value in nested.items():
-        if key in _NESTED and isinstance(value, Mapping):
+        if key in _NESTED and isinstance(value, dict):
             _spread(key, value, found, 0)
         else:
             found[key] = value
@@ -166,7 +161,7 @@ def _flat(nested: Mapping[str, Any]) -> Attributes:
 def _spread(base: str, value: Mapping[str, Any], found: Attributes, depth: int) -> None:
     for key, inner in value.items():
         name = f"{base}.{key}"
-        if isinstance(inner, Mapping) and inner and depth < 4:
+        if isinstance(inner, dict) and inner and depth < 4:
             _spread(name, inner, found, depth + 1)
         else:
             found[name] = inner
@@ -222,7 +217,7 @@ _FINE = {1, "1", "OK", "STATUS_CODE_OK", "ok", "Ok"}
 def status(fields: Mapping[str, Any]) -> tuple[bool | None, str | None]:
     """Whether a span failed, and what its status says."""
     whole = fields.get("status")
-    if isinstance(whole, Mapping):
+    if isinstance(whole, dict):
         code = first(whole, "code", "status_code", "statusCode")
         said = first(whole, "message", "description")
     else:
@@ -254,5 +249,5 @@ def events_of(listed: Any) -> list[Event]:
             time=seconds(first(entry, "timeUnixNano", "time_unix_nano", "timestamp")),
         )
         for entry in listed
-        if isinstance(entry, Mapping)
+        if isinstance(entry, dict)
     ]

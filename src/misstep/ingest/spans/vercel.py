@@ -6,9 +6,9 @@ history, answers and tools; calls keep the text that the provider sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.messages import text_or_none
 from misstep.ingest.spans.facts import parsed
@@ -53,4 +53,4 @@ def answer(attributes: Attributes) -> list[Message]:
 
 def _call(call: Any) -> Any:
     """A call; its type says only how it is run."""
-    return {k: v for k, v in call.items() if k != "type"} if isinstance(call, Mapping) else call
+    return {k: v for k, v in call.items() if k != "type"} if isinstance(call, dict) else call

@@ -8,8 +8,9 @@ Out: the answers as `Message` values with finish reason, model, usage and time w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.formats.openai_chat import refused_parts
@@ -39,7 +40,7 @@ def answers(value: Any, pointer: str = "") -> list[Message]:
         return [Message(role="assistant", parts=(Part(kind="text", text=value),))]
     if isinstance(value, list):
         return _together(value, pointer)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Misfit(pointer, f"expected what the model answered, got {kind_of(value)}")
     for key, make in _ANSWERS:
         held = opened(value.get(key))
@@ -50,10 +51,10 @@ def answers(value: Any, pointer: str = "") -> list[Message]:
 
 def _answer_body(body: Body, pointer: str) -> list[Message]:
     content = opened(body.get("content"))
-    if isinstance(content, Mapping) and isinstance(content.get("parts"), list):
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):
         return [_told_of(body, pieces(content["parts"]))]
     message = opened(body.get("message"))
-    if isinstance(message, Mapping):
+    if isinstance(message, dict):
         said = answers(message, f"{pointer}/message")
         reason = text_or_none(body.get("finish_reason"))
         return [replace(m, finish_reason=m.finish_reason or reason) for m in said]
@@ -74,17 +75,17 @@ def _answer_body(body: Body, pointer: str) -> list[Message]:
 
 
 def _objects(listed: Any) -> list[Body]:
-    return [v for v in listed if isinstance(v, Mapping)] if isinstance(listed, list) else []
+    return [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
 
 
 def _choices(body: Body, held: list[Any], pointer: str) -> list[Message]:
     made: list[Message] = []
     for index, choice in enumerate(held):
         at = f"{pointer}/{index}"
-        said = choice.get("message") if isinstance(choice, Mapping) else None
-        if isinstance(choice, Mapping) and said is None and isinstance(choice.get("text"), str):
+        said = choice.get("message") if isinstance(choice, dict) else None
+        if isinstance(choice, dict) and said is None and isinstance(choice.get("text"), str):
             said = {"content": choice["text"]}
-        if not isinstance(said, Mapping):
+        if not isinstance(said, dict):
             raise Misfit(at, f"expected a choice object, got {kind_of(choice)}")
         told = messages_of({**said, "role": "assistant"}, f"{at}/message")
         reason = text_or_none(choice.get("finish_reason"))
@@ -97,9 +98,9 @@ def _choices(body: Body, held: list[Any], pointer: str) -> list[Message]:
 def _candidates(body: Body, held: list[Any], pointer: str) -> list[Message]:
     made: list[Message] = []
     for candidate in held:
-        if isinstance(candidate, Mapping):
+        if isinstance(candidate, dict):
             content = candidate.get("content")
-            parts = content.get("parts") if isinstance(content, Mapping) else None
+            parts = content.get("parts") if isinstance(content, dict) else None
             said = _told_of(candidate, pieces(parts or []))
             made.append(_with(said, body, first=not made))
     return made
@@ -110,7 +111,7 @@ def _generations(body: Body, held: list[Any], pointer: str) -> list[Message]:
     flat = held[0] if isinstance(held[0], list) else held
     made: list[Message] = []
     for index, generation in enumerate(flat):
-        if not isinstance(generation, Mapping):
+        if not isinstance(generation, dict):
             raise Misfit(f"{pointer}/{index}", f"expected an object, got {kind_of(generation)}")
         message = generation.get("message")
         if message is None:
@@ -118,14 +119,14 @@ def _generations(body: Body, held: list[Any], pointer: str) -> list[Message]:
         else:
             made.extend(m for m in messages_of(message, pointer) if m.role == "assistant")
         info = generation.get("generation_info")
-        if made and isinstance(info, Mapping) and made[-1].finish_reason is None:
+        if made and isinstance(info, dict) and made[-1].finish_reason is None:
             made[-1] = replace(made[-1], finish_reason=text_or_none(info.get("finish_reason")))
     output = body.get("llm_output")
-    return [_with(m, output) for m in made] if isinstance(output, Mapping) else made
+    return [_with(m, output) for m in made] if isinstance(output, dict) else made
 
 
 def _items(body: Body, held: list[Any], pointer: str) -> list[Message]:
-    if not all(isinstance(item, Mapping) for item in held):
+    if not all(isinstance(item, dict) for item in held):
         return answers(held, pointer)
     made = _together(held, pointer)
     reason = _incomplete(body) or body.get("status")
@@ -134,7 +135,7 @@ def _items(body: Body, held: list[Any], pointer: str) -> list[Message]:
 
 def _incomplete(body: Body) -> Any:
     details = body.get("incomplete_details")
-    return details.get("reason") if isinstance(details, Mapping) else None
+    return details.get("reason") if isinstance(details, dict) else None
 
 
 def _history(body: Body, held: list[Any], pointer: str) -> list[Message]:
@@ -158,7 +159,7 @@ def _together(rows: Sequence[Any], pointer: str) -> list[Message]:
 def _item(row: Any, pointer: str) -> list[Message]:
     if isinstance(row, str):
         return answers(row, pointer)
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return []
     if "role" not in row and row.get("type") in ("text", "output_text", "thinking"):
         return [Message(role="assistant", parts=tuple(pieces(row)))]
@@ -203,14 +204,14 @@ def _with(message: Message, body: Body, first: bool = True) -> Message:
 def _usage(body: Body) -> Usage | None:
     for key in ("usage", "token_usage", "usage_metadata", "usageMetadata"):
         told = body.get(key)
-        if isinstance(told, Mapping):
+        if isinstance(told, dict):
             return counted(told)
     return None
 
 
 def counted(told: Any) -> Usage | None:
     """Token counts in any spelling; None where there are none."""
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         return None
     known = usage_of(told)
     if known is not None and known != Usage():
@@ -234,8 +235,8 @@ def refused(error: str) -> tuple[Part, ...]:
     """The generation that a provider refused and quotes in its error (`failed_generation`)."""
     at = error.find("{")
     body = literal(error[at : error.rfind("}") + 1]) if "failed_generation" in error else None
-    inner = body.get("error", body) if isinstance(body, Mapping) else None
-    text = inner.get("failed_generation") if isinstance(inner, Mapping) else None
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    text = inner.get("failed_generation") if isinstance(inner, dict) else None
     return refused_parts(text) if isinstance(text, str) and text else ()
 
 

@@ -9,8 +9,10 @@ that is none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.gemini_parts import json_schema
@@ -22,8 +24,7 @@ from misstep.types import Message
 Body = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A model call's input."""
 
     rows: tuple[tuple[Any, str], ...]
@@ -46,11 +47,11 @@ def asked(value: Any, pointer: str = "") -> Asked:
         return Asked(tuple(rows), {})
     if isinstance(value, list):
         return _asked_list(value, pointer, {})
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Misfit(pointer, f"expected what the model was asked, got {kind_of(value)}")
     for key in ("kwargs", "inputs", "request", "parameters"):
         inner = opened(value.get(key))
-        if isinstance(inner, Mapping) and _told(inner):
+        if isinstance(inner, dict) and _told(inner):
             return asked(inner, f"{pointer}/{key}")
     return _asked_body(value, pointer)
 
@@ -71,7 +72,7 @@ def _asked_body(body: Body, pointer: str) -> Asked:
         if isinstance(history, str) and history:
             rows = [(message, f"{pointer}/{key}") for message in transcript(history)]
             return Asked((*_system(body, pointer), *rows), offer_of(body))
-        if isinstance(history, Mapping):
+        if isinstance(history, dict):
             found = asked(history, f"{pointer}/{key}")
             return replace(found, offer={**offer_of(body), **found.offer})
     if "role" in body or "lc" in body or "parts" in body:
@@ -102,11 +103,11 @@ def _asked_list(rows: Sequence[Any], pointer: str, body: Body) -> Asked:
 
 def _system(body: Body, pointer: str) -> Iterable[tuple[Any, str]]:
     config = opened(body.get("config"))
-    inner: Body = config if isinstance(config, Mapping) else {}
+    inner: Body = config if isinstance(config, dict) else {}
     keys = ("system", "instructions", "system_instruction", "systemInstruction", "systemPrompt")
     for key in keys:
         said = body.get(key, inner.get(key))
-        parts = said.get("parts", said) if isinstance(said, Mapping) else said
+        parts = said.get("parts", said) if isinstance(said, dict) else said
         if parts:
             told = tuple(p for p in pieces(parts) if p.kind == "text")
             yield Message(role="system", parts=told), f"{pointer}/{key}"
@@ -116,10 +117,10 @@ def _system(body: Body, pointer: str) -> Iterable[tuple[Any, str]]:
 def offer_of(body: Body) -> dict[str, Any]:
     """Tools, schema, choice and limits of a request in any provider's spelling."""
     config = opened(body.get("config"))
-    inner = config if isinstance(config, Mapping) else {}
+    inner = config if isinstance(config, dict) else {}
     whole: dict[str, Any] = {**inner, **body}
     limits = whole.get("generationConfig", whole.get("inferenceConfig"))
-    if isinstance(limits, Mapping):
+    if isinstance(limits, dict):
         whole = {**limits, **whole}
     offer = {key: opened(whole[key]) for key in _OFFERED if whole.get(key) is not None}
     renamed = {ours: whole[theirs] for theirs, ours in _RENAMED if whole.get(theirs) is not None}
@@ -131,7 +132,7 @@ def offer_of(body: Body) -> dict[str, Any]:
     if tools:
         offer["tools"] = tools
     form = _nested(whole, "text", "format")
-    if isinstance(form, Mapping) and "response_format" not in offer:
+    if isinstance(form, dict) and "response_format" not in offer:
         offer["response_format"] = form
     return offer
 
@@ -154,19 +155,19 @@ _RENAMED = (
 def tools_of(listed: Any) -> list[Any]:
     """A flat list of tools, from a list or a table by name, of objects or of JSON texts."""
     listed = opened(listed)
-    if isinstance(listed, Mapping):
+    if isinstance(listed, dict):
         named = [(name, opened(tool)) for name, tool in listed.items()]
-        listed = [{"name": name, **tool} for name, tool in named if isinstance(tool, Mapping)]
+        listed = [{"name": name, **tool} for name, tool in named if isinstance(tool, dict)]
     flat: list[Any] = []
     for tool in listed if isinstance(listed, list) else ():
         tool = opened(tool)
-        if not isinstance(tool, Mapping):
+        if not isinstance(tool, dict):
             continue
         declared = tool.get("function_declarations", tool.get("functionDeclarations"))
         if isinstance(declared, list):
-            flat.extend(_declared(d) for d in declared if isinstance(d, Mapping))
+            flat.extend(_declared(d) for d in declared if isinstance(d, dict))
         elif tool.get("type") == "namespace" and isinstance(tool.get("tools"), list):
-            flat.extend(t for t in tool["tools"] if isinstance(t, Mapping))
+            flat.extend(t for t in tool["tools"] if isinstance(t, dict))
         else:
             flat.append(tool)
     return flat
@@ -175,11 +176,11 @@ def tools_of(listed: Any) -> list[Any]:
 def _declared(tool: Body) -> Body:
     """A function declaration of Gemini; its own kind of schema becomes JSON Schema."""
     schema = tool.get("parametersJsonSchema", tool.get("parameters_json_schema"))
-    if schema is None and isinstance(tool.get("parameters"), Mapping):
+    if schema is None and isinstance(tool.get("parameters"), dict):
         schema = json_schema(tool["parameters"])
     return {**tool, "parameters": schema} if schema is not None else tool
 
 
 def _nested(body: Body, outer: str, inner: str) -> Any:
     held = opened(body.get(outer))
-    return held.get(inner) if isinstance(held, Mapping) else None
+    return held.get(inner) if isinstance(held, dict) else None

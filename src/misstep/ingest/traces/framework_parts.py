@@ -10,10 +10,10 @@ the hash of its content.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.blocks import RAW_INPUT
@@ -53,7 +53,7 @@ def piece(block: Any) -> Part | None:
         return None
     if isinstance(block, str):
         return Part(kind="text", text=block)
-    if not isinstance(block, Mapping):
+    if not isinstance(block, dict):
         return Part(kind="text", text=written(block))
     kind = block.get("type", block.get("part_kind"))
     make = _TYPES.get(kind) if isinstance(kind, str) else None
@@ -140,9 +140,9 @@ def _first(block: Block, keys: Iterable[str]) -> Any:
 
 def _call(block: Block, kind: str = "function") -> Part:
     inner = block.get("function")
-    body = inner if isinstance(inner, Mapping) else block
+    body = inner if isinstance(inner, dict) else block
     custom = block.get("custom")
-    if isinstance(custom, Mapping):
+    if isinstance(custom, dict):
         body, kind = custom, "custom"
     fault = _first(block, ("error",)) if block.get("type") == "invalid_tool_call" else None
     raw = block.get(RAW_INPUT)
@@ -170,7 +170,7 @@ def _result(block: Block) -> Part:
     if status == "error" or block.get("type") == "tool-error":
         flag = True
     output = _first(block, (*_OUTPUTS, "error"))
-    if isinstance(output, Mapping) and "value" in output and isinstance(output.get("type"), str):
+    if isinstance(output, dict) and "value" in output and isinstance(output.get("type"), str):
         flag = True if output["type"].startswith("error") else flag
         output = output["value"]
     return result_part(output, _first(block, _IDS), name=_first(block, _NAMES), flag=flag)
@@ -195,7 +195,7 @@ def _retry(block: Block) -> Part:
 
 def _image(block: Block) -> Part:
     source = _first(block, ("image_url", "source", "file", "image", "input_audio", "data", "url"))
-    if isinstance(source, Mapping):
+    if isinstance(source, dict):
         source = _first(source, ("url", "data", "file_id")) or source
     text = source if isinstance(source, str) else written(block)
     short = text.startswith(("http://", "https://")) and len(text) < 2000
@@ -209,7 +209,7 @@ def _nothing(block: Block) -> None:
 def _inside(key: str, make: Callable[[Block], Part | None]) -> Callable[[Block], Part | None]:
     def build(block: Block) -> Part | None:
         inner = block[key]
-        return make(inner) if isinstance(inner, Mapping) else None
+        return make(inner) if isinstance(inner, dict) else None
 
     return build
 

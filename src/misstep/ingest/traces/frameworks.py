@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import kind_of, text_or_none
@@ -64,7 +65,7 @@ def messages_of(row: Any, pointer: str) -> list[Message]:
         if fields is not None:
             return messages_of(fields, pointer)
         return [Message(role="user", parts=tuple(pieces(row)))]
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise Misfit(pointer, f"expected a message object, got {kind_of(row)}")
     for fits, make in _SHAPES:
         if fits(row):
@@ -85,7 +86,7 @@ def _item(row: Row, pointer: str) -> list[Message]:
 
 
 def _pydantic(row: Row, pointer: str) -> list[Message]:
-    said = [p for p in row["parts"] if isinstance(p, Mapping)]
+    said = [p for p in row["parts"] if isinstance(p, dict)]
     if row["kind"] == "response":
         return [Message(role="assistant", parts=tuple(pieces(said)), model=_name(row))]
     made: list[Message] = []
@@ -127,7 +128,7 @@ def _chat(row: Row, pointer: str) -> list[Message]:
     if role == "assistant":
         parts.extend(_calls(row, parts))
         extra = row.get("additional_kwargs")
-        inner: Row = extra if isinstance(extra, Mapping) else {}
+        inner: Row = extra if isinstance(extra, dict) else {}
         refusal = text_or_none(row.get("refusal")) or text_or_none(inner.get("refusal"))
         if refusal and not parts:
             parts.append(Part(kind="text", text=refusal))
@@ -137,15 +138,15 @@ def _chat(row: Row, pointer: str) -> list[Message]:
 def _calls(row: Row, said: Sequence[Part]) -> Iterable[Part]:
     """Calls beside the content, without those that the content holds too."""
     extra = row.get("additional_kwargs")
-    inner: Row = extra if isinstance(extra, Mapping) else {}
+    inner: Row = extra if isinstance(extra, dict) else {}
     listed = row.get("tool_calls") or inner.get("tool_calls") or row.get("toolCalls") or ()
     known = {part.call.id for part in said if part.call is not None}
     for entry in listed if isinstance(listed, list) else ():
-        part = piece({"type": "function", **entry}) if isinstance(entry, Mapping) else None
+        part = piece({"type": "function", **entry}) if isinstance(entry, dict) else None
         if part is not None and part.call is not None and (not known or part.call.id not in known):
             yield part
     legacy = row.get("function_call") or inner.get("function_call")
-    if isinstance(legacy, Mapping):
+    if isinstance(legacy, dict):
         yield from pieces({"type": "function", "function": legacy})
 
 
@@ -153,13 +154,13 @@ def _autogen(row: Row, pointer: str) -> list[Message]:
     kind, content = str(row.get("type")), row.get("content")
     if kind in ("ToolCallExecutionEvent", "FunctionExecutionResultMessage"):
         results = content if isinstance(content, list) else []
-        blocks = [{**r, "type": "tool_result"} for r in results if isinstance(r, Mapping)]
+        blocks = [{**r, "type": "tool_result"} for r in results if isinstance(r, dict)]
         return split("tool", pieces(blocks))
     if kind in ("SystemMessage", "UserMessage"):
         return split("system" if kind == "SystemMessage" else "user", pieces(content))
     user = row.get("source") == "user"
     calls = [
-        {**c, "type": "function"} if isinstance(c, Mapping) and "arguments" in c else c
+        {**c, "type": "function"} if isinstance(c, dict) and "arguments" in c else c
         for c in (content if isinstance(content, list) else [content])
     ]
     return split("user" if user else "assistant", pieces(calls))
@@ -186,7 +187,7 @@ def _named(row: Row) -> str | None:
 def _holds_results(content: Any) -> bool:
     kinds = ("tool-result", "tool_result", "tool_call_response", "tool-error")
     return isinstance(content, list) and any(
-        isinstance(b, Mapping) and (b.get("type") in kinds or "toolResult" in b) for b in content
+        isinstance(b, dict) and (b.get("type") in kinds or "toolResult" in b) for b in content
     )
 
 
@@ -270,12 +271,12 @@ def transcript(text: str) -> list[Message]:
 
 def is_tool_definition(row: Any) -> bool:
     """A tool's definition posing as a message of the role `tool`, as LangGraph traces have it."""
-    content = row.get("content") if isinstance(row, Mapping) else None
-    if not isinstance(content, Mapping) or row.get("role") != "tool":
+    content = row.get("content") if isinstance(row, dict) else None
+    if not isinstance(content, dict) or row.get("role") != "tool":
         return False
     inner = content.get("function", content)
     return (
-        isinstance(inner, Mapping)
+        isinstance(inner, dict)
         and "name" in inner
         and ("parameters" in inner or "input_schema" in inner)
     )
@@ -283,7 +284,7 @@ def is_tool_definition(row: Any) -> bool:
 
 def is_item(row: Any) -> bool:
     """An item of the Responses API that is part of a message, rather than one."""
-    kind = row.get("type") if isinstance(row, Mapping) else None
+    kind = row.get("type") if isinstance(row, dict) else None
     return isinstance(kind, str) and kind in _ITEMS
 
 
@@ -296,7 +297,7 @@ _SHAPES: tuple[tuple[Callable[[Row], bool], Callable[[Row, str], list[Message]]]
     (is_item, _item),
     (_is_pydantic, _pydantic),
     (lambda row: isinstance(row.get("parts"), list) and "role" in row, _parts),
-    (lambda row: isinstance(row.get("message"), Mapping) and "role" not in row, _event),
+    (lambda row: isinstance(row.get("message"), dict) and "role" not in row, _event),
     (lambda row: "role" in row, _chat),
     (lambda row: isinstance(row.get("source"), str) and "content" in row, _autogen),
 )

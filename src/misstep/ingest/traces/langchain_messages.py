@@ -12,8 +12,9 @@ text and the parser's error as its `fault`. A ToolMessage's status `error` is ke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import kind_of, text_or_none, usage_of
@@ -52,7 +53,7 @@ _CHAT: dict[str, Role] = {
 
 def unwrapped(row: Any) -> tuple[Role, Body] | None:
     """The role and the fields of a LangChain message; None for anything else."""
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return None
     kind: Any = row.get("type")
     body: Any = row
@@ -60,9 +61,9 @@ def unwrapped(row: Any) -> tuple[Role, Body] | None:
         ids = row.get("id")
         kind = ids[-1] if isinstance(ids, list) and ids else None
         body = row.get("kwargs")
-    elif isinstance(row.get("data"), Mapping) and "content" in row["data"]:
+    elif isinstance(row.get("data"), dict) and "content" in row["data"]:
         body = row["data"]
-    if not isinstance(body, Mapping) or not isinstance(kind, str) or "content" not in body:
+    if not isinstance(body, dict) or not isinstance(kind, str) or "content" not in body:
         return None
     if kind in ("chat", "ChatMessage", "ChatMessageChunk"):
         role = body.get("role")
@@ -106,9 +107,9 @@ def stated(value: Any) -> Iterator[Message]:
     """
     rows = value if isinstance(value, list) else [value]
     for row in rows:
-        inner = row.get("update") if isinstance(row, Mapping) else None
-        held = inner if isinstance(inner, Mapping) else row
-        listed = held.get("messages") if isinstance(held, Mapping) else None
+        inner = row.get("update") if isinstance(row, dict) else None
+        held = inner if isinstance(inner, dict) else row
+        listed = held.get("messages") if isinstance(held, dict) else None
         for entry in listed if isinstance(listed, list) else [held]:
             if unwrapped(entry) is not None:
                 yield langchain_message(entry, "")
@@ -148,7 +149,7 @@ def _calls(body: Body, extra: Body) -> list[ToolCall]:
     """The calls of the message, in the order of the first list that holds them."""
     raw = [_raw(entry) for entry in _list(extra.get("tool_calls"))]
     legacy = extra.get("function_call")
-    if isinstance(legacy, Mapping) and not raw:
+    if isinstance(legacy, dict) and not raw:
         raw = [_raw({"function": legacy})]
     raw = raw or [_flat(entry) for entry in _list(body.get("tool_call_chunks"))]
     invalid = [
@@ -183,8 +184,8 @@ def _usage(body: Body, meta: Body) -> Usage | None:
 
 
 def _mapping(value: Any) -> Body:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> list[Body]:
-    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []

@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.ingest.context import Contexts
 from misstep.ingest.format import Misfit, Record, Tally
@@ -32,8 +33,7 @@ Kind = Literal["model", "tool", "agent", "other"]
 """What a run is; `other` is a step around them, such as a chain or a parser."""
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Run:
+class Run(msgspec.Struct, eq=False, kw_only=True):
     """One run of a trace."""
 
     id: str
@@ -59,18 +59,18 @@ class Run:
     """For a tool's run: the id of the call that started it, where logged."""
     said: Message | None = None
     """What else is known about a model call's answer: model, usage, finish reason."""
-    offer: Mapping[str, Any] = field(default_factory=dict)
+    offer: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What a model call offered beside its input (`context.Contexts.of`)."""
     system: str | None = None
     """A system prompt that stands outside the history: for a model call in what its answer
     echoes, for a run around model calls in its input."""
     last: Message | None = None
     """For a run around model calls: the last answer in what it put out, as its framework has it."""
-    failed: set[str] = field(default_factory=set)
+    failed: set[str] = msgspec.field(default_factory=set)
     """For a run around tools: ids of calls whose results it marks as errors."""
     history: list[Turn] | None = None
-    answers: list[Message] = field(default_factory=list)
-    context: Context = field(default_factory=Context)
+    answers: list[Message] = msgspec.field(default_factory=list)
+    context: Context = msgspec.field(default_factory=Context)
 
 
 class Runs:
@@ -133,7 +133,7 @@ class Runs:
     def _echoed(self, run: Run) -> dict[str, Any]:
         """What a Responses answer repeats of its request."""
         body = opened(run.output)
-        if not isinstance(body, Mapping) or body.get("object") != "response":
+        if not isinstance(body, dict) or body.get("object") != "response":
             return {}
         run.system = text_or_none(body.get("instructions"))
         return offer_of(body)
@@ -144,10 +144,10 @@ class Runs:
             if message.role == "assistant":
                 run.last = message
             run.failed.update(r.call_id for r in message.results if r.is_error and r.call_id)
-        if isinstance(run.input, Mapping) and text_or_none(run.input.get("prompt")):
+        if isinstance(run.input, dict) and text_or_none(run.input.get("prompt")):
             run.system = text_or_none(run.input.get("system"))
         run.input = None
-        if run.parent is None and isinstance(run.output, Mapping) and "messages" in run.output:
+        if run.parent is None and isinstance(run.output, dict) and "messages" in run.output:
             try:
                 run.history = self._history(asked(run.output, run.told_at).rows, run)
             except Misfit:

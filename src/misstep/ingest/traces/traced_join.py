@@ -10,7 +10,9 @@ or below an agent that another agent's run holds, are a sub-agent's: a conversat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from misstep.ingest.format import Record, Tally
 from misstep.ingest.identity import message_key
@@ -32,8 +34,7 @@ def conversations(name: str, runs: Runs, tally: Tally) -> tuple[Session, ...]:
     return threads.sessions()
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A conversation whose tracer logged no history; it grows run by run."""
 
     run: Run

@@ -7,11 +7,12 @@ other call has, one with the same arguments before others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from misstep.chat import content_text
 from misstep.ingest.messages import text_or_none
@@ -22,8 +23,7 @@ from misstep.ingest.traces.traced import Run
 from misstep.types import Message, Part, ToolCall, ToolResult
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ran:
+class Ran(msgspec.Struct, frozen=True, eq=False):
     """A tool's run, read."""
 
     run: Run
@@ -138,7 +138,7 @@ def _flagged(result: ToolResult, ran: Ran) -> ToolResult:
 
 def _ran(run: Run) -> Ran:
     call_id, arguments = run.call_id, opened(run.input)
-    if isinstance(arguments, Mapping):
+    if isinstance(arguments, dict):
         if arguments.get("type") == "tool_call" and "args" in arguments:
             call_id = call_id or text_or_none(arguments.get("id"))
             arguments = arguments["args"]
@@ -153,14 +153,14 @@ def _ran(run: Run) -> Ran:
 
 def _output(value: Any) -> tuple[str, str | None, bool]:
     """A tool's output as the model would have seen it, the call's id, whether it says it failed."""
-    if isinstance(value, Mapping) and set(value) == {"output"}:
+    if isinstance(value, dict) and set(value) == {"output"}:
         value = opened(value["output"])
     found = unwrapped(value)
     if found is not None:
         body = found[1]
         failed = body.get("status") == "error"
         return content_text(body["content"]), text_or_none(body.get("tool_call_id")), failed
-    if isinstance(value, Mapping) and isinstance(value.get("content"), (str, list)):
+    if isinstance(value, dict) and isinstance(value.get("content"), (str, list)):
         failed = value.get("isError") is True or value.get("is_error") is True
         return content_text(value["content"]), None, failed
     return content_text(value), None, False

@@ -1,4 +1,4 @@
-"""Files in and out: lossless JSON of the nouns, JSON lines, Parquet, and the state of a run folder.
+"""Files in and out: lossless JSON of the nouns, JSON lines, and the state of a run folder.
 
 In: values of `types` or plain rows. Out: files that are complete or absent: everything is written
 under a temporary name in the same folder and renamed. Written rows are checked against the JSON
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -159,41 +158,11 @@ def read_jsonl(path: Path, kind: type[T]) -> list[T]:
         return [decode(line, kind) for line in lines]
 
 
-def write_rows(
-    path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = ()
-) -> None:
-    """Write rows to Parquet, all or nothing; `columns` names the text columns of an empty table."""
-    import polars
-
-    frame = (
-        polars.DataFrame([dict(row) for row in rows], infer_schema_length=None)
-        if rows
-        else polars.DataFrame({name: [] for name in columns}, dict.fromkeys(columns, polars.String))
-    )
-    table = io.BytesIO()  # polars names a full disk in words only
-    frame.write_parquet(table)
-    with replacing(path) as temporary:
-        temporary.write_bytes(table.getbuffer())
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file.
-
-    Raises:
-        InputError: the file is absent.
-    """
-    import polars
-
-    if not path.exists():
-        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
-    return polars.read_parquet(path, memory_map=False).to_dicts()
-
-
 @cache
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema `schemas/<name>.json`, from the wheel or from the checkout."""
     here = Path(__file__).resolve()
-    for folder in (here.parent / "schemas", here.parents[2] / "schemas"):
+    for folder in (here.parents[1] / "schemas", here.parents[3] / "schemas"):
         path = folder / f"{name}.json"
         if path.exists():
             loaded: dict[str, Any] = orjson.loads(path.read_bytes())
