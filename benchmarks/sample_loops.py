@@ -1,6 +1,6 @@
 """Draw answers that may loop from the embedded model: what tests/cases/loops was labelled on.
 
-    python benchmarks/sample_loops.py OUT.jsonl [--greedy] [--seed N] [--every N]
+    python benchmarks/sample_loops.py OUT.jsonl [--held-out] [--greedy] [--seed N] [--every N]
 
 Each line of OUT holds one answer with its prompt and how it was drawn; a person then reads it and
 adds the labels (`tests/cases/loops/README.md`). The prompts ask for long lists, JSON, tables, code,
@@ -89,6 +89,54 @@ PROMPTS: dict[str, tuple[str, ...]] = {
         "Repeat the sentence 'I will not be late again.' 30 times.",
     ),
 }
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "list": (
+        "Name 90 kinds of flowers.",
+        "List the stations of a long underground line, each on its own line.",
+        "Give me 45 reasons to learn to swim.",
+        "List 70 words that rhyme with each other.",
+        "Write down all the tools of a carpenter and what each is for.",
+        "List 30 famous rivers and the sea into which each of them flows.",
+    ),
+    "json": (
+        "Return a JSON array of 35 cars with brand, model and horse_power. Only JSON.",
+        "Give a JSON object with the timetable of a school week, each lesson with its room.",
+        "Return JSON: an address book of 25 people with name, phone and street.",
+        "Return a JSON array with the moves of a game of chess.",
+        "Write the configuration of a web server with twelve sites as JSON.",
+        'Return JSON: {"matrix": [[...]]}, a matrix of 12 rows and 12 columns of small numbers.',
+    ),
+    "transcription": (
+        "Transcribe this price list and go on to its end: 'Nails, 1 kg: 3.20 / Screws, 1 kg: 4.80 "
+        "/ Hinges, pair: 2.10 / ...'",
+        "Write out the register of a ship's passengers as it stands on the page.",
+        "Transcribe the litany on the page with all its answers.",
+        "Write the subtitles of a short film about a dog, with time codes.",
+    ),
+    "code": (
+        "Write a Python enum of 40 colours.",
+        "Write a Java class with getters and setters for fifteen fields.",
+        "Write a Makefile for a project with twenty source files.",
+        "Write a regular expression for each of twenty kinds of dates.",
+        "Write an SQL query that joins eight tables.",
+        "Write a test file with 30 small tests for a calculator.",
+    ),
+    "table": (
+        "Make a table of the temperatures of each day of a month.",
+        "Write the ASCII codes from 32 to 126 with their characters.",
+        "Write a CSV file with 40 orders: id, date, customer, amount.",
+        "Write the powers of two up to the fortieth, one per line.",
+    ),
+    "prose": (
+        "Tell the legend of a mountain and a stubborn goat.",
+        "Explain how a clock works, step by step.",
+        "Write a lullaby with many verses.",
+        "Write a long apology to a friend.",
+        "Describe a walk through a market, with all that is on sale.",
+        "Write a prayer that answers itself after each line.",
+    ),
+}
+"""For the held-out set alone: never drawn from while a threshold could still be changed."""
 TOKENS = 640
 
 
@@ -102,7 +150,8 @@ def main() -> None:
 
     torch.set_num_threads(2)
     loaded = load("smollm2")
-    asked = [(kind, prompt) for kind, prompts in PROMPTS.items() for prompt in prompts]
+    asking = HELD_OUT if args.held_out else PROMPTS
+    asked = [(kind, prompt) for kind, prompts in asking.items() for prompt in prompts]
     asked = asked[:: args.every]
     ids = [
         loaded.template.prompt_ids((from_chat({"role": "user", "content": prompt}),), Context())
@@ -128,6 +177,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--held-out", action="store_true", help="ask the other prompts")
     parser.add_argument("--greedy", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="take each Nth prompt only")

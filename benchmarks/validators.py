@@ -2,9 +2,10 @@
 
     python benchmarks/validators.py [--quick] [--only PART …] --json FILE
 
-Parts: `json_suite`, `schema_suite`, `bfcl`, `text_loops`, `agent_loops`, `tracelint`, `inferred`,
-`adversarial`, `throughput`. MISSTEP_CORPUS names the folder with `logs/` and `suites/`, BFCL_EVAL
-the package `bfcl_eval`, TRACELINT the program; a part that lacks its data says so and is left out.
+With `--only` the other parts of FILE stay as they are. Parts: `json_suite`, `schema_suite`, `bfcl`,
+`text_loops`, `agent_loops`, `tracelint`, `inferred`, `adversarial`, `throughput`. MISSTEP_CORPUS
+names the folder with `logs/` and `suites/`, BFCL_EVAL the package `bfcl_eval`, TRACELINT the
+program; a part that lacks its data says so and is left out.
 """
 
 from __future__ import annotations
@@ -51,26 +52,52 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
-    parts = {}
+    parts = kept(given.json) if len(given.only) < len(PARTS) else {}
     for name in given.only:
-        parts[name] = measured(name, given.quick)
+        day = datetime.date.today().isoformat()
+        parts[name] = {"date": day, "quick": given.quick} | measured(name, given.quick)
         said = parts[name].get("left_out") or json.dumps(parts[name]["ratios"])
         print(f"{name:13} {parts[name]['seconds']:6.1f} s  {said}", flush=True)
-    result = {
+        text = json.dumps(result(parts), indent=1, ensure_ascii=False)
+        given.json.write_text(text + "\n", encoding="utf-8")
+
+
+def result(parts: dict[str, Any]) -> dict[str, Any]:
+    """What is written: the parts in their order, with all ratios beside them."""
+    ordered = {name: parts[name] for name in PARTS if name in parts}
+    return {
         "name": "validators",
         "machine": f"{platform.machine()}, {platform.system()}",
-        "date": datetime.date.today().isoformat(),
+        "date": max(part["date"] for part in ordered.values()),
         "versions": {
             "python": platform.python_version(),
             "misstep": importlib.metadata.version("misstep"),
         },
-        "rows": [{"part": n, **row} for n, part in parts.items() for row in part["rows"]],
         "ratios": {
-            f"{n}_{key}": v for n, part in parts.items() for key, v in part["ratios"].items()
+            key if key.startswith(n.split("_")[0]) else f"{n}_{key}": v
+            for n, part in ordered.items()
+            for key, v in part["ratios"].items()
         },
-        "left_out": {n: part["left_out"] for n, part in parts.items() if "left_out" in part},
+        "left_out": {n: part["left_out"] for n, part in ordered.items() if "left_out" in part},
+        "parts": {
+            n: {key: part[key] for key in ("date", "quick", "seconds", "ratios")}
+            for n, part in ordered.items()
+        },
+        "rows": [{"part": n, **row} for n, part in ordered.items() for row in part["rows"]],
     }
-    given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def kept(path: Path) -> dict[str, dict[str, Any]]:
+    """The parts of an earlier result; none where there is none."""
+    if not path.exists():
+        return {}
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    rows = [(row.pop("part"), row) for row in earlier["rows"]]
+    return {
+        name: {**part, "rows": [row for of, row in rows if of == name]}
+        | ({"left_out": earlier["left_out"][name]} if name in earlier["left_out"] else {})
+        for name, part in earlier["parts"].items()
+    }
 
 
 if __name__ == "__main__":

@@ -1,26 +1,32 @@
 """BFCL's own right answers must pass; the same answers spoilt must be found with the right code.
 
 `run` needs the data of the package `bfcl-eval` (`pip install --no-deps bfcl-eval`, or its wheel
-unpacked with BFCL_EVAL naming the folder `bfcl_eval`). Every possible answer of the single-turn
-Python categories becomes a call of a closed (strict) tool whose schema is in BFCL's dialect
-(`dict`, `float`, `tuple`, `any`), and goes through `validate` as a logged step. A defect on one is
-a false alarm unless a second validator (jsonschema, over a translation of its own) says that BFCL's
-answer breaks BFCL's schema, too; each is listed with what it breaks.
+unpacked with BFCL_EVAL naming the folder `bfcl_eval`). Every expected call of the single-turn
+Python categories is made with each of its possible values, over a schema in BFCL's dialect (`dict`,
+`float`, `tuple`, `any`), and goes through `validate` as a logged step: offered as BFCL offers it,
+and once more by a closed (strict) tool, as the spoilt ones are. A call is right where some of its
+possible values are. A call with a defect whatever its value is a false alarm unless a second
+validator (jsonschema, over a translation of its own) says that BFCL's answer breaks BFCL's schema,
+too; each is listed with its reason and with what BFCL's own checker says of it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+from parts import bfcl_own
+from parts.bfcl_spoilt import SPOILERS
 
 from misstep.types import Context, Message, Part, Session, ToolCall, ToolSpec
 from misstep.validate import Settings, validate
@@ -37,25 +43,23 @@ CATEGORIES = (
     "live_parallel_multiple",
 )
 Case = tuple[str, tuple[ToolSpec, ...], list[tuple[str, dict[str, Any]]]]
-Spoiler = Callable[[str, dict[str, Any], dict[str, Any], random.Random], tuple[str, str] | None]
 
 
 def run(quick: bool) -> dict[str, Any]:
     """Every category; `quick` spoils every fourth answer only."""
-    rows, alarms, flagged, judged = [], 0, 0, 0
+    rows: list[dict[str, Any]] = []
     spoilt: Counter[tuple[str, bool]] = Counter()
     missed: list[dict[str, Any]] = []
     start = time.perf_counter()
     for category in CATEGORIES:
-        cases = list(_cases(_data(), category))
-        row = _clean(category, cases)
-        rows.append(row)
-        alarms += row["false_alarms"]
-        flagged += row["flagged"]
-        judged += row["n"]
+        cases = list(_cases(data(), category))
+        rows.append(_clean(category, cases))
         for number, case in enumerate(cases):
             if number % 4 == 0 or not quick:
                 _spoil(case, spoilt, missed)
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update({key: count for key, count in row.items() if isinstance(count, int)})
     for name in SPOILERS:
         found, lost = spoilt[name, True], spoilt[name, False]
         of = [one for one in missed if one["how"] == name][:5]
@@ -65,14 +69,19 @@ def run(quick: bool) -> dict[str, Any]:
     return {
         "rows": rows,
         "ratios": {
-            "bfcl_clean_share": 1 - alarms / judged,
-            "bfcl_unflagged_share": 1 - flagged / judged,
+            "bfcl_clean_share": 1 - total["false_alarms"] / total["n"],
+            "bfcl_unflagged_calls_share": 1 - total["flagged"] / total["n"],
+            "bfcl_unflagged_of_accepted_share": 1
+            - total["flagged_of_these"] / max(total["accepted_by_bfcl"], 1),
+            "bfcl_unflagged_closed_calls_share": 1 - total["flagged_closed"] / total["n"],
+            "bfcl_unflagged_values_share": 1 - total["values_flagged"] / total["values"],
             "bfcl_found_share": found / spoilt.total(),
         },
     }
 
 
-def _data() -> Path:
+def data() -> Path:
+    """The folder of BFCL's data."""
     named = os.environ.get("BFCL_EVAL")
     if named:
         return Path(named) / "data"
@@ -82,36 +91,62 @@ def _data() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file."""
     yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
 
 
 def _cases(data: Path, category: str) -> Iterator[Case]:
     name = f"BFCL_v4_{category}.json"
-    answers = {row["id"]: row["ground_truth"] for row in _lines(data / "possible_answer" / name)}
-    for row in _lines(data / name):
+    answers = {row["id"]: row["ground_truth"] for row in lines(data / "possible_answer" / name)}
+    for row in lines(data / name):
         tools = tuple(
-            ToolSpec(name=f["name"], parameters=json.dumps(f["parameters"]), strict=True)
+            ToolSpec(name=f["name"], parameters=json.dumps(f["parameters"]))
             for f in row["function"]
         )
         calls = [(name, given) for one in answers[row["id"]] for name, given in one.items()]
         yield row["id"], tools, calls
 
 
-def variants(given: dict[str, list[Any]], required: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Every possible value once, the others at their first.
+def options(given: dict[str, list[Any]], required: Collection[str]) -> dict[str, list[Any]]:
+    """The values that each argument may have; `LEFT_OUT` is one of them where it may be left out.
 
-    "" means that the argument may be left out, which BFCL's own checker accepts of optional ones.
+    BFCL writes that as "", and its own checker takes it of optional arguments. Of a required one ""
+    is a text like any other, and counts only where nothing else is possible.
     """
-    options = {
-        key: [one for one in some if one != "" or key not in required] or some or [[]]
-        for key, some in given.items()
-    }
-    first = {key: some[0] for key, some in options.items()}
-    yield _plain(first)
-    for key, some in options.items():
+    made: dict[str, list[Any]] = {}
+    for key, some in given.items():
+        if key in required:
+            made[key] = [_value(one) for one in some if one != ""] or ["" for _ in some] or [[]]
+        else:
+            made[key] = [LEFT_OUT if one == "" else _value(one) for one in some] or [[]]
+    return made
+
+
+LEFT_OUT = object()
+
+
+def variants(given: dict[str, list[Any]], required: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Every possible value once, the others at their first."""
+    known = options(given, required)
+    first = {key: some[0] for key, some in known.items()}
+    yield _made(first)
+    for key, some in known.items():
         for option in some[1:]:
-            yield _plain(first | {key: option})
+            yield _made(first | {key: option})
+
+
+def combinations(
+    given: dict[str, list[Any]], required: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Every combination of possible values, 2,000 at most."""
+    known = options(given, required)
+    for values in itertools.islice(itertools.product(*known.values()), 2000):
+        yield _made(dict(zip(known, values, strict=True)))
+
+
+def _made(chosen: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in chosen.items() if value is not LEFT_OUT}
 
 
 def _required(tools: tuple[ToolSpec, ...], tool: str) -> list[str]:
@@ -120,12 +155,8 @@ def _required(tools: tuple[ToolSpec, ...], tool: str) -> list[str]:
     return [str(key) for key in required]
 
 
-def _plain(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: _value(value) for key, value in given.items() if value != ""}
-
-
 def _value(value: Any) -> Any:
-    """BFCL writes the values inside an object as lists of possible ones, too."""
+    """BFCL writes the values inside an object as lists of possible ones, too; "" leaves one out."""
     if isinstance(value, list):
         return [_value(item) for item in value]
     if not isinstance(value, dict):
@@ -149,31 +180,75 @@ def _judged(tools: tuple[ToolSpec, ...], calls: list[tuple[str, str]]) -> list[A
 
 
 def _clean(category: str, cases: list[Case]) -> dict[str, Any]:
-    count, listed = 0, []
+    count: Counter[str] = Counter()
+    listed = []
+    rows = lines(data() / f"BFCL_v4_{category}.json")
+    functions = {row["id"]: {f["name"]: f for f in row["function"]} for row in rows}
     for name, tools, calls in cases:
         for tool, given in calls:
-            for arguments in variants(given, _required(tools, tool)):
-                count += 1
-                found = _judged(tools, [(tool, json.dumps(arguments))])[:1]
-                listed.extend(
-                    {
-                        "id": name,
-                        "code": f.code,
-                        "where": f.where,
-                        "why": f.evidence[:160],
-                        "breaks_its_schema": _breaks(tools, tool, arguments),
-                    }
-                    for f in found
-                )
+            count["calls"] += 1
+            accepted = _accepted(functions[name], tool, given)
+            count["accepted_by_bfcl"] += accepted is True
+            required = _required(tools, tool)
+            made = list(variants(given, required))
+            wrong = [bool(_judged(tools, [(tool, json.dumps(one))])) for one in made]
+            closed = [bool(_judged(strict(tools), [(tool, json.dumps(one))])) for one in made]
+            count["values"] += len(made)
+            count["values_flagged"] += sum(wrong)
+            count["values_flagged_closed"] += sum(closed)
+            if any(closed):
+                every = list(combinations(given, required))
+                listed.append(_told(name, tools, tool, every) | {"accepted_by_bfcl": accepted})
+    hopeless = [one for one in listed if not one["some_value_fits"]]
     return {
         "arm": "misstep",
         "work": f"{category}: possible answers",
-        "n": count,
-        "flagged": len(listed),
-        "false_alarms": sum(not one["breaks_its_schema"] for one in listed),
-        "items": len({one["id"] for one in listed}),
+        "n": count["calls"],
+        "flagged": sum(not one["only_where_closed"] for one in hopeless),
+        "flagged_closed": len(hopeless),
+        "accepted_by_bfcl": count["accepted_by_bfcl"],
+        "flagged_of_these": sum(
+            bool(one["accepted_by_bfcl"]) and not one["only_where_closed"] for one in hopeless
+        ),
+        "false_alarms": sum(not one["breaks_its_schema"] for one in hopeless),
+        **{key: count[key] for key in ("values", "values_flagged", "values_flagged_closed")},
         "listed": listed,
     }
+
+
+def strict(tools: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+    """The same tools, closed: what a schema does not name is forbidden."""
+    return tuple(replace(tool, strict=True) for tool in tools)
+
+
+def _told(
+    name: str, tools: tuple[ToolSpec, ...], tool: str, every: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Why a call is flagged: the finding about its first value that breaks the schema."""
+    said = [_judged(strict(tools), [(tool, json.dumps(one))]) for one in every]
+    found = next(some[0] for some in said if some)
+    return {
+        "id": name,
+        "tool": tool,
+        "code": found.code,
+        "where": found.where,
+        "why": found.evidence[:160],
+        "some_value_fits": not all(said),
+        "only_where_closed": not all(_judged(tools, [(tool, json.dumps(o))]) for o in every),
+        "breaks_its_schema": all(
+            _breaks(tools, tool, one) for one, some in zip(every, said, strict=True) if some
+        ),
+    }
+
+
+def _accepted(
+    functions: dict[str, dict[str, Any]], tool: str, given: dict[str, list[Any]]
+) -> bool | None:
+    """What BFCL's own checker says of the call's possible values; None where it is missing."""
+    document = functions[tool]
+    every = variants(given, document["parameters"].get("required", []))
+    said = [bfcl_own.accepts(data().parent, document, one, given) for one in every]
+    return None if None in said else any(said)
 
 
 def _breaks(tools: tuple[ToolSpec, ...], tool: str, arguments: dict[str, Any]) -> bool:
@@ -204,6 +279,7 @@ def _closed(schema: Any) -> Any:
 
 def _spoil(case: Case, spoilt: Counter[tuple[str, bool]], missed: list[dict[str, Any]]) -> None:
     name, tools, calls = case
+    tools = strict(tools)
     rnd = random.Random(name)
     tool, given = calls[0]
     arguments = next(variants(given, _required(tools, tool)))
@@ -221,95 +297,3 @@ def _spoil(case: Case, spoilt: Counter[tuple[str, bool]], missed: list[dict[str,
         if not right:
             codes = [f.code for f in got]
             missed.append({"how": how, "id": name, "call": made[1][:200], "got": codes})
-
-
-def _drop(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    there = [key for key in schema.get("required", []) if key in arguments]
-    if not there:
-        return None
-    lost = rnd.choice(there)
-    return tool, json.dumps({k: v for k, v in arguments.items() if k != lost})
-
-
-_WRONG = {
-    "string": {"not": "a string"},
-    "integer": "eleven",
-    "number": "eleven",
-    "boolean": "perhaps",
-    "array": 7,
-    "object": "nothing",
-}
-
-
-def _retype(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    kinds = {k: schema["properties"].get(k, {}).get("type") for k in arguments}
-    there = [key for key, kind in kinds.items() if isinstance(kind, str) and kind in _WRONG]
-    if not there:
-        return None
-    key = rnd.choice(there)
-    return tool, json.dumps(arguments | {key: _WRONG[kinds[key]]})
-
-
-def _enum(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    there = [k for k in arguments if "enum" in schema["properties"].get(k, {})]
-    if not there:
-        return None
-    key = rnd.choice(there)
-    value = arguments[key]
-    return tool, json.dumps(arguments | {key: "no such value" if isinstance(value, str) else -99})
-
-
-def _cut(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    data = json.dumps(arguments, ensure_ascii=False).encode()
-    return tool, data[: rnd.randrange(1, len(data))].decode("utf-8", "ignore")
-
-
-def _quotes(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    return (tool, json.dumps(arguments).replace('"', "'")) if arguments else None
-
-
-def _written(around: str) -> Spoiler:
-    def spoil(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-        return tool, around.replace("%s", json.dumps(arguments))
-
-    return spoil
-
-
-def _comma(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    return (tool, json.dumps(arguments)[:-1] + ",}") if arguments else None
-
-
-def _python(tool: str, arguments: dict[str, Any], schema: Any, rnd: random.Random) -> Any:
-    literal = [k for k, v in arguments.items() if isinstance(v, bool)]
-    text = json.dumps(arguments)
-    return (
-        (tool, text.replace(": true", ": True").replace(": false", ": False")) if literal else None
-    )
-
-
-SPOILERS: dict[str, tuple[str, Spoiler]] = {
-    "a required argument dropped": ("MISSING_REQUIRED", _drop),
-    "a value of another type": ("WRONG_TYPE", _retype),
-    "a tool that is not offered": (
-        "TOOL_UNKNOWN",
-        lambda tool, arguments, _, rnd: (f"{tool}_all", json.dumps(arguments)),
-    ),
-    "an argument too many": (
-        "UNEXPECTED_ARG",
-        lambda tool, arguments, _, rnd: (tool, json.dumps(arguments | {"zz_extra": 1})),
-    ),
-    "a value outside its enum": ("ENUM", _enum),
-    "single quotes": ("JSON_QUOTES", _quotes),
-    "cut at a random byte": ("JSON_TRUNCATED", _cut),
-    "fenced": ("JSON_FENCED", _written("```json\n%s\n```")),
-    "fenced with prose": ("JSON_FENCED_PROSE", _written("Sure:\n```json\n%s\n```\nDone.")),
-    "prose before": ("JSON_PROSE", _written("Here are the arguments: %s")),
-    "prose behind": ("JSON_PROSE", _written("%s\nLet me know.")),
-    "a trailing comma": ("JSON_TRAILING_COMMA", _comma),
-    "Python's literals": ("JSON_PY_LITERAL", _python),
-    "encoded twice": (
-        "double_encoded",
-        lambda tool, arguments, _, rnd: (tool, json.dumps(json.dumps(arguments))),
-    ),
-}
-"""What is done to a right answer, and the code or tag that must be found."""

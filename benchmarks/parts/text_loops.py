@@ -1,25 +1,23 @@
 """Text loops: precision, recall, false alarms and speed, beside four simpler rules, in one run.
 
-Positives and clean answers are the labelled ones in `tests/cases/loops`; further negatives are real
-files of this machine (prose, code, data), drawn by hash from the Python environment and its
-standard library, or from the folders in MISSTEP_NEGATIVES, and the assistant texts of the logs in
-MISSTEP_CORPUS. Every false alarm and every miss is listed. Nothing of the files is kept.
+Positives and clean answers are labelled by reading (`tests/cases/loops`): those on which thresholds
+were chosen, and held-out ones, whose labels were frozen before any of them was judged. Further
+negatives are real files and the assistant texts of real logs (`negatives`); beside the held-out
+answers stand files of other folders. Every false alarm and every miss is listed.
 """
 
 from __future__ import annotations
 
-import base64
 import collections
-import hashlib
 import json
-import os
 import random
-import sysconfig
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from parts.negatives import answers, elsewhere, files, folders
 
 from misstep.types import Finding, Message, Part, Session
 from misstep.validate import Settings
@@ -27,17 +25,11 @@ from misstep.validate.text_loop import VALIDATOR
 from misstep.validate.transcript import Transcript
 from misstep.validate.validator import Step
 
-LABELS = Path(__file__).parents[2] / "tests" / "cases" / "loops" / "labels.jsonl"
-KINDS = {
-    "prose": "md rst txt license licence copying notice html htm pod authors news readme changes",
-    "code": "py pyi pyx pxd c h cc cpp hpp cuh js ts pl pm sh css f90 cmake jinja sql vim lua rs",
-    "data": "json yaml yml toml csv tsv svg xml pem lock list conf cfg ini dectest ipynb tab pom "
-    "png gif jpg woff2 ico",
-}
-SIZES = (1500, 12_000)
-"""Characters of a file that are taken, drawn by the hash of its path."""
+LABELS = Path(__file__).parents[2] / "tests" / "cases" / "loops"
 DRAWN = 4500
 """Files drawn, all kinds together."""
+HELD_OUT = 4500
+"""Files of other folders, drawn beside the held-out answers."""
 
 
 def judge(text: str, prompt: str = "go on", finish: str = "stop") -> list[Finding]:
@@ -104,95 +96,10 @@ ARMS: dict[str, Callable[[dict[str, Any]], bool]] = {
 }
 
 
-def labelled() -> list[dict[str, Any]]:
-    """The labelled answers."""
-    return [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
-
-
-def folders() -> list[Path]:
-    """Where negatives are drawn from."""
-    given = os.environ.get("MISSTEP_NEGATIVES")
-    if given:
-        return [Path(one) for one in given.split(os.pathsep)]
-    paths = sysconfig.get_paths()
-    return [Path(paths["purelib"]), Path(paths["stdlib"])]
-
-
-def kind_of(path: Path) -> str | None:
-    """Prose, code or data, by the name's end; None for the rest."""
-    word = (path.suffix[1:] or path.name).lower()
-    return next((kind for kind, ends in KINDS.items() if word in ends.split()), None)
-
-
-def files(count: int) -> Iterator[dict[str, Any]]:
-    """Negatives: parts of files, as many of each kind as there are, up to a third of `count`."""
-    ranked: dict[str, list[tuple[bytes, Path]]] = {kind: [] for kind in KINDS}
-    for folder in folders():
-        for path in folder.rglob("*"):
-            kind = kind_of(path)
-            if kind is not None and path.is_file() and path.stat().st_size >= SIZES[0]:
-                ranked[kind].append((hashlib.sha256(str(path).encode()).digest(), path))
-    for kind, found in ranked.items():
-        seen: set[str] = set()
-        for digest, path in sorted(found):
-            text = cut(path, digest)
-            if text is not None and text not in seen:
-                seen.add(text)
-                yield {"id": str(path), "kind": kind, "text": text}
-            if len(seen) >= count // 3:
-                break
-
-
-def cut(path: Path, digest: bytes) -> str | None:
-    """A part of a file, of a size and at a line drawn by the hash; None for what is no text.
-
-    Pictures and fonts are written in base64, every other JSON file without white space.
-    """
-    rnd = random.Random(digest)
-    try:
-        text = as_text(path, digest)
-    except (OSError, ValueError, RecursionError):
-        return None
-    size = rnd.randint(*SIZES)
-    start = text.rfind("\n", 0, rnd.randint(0, max(len(text) - size, 0)) + 1) + 1
-    part = text[start : start + size].rstrip()
-    return part if len(part) >= SIZES[0] * 0.8 else None
-
-
-def as_text(path: Path, digest: bytes) -> str:
-    """The beginning of a file as text.
-
-    Raises:
-        ValueError: it is neither text nor one of the kinds that are written as text.
-    """
-    data = path.read_bytes()[:400_000]
-    if path.suffix.lower() in (".png", ".gif", ".jpg", ".woff2", ".ico"):
-        wide = base64.encodebytes(data).decode()
-        return wide if digest[1] % 2 else wide.replace("\n", "")
-    text = data.decode("utf-8")
-    if path.suffix == ".json" and digest[1] % 2:
-        return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
-    return text
-
-
-def answers() -> Iterator[dict[str, Any]]:
-    """Negatives: what assistants wrote in real logs, texts and arguments of 300 characters on."""
-    corpus = os.environ.get("MISSTEP_CORPUS")
-    if not corpus:
-        return
-    from misstep.config import IngestConfig
-    from misstep.ingest import ingest
-
-    seen: set[str] = set()
-    for session in ingest([Path(corpus) / "logs"], config=IngestConfig(workers=1)).sessions:
-        for step in session.steps:
-            message = session.messages[step]
-            for text in (message.text, message.reasoning, *(c.arguments for c in message.calls)):
-                if len(text) >= 300 and text not in seen:
-                    seen.add(text)
-                    yield {"id": f"{session.format} {session.id}/{step}", "kind": "answers"} | {
-                        "text": text
-                    }
+def labelled(name: str = "labels") -> list[dict[str, Any]]:
+    """The labelled answers of a file."""
+    text = (LABELS / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def confusion(rows: Iterable[dict[str, Any]], arm: Callable[[dict[str, Any]], bool]) -> dict:
@@ -218,31 +125,64 @@ def confusion(rows: Iterable[dict[str, Any]], arm: Callable[[dict[str, Any]], bo
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """One row for each rule, the speed of the cascade, the hard texts."""
+    """Two rows for each rule, the speed of the cascade, the hard texts."""
     told = labelled()
-    negatives = [*files(DRAWN // 3 if quick else DRAWN), *answers()]
+    drawn = DRAWN // 3 if quick else DRAWN
+    negatives = [*files(drawn, folders()), *answers()]
+    held = labelled("held_out")
+    others = list(files(HELD_OUT // 3 if quick else HELD_OUT, elsewhere()))
     rows: list[dict[str, Any]] = []
     for name, arm in ARMS.items():
-        began = time.perf_counter()
-        of_labelled, of_real = confusion(told, arm), confusion(negatives, arm)
-        seconds = time.perf_counter() - began
-        tp, fn, fp = (of_labelled.get(key, 0) for key in ("tp", "fn", "fp"))
-        row: dict[str, Any] = {
-            "arm": name,
-            "work": "labelled answers; real negatives",
-            "n": len(told) + len(negatives),
-            "seconds": round(seconds, 3),
-            "precision": round(tp / (tp + fp), 4) if tp + fp else None,
-            "recall": round(tp / (tp + fn), 4),
-            "labelled": {k: v for k, v in of_labelled.items() if k != "listed"},
-        }
-        for kind in (*KINDS, "answers"):
-            total, wrong = of_real.get(f"n_{kind}", 0), of_real.get(f"fp_{kind}", 0)
-            row[f"false_alarms_{kind}"] = {"n": total, "k": wrong, "rate": rate(wrong, total)}
-        if name == "misstep":
-            row["listed"] = of_labelled["listed"] + of_real["listed"]
-        rows.append(row)
-    return {"rows": [*rows, *speed(told, negatives), *hard()], "ratios": {}}
+        rows.append(measured("labelled answers; real negatives", name, arm, told, negatives))
+        rows.append(measured("held-out answers; other negatives", name, arm, held, others))
+    ours = {row["work"][:4]: row for row in rows if row["arm"] == "misstep"}
+    ratios = {
+        f"{part}_{key}": row[key]
+        for part, row in (("labelled", ours["labe"]), ("held_out", ours["held"]))
+        for key in ("precision", "recall", "precision_with_negatives")
+    }
+    return {"rows": [*rows, *speed(told, negatives), *hard()], "ratios": ratios}
+
+
+def measured(
+    work: str,
+    name: str,
+    arm: Callable[[dict[str, Any]], bool],
+    told: list[dict[str, Any]],
+    negatives: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """One rule on labelled answers and on real texts that are no loops."""
+    began = time.perf_counter()
+    of_labelled, of_real = confusion(told, arm), confusion(negatives, arm)
+    seconds = time.perf_counter() - began
+    tp, fn, fp = (of_labelled.get(key, 0) for key in ("tp", "fn", "fp"))
+    row: dict[str, Any] = {
+        "arm": name,
+        "work": work,
+        "n": len(told) + len(negatives),
+        "seconds": round(seconds, 3),
+        "precision": rate(tp, tp + fp),
+        "precision_with_negatives": rate(tp, tp + fp + of_real.get("fp", 0)),
+        "recall": rate(tp, tp + fn),
+        "recall_interval": interval(tp, tp + fn),
+        "labelled": {k: v for k, v in of_labelled.items() if k != "listed"},
+    }
+    for kind in sorted({each["kind"] for each in negatives}):
+        total, wrong = of_real.get(f"n_{kind}", 0), of_real.get(f"fp_{kind}", 0)
+        row[f"false_alarms_{kind}"] = {"n": total, "k": wrong, "rate": rate(wrong, total)}
+    if name == "misstep":
+        row["listed"] = of_labelled["listed"] + of_real["listed"]
+    return row
+
+
+def interval(k: int, n: int) -> list[float] | None:
+    """Wilson's, at 95 %."""
+    if not n:
+        return None
+    z, share = 1.96, k / n
+    middle = (share + z * z / 2 / n) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / 4 / n / n) ** 0.5
+    return [round(middle - half, 4), round(middle + half, 4)]
 
 
 def rate(k: int, n: int) -> float | None:

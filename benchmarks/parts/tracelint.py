@@ -6,7 +6,7 @@ both by rule, and how many of the planted faults and of the invented values each
 program `tracelint` (TRACELINT names it, else the PATH) only ours are counted. The differences are
 explained in design/tracelint.md.
 
-    python -c "from benchmarks.parts import tracelint; print(tracelint.run(quick=True))"
+    python benchmarks/validators.py --only tracelint --json FILE
 """
 
 from __future__ import annotations
@@ -26,14 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parts.tracelint_planted import CONTRACT, PLANTED
+
 from misstep.config import IngestConfig, ValidateConfig
 from misstep.ingest import ingest
 from misstep.validate import settings, validate
-
-if __package__:
-    from benchmarks.parts.tracelint_planted import CONTRACT, PLANTED
-else:
-    from tracelint_planted import CONTRACT, PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "sample_logs"

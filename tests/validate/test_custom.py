@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import re
+import signal
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -268,3 +272,51 @@ def test_a_call_can_be_judged_by_a_validator_of_the_users_own():
 
 def _hour(hour):
     return {"name": "t", "arguments": f'{{"hour": {hour}}}', "id": "c"}
+
+
+@validator(LATE, judges=lambda step: True)
+def endless(step):
+    try:
+        while step.text == "hang":
+            time.sleep(0)
+    except Exception:  # noqa: BLE001  as users do
+        pass
+    yield step.find("TOO_LATE", "content")
+
+
+@validator(LATE, judges=lambda step: re.match(r"(a+)+$", "a" * 60 + "!") is None)
+def slow_judge(step):
+    return ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no alarm signal")
+@pytest.mark.parametrize("own", [endless, slow_judge], ids=["check", "judges"])
+def test_a_validator_that_never_ends_is_stopped_and_the_step_is_unjudged(own):
+    began = time.perf_counter()
+    judged = validate(asked(content="hang"), Settings(own=(own,), time_limit=0.05))
+    assert time.perf_counter() - began < 5
+    (finding,) = judged.findings
+    assert (finding.code, finding.level) == ("VALIDATOR_ERROR", "info")
+    assert "took longer than 0.05 s" in finding.evidence
+    assert [v.state for v in judged.verdicts] == ["unjudged"]
+
+
+def test_a_validator_in_time_is_not_disturbed_and_the_alarm_is_put_back():
+    before = signal.getsignal(signal.SIGALRM)
+    judged = validate(asked(content="fine"), Settings(own=(endless,), time_limit=5.0))
+    assert [f.code for f in judged.findings] == ["TOO_LATE"]
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_outside_the_main_thread_there_is_no_limit_and_no_fault():
+    told: list[str] = []
+
+    def work():
+        judged = validate(asked(content="fine"), Settings(own=(endless,), time_limit=0.05))
+        told.extend(f.code for f in judged.findings)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert told == ["TOO_LATE"]

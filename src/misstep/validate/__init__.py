@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from misstep import store
 from misstep.codes import CODES, Code
 from misstep.config import ValidateConfig
 from misstep.errors import InputError
@@ -37,10 +38,12 @@ from misstep.validate import (
     tool_error,
 )
 from misstep.validate.custom import Own, Whole, hear, validator
+from misstep.validate.documents import documents
 from misstep.validate.missing import WANTS, counted
 from misstep.validate.policy import policy_of
 from misstep.validate.precedence import settle
-from misstep.validate.schema import compiled
+from misstep.validate.rota import Pick, Rota
+from misstep.validate.schema import Reading, compiled
 from misstep.validate.transcript import Transcript
 from misstep.validate.validator import Settings, Step, Validator
 from misstep.validate.verdict import decide
@@ -81,7 +84,8 @@ VALIDATORS: tuple[Validator, ...] = (
 )
 """Every validator. A new one is one file, one line here, its cases and its row in docs/codes.md."""
 
-_OFFLINE = tuple(validator for validator in VALIDATORS if validator.offline)
+_ONLINE = Rota(VALIDATORS)
+_OFFLINE = Rota([validator for validator in VALIDATORS if validator.offline])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +105,22 @@ def settings(config: ValidateConfig, *, own: bool = True) -> Settings:
         own: False leaves the user's own validators out, to show a run where they are not at hand.
 
     Raises:
-        InputError: the schema file cannot be read or is no usable JSON Schema.
+        InputError: the schema file cannot be read or is no usable JSON Schema, or the documents
+            that schemas refer to cannot be used.
         ConfigError: a level or an exemption names a code that nobody emits.
         SetupError: a validator of the user's cannot be loaded.
     """
-    schema = None if config.schema is None else _schema_text(Path(config.schema))
+    reading = _reading(config)
+    schema = None if config.schema is None else _schema_text(Path(config.schema), reading)
     owned = custom.load(config.validators) if own else ()
     policy = policy_of(config, strict=own) if config.levels or config.exempt else None
     return Settings(
         response_schema=schema,
+        reading=reading,
         json=config.json,
         expect_call=config.expect_call,
         own=owned,
+        time_limit=config.time_limit,
         policy=policy,
         limits=config.limits,
         code=config.code,
@@ -121,20 +129,30 @@ def settings(config: ValidateConfig, *, own: bool = True) -> Settings:
 
 
 def own_identity(config: ValidateConfig) -> list[str]:
-    """What tells whether one of the user's own validators changed since the steps were judged.
+    """What tells whether the user's own validators or documents changed since steps were judged.
 
     Raises:
         SetupError: one cannot be loaded.
     """
-    return custom.identity(config.validators)
+    told = custom.identity(config.validators)
+    if config.documents is not None:
+        told.append(store.key_of("documents", documents(Path(config.documents))))
+    return told
 
 
-def _schema_text(path: Path) -> str:
+def _reading(config: ValidateConfig) -> Reading | None:
+    if config.documents is None and config.formats == "always":
+        return None
+    known = () if config.documents is None else documents(Path(config.documents))
+    return Reading(formats=config.formats, documents=known)
+
+
+def _schema_text(path: Path, reading: Reading | None) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a JSON Schema file") from None
-    problem = compiled(text).problem
+    problem = compiled(text, reading).problem
     if problem:
         raise InputError(f"{path}: {' '.join(problem.split())}; give a JSON Schema file")
     return text
@@ -153,8 +171,9 @@ def validate(session: Session, settings: Settings) -> Judged:
     if settings.own:
         steps = tuple(steps)
         whole = Whole(steps)
+    asked = _ONLINE.of_session(transcript)
     for step in steps:
-        found, verdict = _look(step, whole, offline=False)
+        found, verdict = _look(step, asked(step), whole, offline=False)
         findings.extend(found)
         verdicts.append(verdict)
     return Judged(
@@ -183,24 +202,27 @@ def judge(
     whole = None
     if settings.own:
         whole = Whole([*(view(index=at) for at in replayed.steps if at < step), this])
-    return _look(this, whole, offline=True)
+    return _look(this, _OFFLINE.pick(this), whole, offline=True)
 
 
-def _look(step: Step, whole: Whole | None, *, offline: bool) -> tuple[tuple[Finding, ...], Verdict]:
-    used = _OFFLINE if offline else VALIDATORS
-    found = [f for v in used for f in v.check(step)]
+def _look(
+    step: Step, pick: Pick, whole: Whole | None, *, offline: bool
+) -> tuple[tuple[Finding, ...], Verdict]:
+    found: list[Finding] = []
+    for check in pick.checks:
+        found.extend(check(step))
     if offline:
         found = [f for f in found if CODES[f.code].offline]
-    judges = [v for v in used if v.judges(step)]
+    jury = pick.jury(step)
     own = None if whole is None else hear(step, whole, offline=offline)
     settled = settle(step, found if own is None else [*found, *own.findings])
     policy = step.settings.policy
     if policy is not None:
         settled = policy.apply(step, settled)
-        judges = [v for v in judges if policy.can_fail(v.codes, step)]
-    names, groups = [v.name for v in judges], [v.group for v in judges]
+        jury = jury.those(lambda validator: policy.can_fail(validator.codes, step))
     if own is None:
-        return settled, decide(step, settled, names, groups=groups)
+        return settled, decide(step, settled, jury.names, groups=jury.groups)
+    names, groups = [*jury.names], [*jury.groups]
     for judge in own.judging(step):
         names.append(judge.name)
         groups.extend(code.group for code in judge.codes)

@@ -126,9 +126,4 @@ def _hit(turn: Turn, steps: Sequence[_Step], found: _Round) -> tuple[str, Loop]:
     )
 
 
-def _judges(step: Step) -> bool:
-    """A step is only told to turn in a circle, never told to be right because it does not."""
-    return False
-
-
-VALIDATOR = Validator(name="agent_cycle", codes=("LOOP_CYCLE",), check=_check, judges=_judges)
+VALIDATOR = Validator(name="agent_cycle", codes=("LOOP_CYCLE",), check=_check, scan=_scan)

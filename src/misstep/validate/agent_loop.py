@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Any
 
 from misstep.redact import clip
@@ -31,6 +33,7 @@ says another number; once more is a defect, and so are this many in a row with a
 COSMETIC = frozenset({"task_progress", "explanation", "description"})
 """Arguments that say why a call is made, not what it does."""
 
+_TURN = attrgetter("turn")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 _NUMBERED = re.compile(
     r"""[0-9](?:
@@ -80,8 +83,7 @@ def _check(step: Step) -> Iterator[Finding]:
 def _scan(transcript: Transcript) -> dict[int, list[_Hit]]:
     hits: dict[int, list[_Hit]] = {}
     limit = transcript.limits.same_call
-    every = [e for made in transcript.exchanges.values() for e in made]
-    for _, turn in groupby(every, key=lambda e: e.turn):
+    for _, turn in groupby(transcript.every, key=_TURN):
         exchanges = list(turn)
         if len(exchanges) >= limit - 1 and _may_repeat(exchanges, limit - 1):
             asked = asked_times(transcript.session, exchanges[0].turn)
@@ -92,14 +94,20 @@ def _scan(transcript: Transcript) -> dict[int, list[_Hit]]:
 
 def _may_repeat(exchanges: Sequence[Exchange], often: int) -> bool:
     """A quick look: false only where no call can have been made so `often`."""
-    counts: dict[tuple[str, Any], int] = {}
+    by_name: dict[str, list[Exchange]] = {}
     for exchange in exchanges:
         if exchange.result is not None:
-            key = (exchange.call.name, outline(exchange.call.arguments))
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] >= often:
-                return True
-    return False
+            by_name.setdefault(exchange.call.name, []).append(exchange)
+    return any(
+        max(Counter(map(outline_of, made)).values()) >= often
+        for made in by_name.values()
+        if len(made) >= often
+    )
+
+
+def outline_of(exchange: Exchange) -> Any:
+    """What calls with the same `call_key` have in common, found without rendering them."""
+    return outline(exchange.call.arguments)
 
 
 @lru_cache(maxsize=512)
@@ -245,14 +253,9 @@ def _loop(exchanges: Sequence[Exchange], places: Sequence[int], unit: str) -> Lo
     )
 
 
-def _judges(step: Step) -> bool:
-    """A step is only told to turn in a circle, never told to be right because it does not."""
-    return False
-
-
 VALIDATOR = Validator(
     name="agent_loop",
     codes=("LOOP_SAME_CALL",),
     check=_check,
-    judges=_judges,
+    scan=_scan,
 )

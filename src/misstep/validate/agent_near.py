@@ -134,9 +134,4 @@ def _result(exchange: Exchange) -> str:
     return without_arguments(fingerprint(text), exchange.call.arguments)
 
 
-def _judges(step: Step) -> bool:
-    """A suspicion judges nothing."""
-    return False
-
-
-VALIDATOR = Validator(name="agent_near", codes=("LOOP_NEAR_CALL",), check=_check, judges=_judges)
+VALIDATOR = Validator(name="agent_near", codes=("LOOP_NEAR_CALL",), check=_check, scan=_scan)

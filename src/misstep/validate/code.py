@@ -8,13 +8,13 @@ program, which is no failure; a language without a grammar is not judged (`unrea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.code_excerpt import excerpt
 from misstep.validate.code_fences import Fence, fences
-from misstep.validate.code_places import Piece, declares, pieces
+from misstep.validate.code_places import Piece, carries, declares, pieces
 from misstep.validate.code_syntax import EXACT, LOOSE, Snag, barred, check, language, limit_of
 from misstep.validate.text_loop import CUT
 from misstep.validate.validator import Step, Validator
@@ -27,7 +27,11 @@ MAX_WORK = 2.0
 """Code of one step that is judged, as a multiple of what one piece may hold: about a second."""
 
 
-def _check(step: Step) -> Iterator[Finding]:
+def _check(step: Step) -> Iterable[Finding]:
+    return _found(step) if carries(step) else ()
+
+
+def _found(step: Step) -> Iterator[Finding]:
     left = MAX_WORK
     for piece in pieces(step):
         if piece.fence is not None and not piece.fence.closed:

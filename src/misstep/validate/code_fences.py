@@ -29,9 +29,14 @@ class Fence:
     closed: bool
 
 
+def fenced(text: str) -> bool:
+    """A quick look: false only where a text has no fence."""
+    return "```" in text or "~~~" in text
+
+
 def fences(text: str) -> Iterator[Fence]:
     """The fenced blocks of a text; the last may be unclosed."""
-    if "```" not in text and "~~~" not in text:
+    if not fenced(text):
         return
     opened: re.Match[str] | None = None
     inner = 0

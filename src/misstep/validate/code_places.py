@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from misstep.types import Channel, ToolCall, ToolSpec
-from misstep.validate.code_fences import Fence, fences
+from misstep.types import Channel, ToolCall
+from misstep.validate.code_fences import Fence, fenced, fences
 from misstep.validate.code_grammar import GRAMMARS
 from misstep.validate.code_sql import DIALECTS
 from misstep.validate.code_syntax import known, language
@@ -79,13 +79,25 @@ def pieces(step: Step) -> Iterator[Piece]:
             yield from _in_arguments(step, index, call)
 
 
+def carries(step: Step) -> bool:
+    """A quick look: false only where the step carries no code."""
+    if step.settings.answer_code or step.settings.code or fenced(step.text):
+        return True
+    for call in step.calls:
+        if call.syntax == "code" or _writes(call.name) or _hints_of(step, call):
+            return True
+    return False
+
+
 def declares(step: Step) -> bool:
     """A quick look: false only where nothing declares that the step carries code."""
     if step.settings.answer_code or step.settings.code:
         return True
     for call in step.calls:
-        spec = step.tools.get(call.name) or step.guessed.get(call.name)
-        if call.syntax == "code" or any(sure for _, sure in _hints_of(call, spec).values()):
+        if call.syntax == "code":
+            return True
+        hints = _hints_of(step, call)
+        if hints and any(sure for _, sure in hints.values()):
             return True
     return False
 
@@ -121,9 +133,9 @@ def _whole(call: ToolCall, index: int) -> Iterator[Piece]:
 
 
 def _in_arguments(step: Step, index: int, call: ToolCall) -> Iterator[Piece]:
-    hints = _hints_of(call, step.tools.get(call.name) or step.guessed.get(call.name))
+    hints = _hints_of(step, call)
     declared = step.settings.code
-    if not hints and not declared and not _WRITES.search(call.name):
+    if not hints and not declared and not _writes(call.name):
         return  # true of most tools
     parsed = step.arguments[index]
     value = parsed.value if parsed is not None and parsed.ok else None
@@ -145,15 +157,16 @@ def _in_arguments(step: Step, index: int, call: ToolCall) -> Iterator[Piece]:
     yield from _file(call, index, value)
 
 
-def _hints_of(call: ToolCall, spec: ToolSpec | None) -> dict[str, tuple[str, bool]]:
+def _hints_of(step: Step, call: ToolCall) -> dict[str, tuple[str, bool]]:
+    spec = step.tools.get(call.name) or step.guessed.get(call.name)
     if spec is None:
-        return _hints(call.name, "", "")
-    return _hints(call.name, spec.description or "", spec.parameters or "")
+        return _hints(call.name, None, None)
+    return _hints(call.name, spec.description, spec.parameters)
 
 
 def _file(call: ToolCall, index: int, value: dict[str, Any]) -> Iterator[Piece]:
     """A whole file that is written: its ending names the language."""
-    if not _WRITES.search(call.name) or value.get("command", "create") != "create":
+    if not _writes(call.name) or value.get("command", "create") != "create":
         return
     path = next((value[key] for key in _PATHS if isinstance(value.get(key), str)), "")
     ending = _ENDING.search(path)
@@ -168,6 +181,12 @@ def _file(call: ToolCall, index: int, value: dict[str, Any]) -> Iterator[Piece]:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
+def _writes(tool: str) -> bool:
+    return _WRITES.search(tool) is not None
+
+
+@lru_cache(maxsize=4096)
 def _named(words: str) -> str:
     """The one language that a name or a description names; empty where none or several."""
     lower = words.lower()
@@ -180,7 +199,9 @@ def _named(words: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _hints(name: str, description: str, parameters: str) -> dict[str, tuple[str, bool]]:
+def _hints(
+    name: str, description: str | None, parameters: str | None
+) -> dict[str, tuple[str, bool]]:
     """By argument: its language and whether the schema declares it; "" is what the name says.
 
     Empty where nothing of the tool says that it takes code.
@@ -200,7 +221,7 @@ def _hints(name: str, description: str, parameters: str) -> dict[str, tuple[str,
             hints[key] = (declared, True)
         elif key.lower() in _NAMES:
             told = _named(str(part.get("description") or "")) or _named(key)
-            found = told or by_name or _named(description)
+            found = told or by_name or _named(description or "")
             if found:
                 hints[key] = (found, False)
     return hints

@@ -3,8 +3,9 @@
 In: `package.module:name` paths and the entry-point group `misstep.validators`. Out: `Own` values
 and what they find. Their functions are guarded: what one throws, and a finding that is none, is
 *its* error (VALIDATOR_ERROR, info), drops what it said about that step, and leaves the step
-unjudged unless our own validators failed it. This is one of the places where any exception is
-caught, as at the log formats of plug-ins. Worker processes import the same paths again.
+unjudged unless our own validators failed it; so does a question that takes too long. This is one of
+the places where any exception is caught, as at the log formats of plug-ins. Worker processes import
+the same paths again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from misstep.errors import ConfigError, SetupError
 from misstep.redact import clip
 from misstep.types import Cause, Finding
 from misstep.validate.policy import Policy
-from misstep.validate.validator import MAX_EVIDENCE, Step
+from misstep.validate.time_limit import TooLong, limited
+from misstep.validate.validator import MAX_EVIDENCE, Step, never
 
 GROUP = "misstep.validators"
 FAULT = "VALIDATOR_ERROR"
@@ -75,11 +77,6 @@ class Heard:
         """The judges that could still have failed the step, after the user's policy."""
         policy = step.settings.policy or Policy()
         return (own for own in self.judges if policy.can_fail(own.names, step))
-
-
-def never(step: Step) -> bool:
-    """Judges no step to be clean."""
-    return False
 
 
 def validator(
@@ -247,20 +244,22 @@ class Whole:
 def _guarded(own: Own, given: Any, steps: Sequence[Step]) -> list[Finding] | str:
     """The findings of one question, or the sentence that says why there are none."""
     try:
-        return list(_sound(own, own.check(given), steps))
-    except Exception as error:  # noqa: BLE001  a user's own code
+        with limited(steps[0].settings.time_limit):
+            return list(_sound(own, own.check(given), steps))
+    except (Exception, TooLong) as error:  # noqa: BLE001  a user's own code
         return _words(error)
 
 
 def _judges(own: Own, step: Step) -> bool | str:
     try:
-        return bool(own.judges(step))
-    except Exception as error:  # noqa: BLE001  a user's own code
+        with limited(step.settings.time_limit):
+            return bool(own.judges(step))
+    except (Exception, TooLong) as error:  # noqa: BLE001  a user's own code
         return _words(error)
 
 
-def _words(error: Exception) -> str:
-    text = str(error) if isinstance(error, _Unsound) else repr(error)
+def _words(error: BaseException) -> str:
+    text = str(error) if isinstance(error, _Unsound | TooLong) else repr(error)
     return " ".join(text.split())[: MAX_EVIDENCE - 60]
 
 

@@ -14,9 +14,10 @@ asked for since, or that undoing calls stand between, is not held against the ag
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
-from misstep.contracts import Contract, contract_of
+from misstep.contracts import Contract
 from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.agent_loop import SUSPECT, call_key
@@ -40,8 +41,11 @@ _POLLS = word_set("poll wait status scroll sleep monitor tail progress refresh o
 
 def changes(name: str, contract: Contract) -> bool | None:
     """Whether a call of this tool changes the world; None where neither contract nor name says."""
-    if contract.side_effecting is not None:
-        return contract.side_effecting
+    return _by_name(name) if contract.side_effecting is None else contract.side_effecting
+
+
+@lru_cache(maxsize=4096)
+def _by_name(name: str) -> bool | None:
     words = verb_words(name)
     if words and not READS.isdisjoint(words[:1]):
         return False
@@ -50,18 +54,21 @@ def changes(name: str, contract: Contract) -> bool | None:
     return None
 
 
-def contract_in(transcript: Transcript, exchange: Exchange) -> Contract:
-    """The contract under which a call was made."""
-    context = transcript.session.context_of(exchange.step)
-    return contract_of(transcript.offered(context).get(exchange.call.name))
+def _scan(transcript: Transcript) -> frozenset[int]:
+    """The steps with a call that changes the world, or that is redundant."""
+    changing = transcript.once(_changing)
+    return frozenset(e.step for e in changing).union(transcript.once(_redundant))
+
+
+def _changing(transcript: Transcript) -> list[Exchange]:
+    return [e for e in transcript.every if changes(e.call.name, e.contract)]
 
 
 def _check(step: Step) -> Iterator[Finding]:
     for exchange in step.exchanges:
-        contract = contract_in(step.transcript, exchange)
-        if changes(exchange.call.name, contract):
-            yield from _twice(step, exchange, contract)
-            yield from _open(step, exchange, contract)
+        if changes(exchange.call.name, exchange.contract):
+            yield from _twice(step, exchange, exchange.contract)
+            yield from _open(step, exchange, exchange.contract)
     for exchange, before in step.transcript.once(_redundant).get(step.index, ()):
         yield step.find(
             "REDUNDANT_CALL",
@@ -111,18 +118,15 @@ def _success_before(
 
 def _effects(transcript: Transcript) -> dict[tuple[str, str], list[Exchange]]:
     found: dict[tuple[str, str], list[Exchange]] = {}
-    for made in transcript.exchanges.values():
-        for exchange in made:
-            if changes(exchange.call.name, contract_in(transcript, exchange)):
-                found.setdefault(call_key(exchange), []).append(exchange)
+    for exchange in transcript.once(_changing):
+        found.setdefault(call_key(exchange), []).append(exchange)
     return found
 
 
 def _undoing(transcript: Transcript) -> list[Exchange]:
     return [
         exchange
-        for made in transcript.exchanges.values()
-        for exchange in made
+        for exchange in transcript.every
         if not _UNDOES.isdisjoint(verb_words(exchange.call.name)[:1])
         and transcript.fault(exchange) is None
     ]
@@ -158,23 +162,25 @@ def _open(step: Step, exchange: Exchange, contract: Contract) -> Iterator[Findin
 
 def _last(transcript: Transcript) -> dict[str, Exchange]:
     """The last call of each tool."""
-    return {e.call.name: e for made in transcript.exchanges.values() for e in made}
+    return {e.call.name: e for e in transcript.every}
 
 
 def _redundant(transcript: Transcript) -> dict[int, list[tuple[Exchange, int]]]:
-    every = [e for made in transcript.exchanges.values() for e in made]
-    inert = [_inert(transcript, exchange) for exchange in every]
-    moved = [0]
-    for quiet in inert:
-        moved.append(moved[-1] + (not quiet))
+    every = transcript.every
     alike: dict[tuple[str, str], list[int]] = {}
     for at, exchange in enumerate(every):
-        if exchange.result is not None and _may_look(transcript, exchange):
+        if exchange.result is not None:
             alike.setdefault((exchange.call.name, exchange.result.text), []).append(at)
     places: dict[tuple[tuple[str, str], str, int], list[int]] = {}
     for (_, result), group in alike.items():
         for at in group if len(group) > 1 else ():
-            places.setdefault((call_key(every[at]), result, every[at].turn), []).append(at)
+            if _may_look(transcript, every[at]):
+                places.setdefault((call_key(every[at]), result, every[at].turn), []).append(at)
+    if not places:
+        return {}
+    moved = [0]  # how many calls before each were not known to change nothing
+    for exchange in every:
+        moved.append(moved[-1] + (changes(exchange.call.name, exchange.contract) is not False))
     found: dict[int, list[tuple[Exchange, int]]] = {}
     for same in places.values():
         for a, b in pairwise(same) if len(same) < SUSPECT else ():
@@ -184,27 +190,17 @@ def _redundant(transcript: Transcript) -> dict[int, list[tuple[Exchange, int]]]:
     return found
 
 
-def _inert(transcript: Transcript, exchange: Exchange) -> bool:
-    """Whether a call is known to change nothing."""
-    return changes(exchange.call.name, contract_in(transcript, exchange)) is False
-
-
 def _may_look(transcript: Transcript, exchange: Exchange) -> bool:
-    contract = contract_in(transcript, exchange)
+    contract = exchange.contract
     if contract.polling or changes(exchange.call.name, contract) is not False:
         return False
     waits = not _POLLS.isdisjoint(verb_words(exchange.call.name))
     return not waits and transcript.fault(exchange) is None
 
 
-def _judges(step: Step) -> bool:
-    """A step is only told that it repeats itself, never told to be right because it does not."""
-    return False
-
-
 VALIDATOR = Validator(
     name="effects",
     codes=("DUP_SIDE_EFFECT", "REDUNDANT_CALL", "UNRESOLVED_EFFECT"),
     check=_check,
-    judges=_judges,
+    scan=_scan,
 )

@@ -34,7 +34,7 @@ class ToolFault:
 
 _BEGINS = re.compile(
     r"""\s*(?:<tool_use_error>|\W{0,3}\s*)(?:
-      (?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception)\b\s*(?::|\(|$)  # ValueError: ...
+      (?:[A-Za-z_]\w*+\.)*+[A-Za-z_]*+(?:(?<=error)|(?<=exception))\b\s*(?::|\(|$)  # ValueError:
     | (?:error|fatal|failure|exception)\b\s*(?::|-|$|\[|code|executing|calling|running|while)
     | traceback\ \(most\ recent\ call\ last\)
     | (?:http\ error|status\ code)\ [45]\d\d
@@ -47,9 +47,10 @@ _SHORT_ONLY = re.compile(
     re.I,
 )
 
-_CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
+_CAUSES: tuple[tuple[Cause, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         "human",
+        ("user", "require", "granted", "permission", "hook", "interrupted"),
         re.compile(
             r"user (?:doesn't|does not|did not|didn't) want|"
             r"(?:rejected|denied|declined|cancell?ed|aborted|interrupted|stopped) by (?:the )?user|"
@@ -62,6 +63,7 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ),
     (
         "knock-on",
+        ("sibling", "parallel", "because", "previous"),
         re.compile(
             r"sibling tool call|parallel tool call .{0,40}(?:errored|failed|cancell?ed)|"
             r"(?:skipped|cancell?ed|not executed) because|because (?:a|another) .{0,30}call failed|"
@@ -71,6 +73,11 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ),
     (
         "infrastructure",
+        (
+            *("429", "50", "52", "rate", "too many", "time", "connection", "econn", "enotfound"),
+            *("eai_again", "unavailable", "gateway", "overloaded", "internal server", "network"),
+            *("resolution", "quota", "socket", "remote end", "redirects", "no space", "sandbox"),
+        ),
         re.compile(
             r"\b(?:status(?: code)?|http(?:/\d(?:\.\d)?)?|error(?: code)?|code)\W{0,4}"
             r"(?:429|50\d|52\d)\b|\b(?:429 too many|50[0-4] (?:internal|bad|service|gateway))|"
@@ -84,9 +91,14 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
             re.I,
         ),
     ),
-    ("tool", re.compile(r"command not found|(?:tool )?execution failed", re.I)),
+    (
+        "tool",
+        ("command not found", "execution failed"),
+        re.compile(r"command not found|(?:tool )?execution failed", re.I),
+    ),
     (
         "model",
+        ("",),
         re.compile(
             r"inputvalidation|validation error|schema|"
             r"(?:invalid|unknown|unexpected|unrecogni[sz]ed|missing|bad|wrong|illegal)\W{1,3}"
@@ -109,6 +121,10 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ),
     (
         "tool",
+        (
+            *("traceback", "exit", "non-zero", "exception", "internal error", "assertion"),
+            *("command not found", "status code", "segmentation", "crash", "unhandled", "panic"),
+        ),
         re.compile(
             r"traceback|exit(?:ed with)?(?: status| code)? \d|returned non-zero|"
             r"exception|internal error|assertion|command not found|status code \d|"
@@ -117,6 +133,7 @@ _CAUSES: tuple[tuple[Cause, re.Pattern[str]], ...] = (
         ),
     ),
 )
+"""Each cause with words one of which stands in whatever its pattern finds: looked for first."""
 _EXIT = re.compile(r"\s*(?:error:\s*)?(?:exit code|command failed with exit code) \d+", re.I)
 _SHELL = re.compile(r"(?:^|[._-])(?:bash|shell|sh|terminal|exec\w*|run_?command|console)$", re.I)
 _MISUSE = re.compile(r"tool_use_error|inputvalidation|validation error", re.I)
@@ -143,8 +160,11 @@ def read_fault(result: ToolResult, tool: str = "") -> ToolFault | None:
 
 
 def _cause(text: str, reports: bool) -> Cause:
-    for cause, pattern in _CAUSES:
-        if pattern.search(text) and not (reports and cause == "model"):
+    low = text.lower()
+    for cause, words, pattern in _CAUSES:
+        if reports and cause == "model":
+            continue
+        if any(word in low for word in words) and pattern.search(text):
             return cause
     return "tool" if reports else "unknown"
 

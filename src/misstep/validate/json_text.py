@@ -49,4 +49,5 @@ VALIDATOR = Validator(
     ),
     check=_check,
     judges=_judges,
+    needs=frozenset({"json"}),
 )

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 
 from misstep.redact import clip
-from misstep.types import Finding
-from misstep.validate.validator import Step, Validator
+from misstep.types import Finding, Message, Session
+from misstep.validate.transcript import Transcript
+from misstep.validate.validator import USUAL, Step, Validator
 
 TAIL = 600
 """Characters of a closing message that are read."""
@@ -31,44 +32,58 @@ _SAID = re.compile(
     r"sorry, need more steps to process this request",
     re.I,
 )
+_WORDS = ("max", "limit", "stopped due to", "exit_cost", "need more steps")
 
 
 def _check(step: Step) -> Iterator[Finding]:
-    messages = step.session.messages
-    if any(m.role == "assistant" for m in messages[step.index + 1 :]):
-        return
-    said = _outcome(step) or _finish(step) or _closing(step)
-    if said:
+    said = step.transcript.once(_scan).get(step.index)
+    if said is not None:
         yield step.find("LIMIT_STEPS", "transcript", level="info", evidence=clip(said, 200))
 
 
-def _outcome(step: Step) -> str | None:
-    outcome = step.session.outcome
-    limit = None if outcome is None else outcome.limit
+def _scan(transcript: Transcript) -> dict[int, str]:
+    """What says that the session was stopped, at its last step."""
+    messages = transcript.session.messages
+    last = next(
+        (i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), None
+    )
+    if last is None:
+        return {}
+    said = _outcome(transcript.session) or _finish(messages[last]) or _closing(transcript, last)
+    return {last: said} if said else {}
+
+
+def _outcome(session: Session) -> str | None:
+    limit = None if session.outcome is None else session.outcome.limit
     return f"the log says that the session was stopped: {limit}" if limit else None
 
 
-def _finish(step: Step) -> str | None:
-    if _FINISH.search(step.finish):
-        return f"finish reason {step.message.finish_reason!r}"
+def _finish(message: Message) -> str | None:
+    finish = (message.finish_reason or "").lower()
+    if finish not in USUAL and _FINISH.search(finish):
+        return f"finish reason {message.finish_reason!r}"
     return None
 
 
-def _closing(step: Step) -> str | None:
+def _closing(transcript: Transcript, last: int) -> str | None:
     """What the harness said at the end, or a framework in place of the agent."""
-    message = step.message
+    messages = transcript.session.messages
+    message, said = messages[last], transcript.said[last]
     texts = [message.error or "", message.fault or ""]
-    if len(step.text) <= TAIL and not step.calls:
-        texts.append(step.text)
-    for later in step.session.messages[step.index + 1 :]:
-        if later.role in ("system", "tool") or later.actor == "harness":
-            texts.extend([later.text, *(result.text for result in later.results)])
-    return next((text for text in texts if len(text) <= TAIL and _SAID.search(text)), None)
+    if len(said.text) <= TAIL and not said.calls:
+        texts.append(said.text)
+    for at in range(last + 1, len(messages)):
+        if messages[at].role in ("system", "tool") or messages[at].actor == "harness":
+            said = transcript.said[at]
+            texts.extend([said.text, *[result.text for result in said.results]])
+    return next((text for text in texts if _says(text)), None)
 
 
-def _judges(step: Step) -> bool:
-    """A note judges nothing."""
-    return False
+def _says(text: str) -> bool:
+    if not text or len(text) > TAIL:
+        return False
+    low = text.lower()  # most texts hold none of these words, and each phrase holds one of them
+    return any(word in low for word in _WORDS) and _SAID.search(text) is not None
 
 
-VALIDATOR = Validator(name="limit", codes=("LIMIT_STEPS",), check=_check, judges=_judges)
+VALIDATOR = Validator(name="limit", codes=("LIMIT_STEPS",), check=_check, scan=_scan)

@@ -6,12 +6,12 @@ unjudged check is neither a pass nor a failure; the summary of a scan says what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from misstep.contracts import contract_of
 from misstep.types import Session, ToolResult
 from misstep.validate.code import unread
+from misstep.validate.code_fences import fenced
 from misstep.validate.effects import changes
 from misstep.validate.failing import declared
 from misstep.validate.provenance import unseen
@@ -49,51 +49,50 @@ WANTS: dict[str, Want] = {
 def counted(session: Session, transcript: Transcript) -> dict[str, int]:
     """How often each check of `WANTS` could not run on the session's own steps."""
     counts: dict[str, int] = {}
-    for name in _gaps(session, transcript):
+
+    def count(name: str) -> None:
         counts[name] = counts.get(name, 0) + 1
+
+    last = len(session.messages) - 1
+    for step in session.steps:
+        message, said = session.messages[step], transcript.said[step]
+        if message.finish_reason is None and message.error is None:
+            count("finish")
+        if fenced(said.text):
+            for _ in unread(said.text):
+                count("grammar")
+        if said.calls:
+            for exchange in transcript.exchanges[step]:
+                _of_call(transcript, exchange, count, last=step == last)
+        elif message.error is None and said.text:
+            context = session.context_of(step)
+            if context.response_schema is None and not context.json_mode:
+                count("format")
     return counts
 
 
-def _gaps(session: Session, transcript: Transcript) -> Iterator[str]:
-    last = len(session.messages) - 1
-    for step in session.steps:
-        message = session.messages[step]
-        if message.finish_reason is None and message.error is None:
-            yield "finish"
-        yield from ("grammar" for _ in unread(message.text))
-        exchanges = transcript.exchanges.get(step, ())
-        for exchange in exchanges:
-            yield from _of_call(session, transcript, exchange, last=step == last)
-        if not exchanges and message.error is None and message.text:
-            context = session.context_of(step)
-            if context.response_schema is None and not context.json_mode:
-                yield "format"
-
-
 def _of_call(
-    session: Session, transcript: Transcript, exchange: Exchange, *, last: bool
-) -> Iterator[str]:
-    call, result = exchange.call, exchange.result
+    transcript: Transcript, exchange: Exchange, count: Callable[[str], None], *, last: bool
+) -> None:
+    call, result, contract = exchange.call, exchange.result, exchange.contract
     if call.kind == "hosted":
         return
-    spec = transcript.offered(session.context_of(exchange.step)).get(call.name)
-    contract = contract_of(spec)
     if call.syntax == "json":
-        if spec is None or spec.parameters is None:
-            yield "schema"
+        if exchange.spec is None or exchange.spec.parameters is None:
+            count("schema")
         if not call.verbatim:
-            yield "arguments"
-        if unseen(transcript, exchange, contract):
-            yield "origin"
+            count("arguments")
+        if unseen(transcript, exchange):
+            count("origin")
     if changes(call.name, contract) is None:
-        yield "effect"
+        count("effect")
     if result is None:
         if not last:
-            yield "result"
+            count("result")
     elif not _marked(result) and declared(result, contract) is None:
-        yield "outcome"
+        count("outcome")
 
 
 def _marked(result: ToolResult) -> bool:
     """Whether the log itself says of a result that it is an error, or that it is none."""
-    return any(told is not None for told in (result.is_error, result.cause, result.exit_code))
+    return not (result.is_error is None and result.cause is None and result.exit_code is None)

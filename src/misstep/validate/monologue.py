@@ -48,15 +48,22 @@ def _scan(transcript: Transcript) -> dict[int, tuple[bool, str, Loop]]:
     messages = transcript.session.messages
     stretch: list[int] = []
     for at, message in enumerate(messages):
-        if not _monologue(message):
-            if message.role != "system" and (message.role != "user" or is_human(message)):
-                stretch = []
-            continue
-        if stretch and _speaker(messages[stretch[-1]]) != _speaker(message):
+        role = message.role
+        if role == "tool":
             stretch = []
-        stretch.append(at)
-        if len(stretch) >= ANSWERS and _nothing_new(messages, stretch[-ANSWERS:]):
-            hits[at] = _hit(messages, stretch)
+        elif role == "user":
+            if is_human(message, transcript.said[at]):
+                stretch = []
+        elif role == "assistant":
+            said = transcript.said[at]
+            if said.calls or not said.text or said.text.isspace():
+                stretch = []
+                continue
+            if stretch and _speaker(messages[stretch[-1]]) != _speaker(message):
+                stretch = []
+            stretch.append(at)
+            if len(stretch) >= ANSWERS and _nothing_new(messages, stretch[-ANSWERS:]):
+                hits[at] = _hit(messages, stretch)
     return hits
 
 
@@ -67,10 +74,6 @@ def _nothing_new(messages: tuple[Message, ...], stretch: list[int]) -> bool:
         for a, b in pairwise(stretch)
     }
     return len(between) == 1
-
-
-def _monologue(message: Message) -> bool:
-    return message.role == "assistant" and not message.calls and bool(message.text.strip())
 
 
 def _speaker(message: Message) -> tuple[str | None, str | None]:
@@ -105,9 +108,4 @@ def _trigrams(text: str) -> set[tuple[str, ...]]:
     return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
 
 
-def _judges(step: Step) -> bool:
-    """A step is only told to go round, never told to be right because it does not."""
-    return False
-
-
-VALIDATOR = Validator(name="monologue", codes=("LOOP_MONOLOGUE",), check=_check, judges=_judges)
+VALIDATOR = Validator(name="monologue", codes=("LOOP_MONOLOGUE",), check=_check, scan=_scan)

@@ -10,7 +10,7 @@ the schema in the log is not the one in the tools file. A tool without a contrac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
@@ -32,9 +32,19 @@ MAX_LOOKED = 200_000
 """Characters of a result in which addresses are looked for."""
 
 
+def _scan(transcript: Transcript) -> Collection[int]:
+    """The steps with calls, where a request of the session holds a contract at all."""
+    told = any(
+        contract_of(tool) is not EMPTY
+        for context in transcript.session.contexts
+        for tool in context.tools
+    )
+    return transcript.exchanges.keys() if told else ()
+
+
 def _check(step: Step) -> Iterator[Finding]:
     for index, call in enumerate(step.calls):
-        contract = contract_of(step.tools.get(call.name))
+        contract = step.offer.contract(call.name)
         parsed = step.arguments[index]
         value = parsed.value if parsed is not None and parsed.ok else None
         for requirement in contract.requires:
@@ -84,9 +94,8 @@ def _latest(
 
 def _by_tool(transcript: Transcript) -> dict[str, list[Exchange]]:
     found: dict[str, list[Exchange]] = {}
-    for made in transcript.exchanges.values():
-        for exchange in made:
-            found.setdefault(exchange.call.name, []).append(exchange)
+    for exchange in transcript.every:
+        found.setdefault(exchange.call.name, []).append(exchange)
     return found
 
 
@@ -107,7 +116,7 @@ def _result(step: Step, exchange: Exchange, contract: Contract) -> Iterator[Find
     result, schema = exchange.result, contract.output_schema
     if result is None or schema is None or step.transcript.fault(exchange) is not None:
         return
-    known = compiled(schema)
+    known = compiled(schema, step.settings.reading)
     value = result_value(result.text)
     spec = step.tools.get(exchange.call.name)
     if isinstance(value, str) and spec is not None and spec.source != "given":
@@ -252,7 +261,7 @@ def _pattern(source: str) -> re.Pattern[str]:
 
 def _judges(step: Step) -> bool:
     """True where every call has a contract that names what must come before it."""
-    contracts = [contract_of(step.tools.get(call.name)) for call in step.calls]
+    contracts = [step.offer.contract(call.name) for call in step.calls]
     return bool(contracts) and all(contract.requires for contract in contracts)
 
 
@@ -266,5 +275,6 @@ VALIDATOR = Validator(
         "TOOL_SCHEMA_INVALID",
     ),
     check=_check,
+    scan=_scan,
     judges=_judges,
 )

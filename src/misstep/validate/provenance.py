@@ -10,48 +10,75 @@ failed result of another tool supplied it. Where the log does not hold all that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from misstep.contracts import Contract, contract_of
+from misstep.contracts import EMPTY, Contract
 from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.spelling import Text
-from misstep.validate.strict_json import parse
 from misstep.validate.supply import Supply
 from misstep.validate.transcript import Exchange, Transcript
 from misstep.validate.validator import Step, Validator
-from misstep.validate.values import PLACEHOLDER, Kind, Leaf, kind_of, leaves, word_set, words
+from misstep.validate.values import (
+    PLACEHOLDER,
+    Kind,
+    Leaf,
+    kind_of,
+    leaves,
+    may_hold,
+    word_set,
+    words,
+)
 
 _MAKES = word_set("create write save add new put touch mkdir edit append copy move")
 
 
-def _check(step: Step) -> Iterator[Finding]:
-    for index, parsed in enumerate(step.arguments):
-        if parsed is not None and parsed.ok and isinstance(parsed.value, dict):
-            yield from _call(step, index, parsed.value)
+Asked = Sequence[tuple[Leaf, Kind | None, bool]]
+"""Values of a call, each with its kind, and whether the contract demands that it was supplied;
+empty where there are some of which nothing may be said."""
 
 
-def _call(step: Step, index: int, value: Any) -> Iterator[Finding]:
-    tool = step.calls[index].name
-    contract = contract_of(step.tools.get(tool))
+def _scan(transcript: Transcript) -> frozenset[int]:
+    """The steps with such values, or with a tool whose contract speaks of them."""
+    found = transcript.once(_asked)
+    return frozenset(e.step for e in transcript.every if id(e) in found or e.contract.provided)
+
+
+def _asked(transcript: Transcript) -> dict[int, Asked]:
+    """By the id of each exchange, what it holds that somebody must have supplied."""
+    found = ((exchange, _values(exchange)) for exchange in transcript.every)
+    return {id(exchange): asked for exchange, asked in found if asked is not None}
+
+
+def _values(exchange: Exchange) -> Asked | None:
+    call, contract = exchange.call, exchange.contract
+    value = exchange.parsed.value if call.syntax == "json" else None
+    if not value or (contract is EMPTY and not may_hold(value, call.name)):
+        return None
+    values: list[tuple[Leaf, Kind | None, bool]] = []
+    wanted = False
     for leaf in leaves(value):
-        if leaf.name in contract.generated or leaf.value is None or isinstance(leaf.value, bool):
+        demanded, own = leaf.name in contract.provided, leaf.name in contract.generated
+        kind = None if own else kind_of(leaf, call.name)
+        wanted = wanted or demanded or kind is not None
+        if own or leaf.value is None or isinstance(leaf.value, bool):
             continue
-        demanded = leaf.name in contract.provided
-        kind = kind_of(leaf, tool)
         if (demanded and str(leaf.value).strip()) or kind is not None:
-            yield from _value(step, index, leaf, kind=kind, demanded=demanded)
+            values.append((leaf, kind, demanded))
+    return values if wanted else None
 
 
-def unseen(transcript: Transcript, exchange: Exchange, contract: Contract) -> bool:
+def _check(step: Step) -> Iterator[Finding]:
+    for exchange, parsed in zip(step.exchanges, step.arguments, strict=True):
+        if parsed is not None and parsed.ok and isinstance(parsed.value, dict):
+            asked = step.transcript.once(_asked).get(id(exchange), ())
+            for leaf, kind, demanded in asked:
+                yield from _value(step, exchange.index, leaf, kind=kind, demanded=demanded)
+
+
+def unseen(transcript: Transcript, exchange: Exchange) -> bool:
     """Whether a call holds values to look for, but the log not all that the agent saw."""
-    parsed = parse(exchange.call.arguments)
-    holds = parsed.ok and any(
-        leaf.name in contract.provided
-        or (leaf.name not in contract.generated and kind_of(leaf, exchange.call.name) is not None)
-        for leaf in leaves(parsed.value)
-    )
+    holds = id(exchange) in transcript.once(_asked)
     return holds and not transcript.once(Supply).complete(exchange.step)
 
 
@@ -123,7 +150,7 @@ def _demands(contract: Contract) -> bool:
 
 def _judges(step: Step) -> bool:
     """True where the contract of every call names provided arguments, and the log shows all."""
-    contracts = [contract_of(step.tools.get(call.name)) for call in step.calls]
+    contracts = [step.offer.contract(call.name) for call in step.calls]
     if not contracts or not all(map(_demands, contracts)) or None in step.arguments:
         return False
     return step.transcript.once(Supply).complete(step.index)
@@ -134,4 +161,5 @@ VALIDATOR = Validator(
     codes=("HALLUCINATED_ARG", "FAILED_VALUE_USED"),
     check=_check,
     judges=_judges,
+    scan=_scan,
 )

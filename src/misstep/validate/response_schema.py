@@ -16,7 +16,7 @@ from misstep.validate.validator import Step, Validator
 def _check(step: Step) -> Iterator[Finding]:
     if step.schema is None or step.parsed is None:
         return
-    known = compiled(step.schema)
+    known = compiled(step.schema, step.settings.reading)
     if known.problem:
         yield _unusable(step, known.problem)
     elif step.parsed.ok:
@@ -51,7 +51,7 @@ def _unusable(step: Step, problem: str) -> Finding:
 def _judges(step: Step) -> bool:
     if step.schema is None or step.parsed is None or not step.parsed.ok:
         return False
-    return compiled(step.schema).validator is not None
+    return compiled(step.schema, step.settings.reading).validator is not None
 
 
 VALIDATOR = Validator(
@@ -68,4 +68,5 @@ VALIDATOR = Validator(
     ),
     check=_check,
     judges=_judges,
+    needs=frozenset({"json"}),
 )

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 STRIDE = 176
 MAX_PERIOD = 4096
+NEAREST = 256
+"""Every anchor looks so far for itself."""
 ANCHORS = (16, 64, 256)
 """Growing, since a unit with repeats inside it needs an anchor longer than they are."""
 
@@ -39,16 +42,40 @@ class Run:
 
 def runs(text: str, *, length: int, count: float) -> Iterator[Run]:
     """The runs of at least `length` characters and `count` periods, in order of place."""
-    at, total = 0, len(text)
+    total, find = len(text), text.find
     if total < length:
         return
-    while at + ANCHORS[0] <= total:
-        run = _run_at(text, at, length, count)
-        if run is None:
-            at += STRIDE
-        else:
-            yield run
-            at = max(run.end, at + STRIDE)
+    reaches = _reaches(count)
+    size, last, at, turn = ANCHORS[0], total - ANCHORS[0], 0, 0
+    while at <= last:
+        reach = reaches[turn % len(reaches)]
+        turn += 1
+        if find(text[at : at + size], at + 1, at + size + reach) >= 0:
+            run = _run_at(text, at, length, count)
+            if run is not None:
+                yield run
+                at, turn = max(run.end, at + STRIDE), 0
+                continue
+        at += STRIDE
+
+
+@cache
+def _reaches(count: float) -> tuple[int, ...]:
+    """How far each anchor of a round looks for itself; the first looks farthest.
+
+    A run of long periods is long itself: in (count - 1) periods less an anchor an anchor finds
+    itself, so that few anchors need to look far. Twice as many as are needed do.
+    """
+    far, reaches = NEAREST, [NEAREST]
+    while far < MAX_PERIOD:
+        every = int(((count - 1) * far - ANCHORS[0]) / (2 * STRIDE))
+        far *= 2
+        while 2 * len(reaches) <= every:
+            reaches *= 2
+        reaches[0] = far
+        if len(reaches) == 1 or every <= 1:
+            reaches = [max(reach, far) for reach in reaches]
+    return tuple(reaches)
 
 
 def _run_at(text: str, at: int, length: int, count: float) -> Run | None:
@@ -62,6 +89,8 @@ def _run_at(text: str, at: int, length: int, count: float) -> Run | None:
         if period == tried:
             continue
         tried = period
+        if not _may_be_long(text, at, period, max(length, count * period) - period):
+            continue
         run = Run(
             start=at - _same_before(text, at, period),
             end=at + period + _same_after(text, at, period),
@@ -70,6 +99,17 @@ def _run_at(text: str, at: int, length: int, count: float) -> Run | None:
         if run.length >= length and run.count >= count:
             return run
     return None
+
+
+def _may_be_long(text: str, at: int, period: int, need: float) -> bool:
+    """A quick look: false only where fewer than `need` characters around equal those a period on.
+
+    So many hold half of them in front of the anchor or half of them behind.
+    """
+    half, on = int(need) // 2, at + period
+    return text[at : at + half] == text[on : on + half] or (
+        at >= half and text[at - half : at] == text[on - half : on]
+    )
 
 
 def _same_after(text: str, at: int, period: int) -> int:

@@ -98,9 +98,4 @@ def _hit(turn: Turn, streak: list[_Failure], least: int) -> tuple[Level, int, st
     return level, turn.exchanges[last.at].index, said, loop
 
 
-def _judges(step: Step) -> bool:
-    """A step is only told to turn in a circle, never told to be right because it does not."""
-    return False
-
-
-VALIDATOR = Validator(name="same_error", codes=("LOOP_ERROR",), check=_check, judges=_judges)
+VALIDATOR = Validator(name="same_error", codes=("LOOP_ERROR",), check=_check, scan=_scan)

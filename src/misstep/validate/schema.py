@@ -1,9 +1,10 @@
 """JSON Schemas compiled once, and their errors told apart by failure code.
 
 In: schema text and a value. Out: `Breach` values: code, JSON pointer, expected against got, tags.
-jsonschema-rs judges (Draft 2020-12 unless `$schema` says another), with formats checked and
-retrieval disabled, so that a schema can neither fetch nor hang: a remote `$ref`, a schema that is
-none, or a pattern beyond the backtracking limit is the tool owner's fault (`TOOL_SCHEMA_INVALID`).
+jsonschema-rs judges (Draft 2020-12 unless `$schema` says another), with formats checked unless a
+`Reading` says otherwise, and retrieval disabled, so that a schema can neither fetch nor hang: a
+`$ref` to what is not at hand, a schema that is none, or a pattern beyond the backtracking limit is
+the tool owner's fault (`TOOL_SCHEMA_INVALID`).
 Schemas of benchmark dialects (`dict`, `float`, `tuple`, `any`, upper-case types) are read as what
 they mean, in memory only, and only where they do not compile as they stand.
 """
@@ -20,7 +21,9 @@ from typing import Any
 import jiter
 import jsonschema_rs
 
+from misstep.config import Formats
 from misstep.validate.breaches import Breach, read
+from misstep.validate.documents import Documents, registry
 from misstep.validate.schema_cost import (
     MAX_PLAIN,
     MAX_PRODUCT,
@@ -76,9 +79,30 @@ class Compiled:
     """True where errors come with those of every branch: anyOf, oneOf."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How schemas are read, where the user wants it otherwise than by default."""
+
+    formats: Formats = "always"
+    """Whether a string must meet its `format`."""
+    documents: Documents = ()
+    """What a schema may refer to."""
+
+    def options(self) -> dict[str, Any]:
+        """The same for jsonschema-rs; its own default for formats is that of each draft."""
+        asserted = {"always": True, "draft": None, "never": False}[self.formats]
+        options: dict[str, Any] = {"validate_formats": asserted}
+        if self.documents:
+            options["registry"] = registry(self.documents)
+        return options
+
+
+_AS_USUAL = Reading()
+
+
 @lru_cache(maxsize=4096)
-def compiled(text: str) -> Compiled:
-    """The schema in `text`; each distinct text is compiled once."""
+def compiled(text: str, reading: Reading | None = None) -> Compiled:
+    """The schema in `text`; each distinct text is compiled once for each way of reading it."""
     try:
         schema = jiter.from_json(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
@@ -89,21 +113,22 @@ def compiled(text: str) -> Compiled:
     if size > MAX_UNFOLDED:
         return Compiled(problem=f"the schema unfolds to more than {MAX_UNFOLDED:,} rules")
     branching = '"anyOf"' in text or '"oneOf"' in text
+    options = (reading or _AS_USUAL).options()
     problem = ""
-    for reading in (schema, translated(schema)):
+    for form in (schema, translated(schema)):
         try:
             validator = jsonschema_rs.validator_for(
-                reading,
-                validate_formats=True,
+                form,
                 offline=True,
                 pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT),
+                **options,
             )
         except ValueError as error:
             problem = problem or f"the schema cannot be used: {error}"
         else:
-            foreign = "" if reading is schema else _foreign(schema)
+            foreign = "" if form is schema else _foreign(schema)
             return Compiled(
-                schema=reading,
+                schema=form,
                 validator=validator,
                 dialect=foreign,
                 rules=math.inf if cyclic else size,

@@ -7,7 +7,7 @@ answer is right, so this validator never judges a step to be clean.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from misstep.dialects import Markup, markup
 from misstep.redact import clip
@@ -22,11 +22,21 @@ _TOKEN = re.compile(
 _ENVELOPE = re.compile(r"^[ \t]*<tool_call>\s*(?P<body>.{0,2000}?)(?:</tool_call>|\Z)", re.M | re.S)
 
 
-def _check(step: Step) -> Iterator[Finding]:
+def _check(step: Step) -> Iterable[Finding]:
+    if step.calls and step.finish not in CUT:
+        usage, limit = step.message.usage, step.context.max_tokens
+        if (usage is None or limit is None) and not _may_leak(step):
+            return ()  # true of most steps
+    return _silent(step)
+
+
+def _silent(step: Step) -> Iterator[Finding]:
     yield from _truncated(step)
-    yield from _empty(step)
-    yield from _as_text(step)
-    yield from _leaks(step)
+    if not step.calls:
+        yield from _empty(step)
+        yield from _as_text(step)
+    if _may_leak(step):
+        yield from _leaks(step)
 
 
 def _truncated(step: Step) -> Iterator[Finding]:
@@ -49,7 +59,7 @@ def _truncated(step: Step) -> Iterator[Finding]:
 
 
 def _empty(step: Step) -> Iterator[Finding]:
-    if step.withheld or step.calls or step.text.strip():
+    if step.withheld or step.text.strip():
         return
     if any(part.kind in ("image", "result") for part in step.message.parts):
         return
@@ -64,8 +74,6 @@ def _empty(step: Step) -> Iterator[Finding]:
 
 
 def _as_text(step: Step) -> Iterator[Finding]:
-    if step.calls:
-        return
     if step.rejected:
         why = step.message.error or step.message.fault or ""
         said = f"the provider could not read the call: {step.finish} {why}"
@@ -115,8 +123,6 @@ def _leaks(step: Step) -> Iterator[Finding]:
         texts.append(("arguments", call.name, index))
         texts.append(("arguments", call.arguments, index))
     for channel, text, call_index in texts:
-        if "<" not in text and "[" not in text:
-            continue  # true of most texts, and quicker than the pattern
         found = _TOKEN.search(text)
         if found is not None and not _spoken_of(step, found[0]):
             yield step.find(
@@ -126,6 +132,18 @@ def _leaks(step: Step) -> Iterator[Finding]:
                 span=found.span(),
                 evidence=f"control token {found[0]!r} in {clip(text, 120)!r}",
             )
+
+
+def _may_leak(step: Step) -> bool:
+    """A quick look: false only where no control token stands in the texts of a step."""
+    if "<" in step.text or "INST]" in step.text:
+        return True
+    for call in step.calls:
+        if "<" in call.arguments or "INST]" in call.arguments or "<" in call.name:
+            return True
+        if "INST]" in call.name:
+            return True
+    return False
 
 
 def _spoken_of(step: Step, token: str) -> bool:
@@ -138,13 +156,8 @@ def _spoken_of(step: Step, token: str) -> bool:
     )
 
 
-def _judges(step: Step) -> bool:
-    return False
-
-
 VALIDATOR = Validator(
     name="silent",
     codes=("TRUNCATED", "EMPTY_OUTPUT", "TOOL_AS_TEXT", "TOKEN_LEAK"),
     check=_check,
-    judges=_judges,
 )

@@ -8,7 +8,7 @@ that needs a calendar; or, text by text, as the words that it was put together f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -63,6 +63,13 @@ class Text:
     def numbers(self) -> str:
         """The text with the separators inside numbers (of a telephone, of a card) taken out."""
         return self._once("numbers", lambda: _GROUPING.sub("", self.raw))
+
+    @property
+    def relative(self) -> bool:
+        """Whether it names a day by words that need a calendar."""
+        if "relative" not in self._made:
+            self._made["relative"] = _RELATIVE.search(self.raw) is not None
+        return bool(self._made["relative"])
 
     @property
     def years(self) -> frozenset[int]:
@@ -130,6 +137,14 @@ def _number(value: str) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![\d.])0*{'[, ]?'.join(whole)}{point}(?!\d)")
 
 
+def _adjacent(month: int, number: int) -> Iterator[str]:
+    """What stands in a text that gives a month and a day in digits, in whichever order."""
+    for first, second in ((month, number), (number, month)):
+        for between in "-/.":
+            yield f"{first}{between}{second}"
+            yield f"{first}{between}0{second}"
+
+
 def _date_probe(value: str, day: tuple[int, int, int]) -> Probe:
     """A date is supplied by its month and day, or by words that need a calendar."""
     _, month, number = day
@@ -142,12 +157,13 @@ def _date_probe(value: str, day: tuple[int, int, int]) -> Probe:
         rf"\b{spelled}\W\d{{1,2}}(?:st|nd|rd|th)?[^\d\n]{{1,12}}0?{number}\b|{re.escape(value[:10])}",
         re.I,
     )
+    near = (name[:3], *_adjacent(month, number), value[:10].casefold())
     named = rf"(?:{'|'.join(month[:3] for month in _MONTHS)})[a-z]*"
     bare = re.compile(rf"\b0?{number}(?:st|nd|rd|th)\b(?! (?:of )?{named}\b)", re.I)
 
     def probe(text: Text, parts: set[str]) -> bool:
-        if said.search(text.raw):
+        if any(part in text.folded for part in near) and said.search(text.raw):
             return True
-        return text.by_human and bool(_RELATIVE.search(text.raw) or bare.search(text.raw))
+        return text.by_human and (text.relative or bool(bare.search(text.raw)))
 
     return probe

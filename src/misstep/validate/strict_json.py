@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import jiter
+import msgspec
 
 from misstep.redact import clip
 
@@ -29,6 +30,7 @@ _NONFINITE = re.compile(r"[-+]?(?:NaN|nan|Infinity|inf)\b")
 _PYTHON = re.compile(r"(?:True|False|None)\b")
 _QUOTE = re.compile(r"['’‘“”`]|[A-Za-z_$][\w$-]*\s*:")
 _OBJECT_LIKE = re.compile(r"\{\s*(?:[\"'“”‘’]|[A-Za-z_$][\w$]*\s*:)")
+_NUMBERS = frozenset({int, float, dict, list})
 _MAX_CANDIDATES = 20
 _EXACT = 2**53
 _SHORT = 4096
@@ -46,8 +48,7 @@ class Fault:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a text holds."""
 
     ok: bool
@@ -132,7 +133,7 @@ def _failed(code: str, said: str, at: int | None = None, tags: tuple[str, ...] =
 def _checked(text: str, value: Any) -> Parsed:
     """Numbers that a double cannot hold: too large is a fault, not exact is a note."""
     notes: list[Fault] = []
-    if _LARGE.search(text):
+    if _may_hold_numbers(value) and _LARGE.search(text):
         for where, at in walk(value):
             if isinstance(at, float) and not math.isfinite(at):
                 return _failed("JSON_NONFINITE", f"a number too large for a double at {where!r}")
@@ -140,6 +141,13 @@ def _checked(text: str, value: Any) -> Parsed:
                 said = f"the integer at {where!r} is beyond 2^53"
                 notes.append(Fault(code="JSON_BIGINT_LOSS", said=said))
     return Parsed(ok=True, value=value, notes=tuple(notes[:1]))
+
+
+def _may_hold_numbers(value: Any) -> bool:
+    """A quick look: false only for a text and for an object of plain texts and flags."""
+    if isinstance(value, dict):
+        return not _NUMBERS.isdisjoint(map(type, value.values()))
+    return not isinstance(value, str)
 
 
 def _refused(text: str, data: bytes, error: str) -> Parsed:
@@ -199,7 +207,7 @@ def _duplicate(text: str, data: bytes, said: str, at: int) -> Parsed:
         return _refused(text, data, str(error))
     rest = _checked(text, value)
     fault = Fault(code="JSON_DUP_KEY", said=said, span=(at, at + 1))
-    return replace(rest, fault=rest.fault or fault)
+    return msgspec.structs.replace(rest, fault=rest.fault or fault)
 
 
 def _trailing(text: str, at: int, said: str) -> Parsed:

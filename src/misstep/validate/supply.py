@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from misstep.types import Context, Message, ToolResult
+from misstep.types import Context, ToolResult
 from misstep.validate.spelling import Probe, Text, probe_of
 from misstep.validate.transcript import Exchange, Transcript, is_human
 from misstep.validate.values import Kind, date_of
@@ -167,22 +167,24 @@ def _texts(transcript: Transcript) -> list[Text]:
     told: list[str] = []
     results = _results(transcript)
     for at, message in enumerate(transcript.session.messages):
+        said = transcript.said[at]
         if message.role == "assistant":
-            told.append(message.text)  # a human who goes on from here has let it stand
-        elif is_human(message):
-            found.extend(Text(raw=text, at=at) for text in told if text)
-            told.clear()
-        if message.role != "assistant" and message.text:
-            found.append(Text(raw=message.text, at=at, by_human=is_human(message)))
-        found.extend(_result(transcript, r, results.get(id(r)), at) for r in message.results)
+            told.append(said.text)  # a human who goes on from here has let it stand
+        else:
+            by_human = is_human(message, said)
+            if by_human:
+                found.extend(Text(raw=text, at=at) for text in told if text)
+                told.clear()
+            if said.text:
+                found.append(Text(raw=said.text, at=at, by_human=by_human))
+        found.extend(_result(transcript, r, results.get(id(r)), at) for r in said.results)
     return found
 
 
 def _results(transcript: Transcript) -> dict[int, Exchange]:
     return {
         id(exchange.result): exchange
-        for made in transcript.exchanges.values()
-        for exchange in made
+        for exchange in transcript.every
         if exchange.result is not None
     }
 
@@ -199,17 +201,13 @@ def _result(transcript: Transcript, result: ToolResult, of: Exchange | None, at:
 def _gap(transcript: Transcript) -> int | None:
     """The first message after which the agent knew something that the log does not hold."""
     session = transcript.session
-    made = [e for exchanges in transcript.exchanges.values() for e in exchanges]
-    bare = not any(e.result is not None and e.result.text for e in made)
-    for at, message in enumerate(session.messages):
-        if any(part.kind == "image" for part in message.parts) or _hidden(message):
+    bare = not any(e.result is not None and e.result.text for e in transcript.every)
+    for at in range(len(session.messages)):
+        said = transcript.said[at]
+        if said.shown or any(call.kind == "hosted" for call in said.calls):
             return at
         if at == len(session.messages) - 1:
             return None
         if any(e.result is None or bare for e in transcript.exchanges.get(at, ())):
             return at
     return None
-
-
-def _hidden(message: Message) -> bool:
-    return any(call.kind == "hosted" for call in message.calls)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from misstep.redact import clip
@@ -21,6 +21,8 @@ from misstep.validate.runs import MAX_PERIOD, Run, runs
 from misstep.validate.strict_json import partial
 from misstep.validate.validator import Step, Validator
 
+MIN_LIST = 40
+"""Characters of the shortest JSON text in which lists are looked at."""
 MIN_LENGTH = 300
 """Characters of prose from which this validator can fail a step."""
 SURE = 1.0
@@ -50,10 +52,18 @@ golden ratio, since even steps would fall in step with a loop."""
 FEW_PROBES = 4
 """Fewer that come again, and there is no drifting or near repetition (each labelled loop has 5 or
 more; 73 % of ordinary answers have fewer, and are spared the compression)."""
+GAP = 200
+"""White space characters on end inside a JSON text that are a flood."""
+MOST_MISSED = len(PROBES) - FEW_PROBES
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
 
 _VOLATILE = re.compile(r"\b[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,}){0,4}\b|\d+")
-_GAP = re.compile(r"[,:\[{]\s{200,}(?=[\"\[\]{}\d\-tfn]|\Z)")
+_DIGITS = re.compile(r"\d+")
+_HEX_AS_X = bytes.maketrans(
+    bytes(range(256)),
+    bytes(ord("x") if chr(byte) in "0123456789abcdefABCDEF" else ord(" ") for byte in range(256)),
+)
+_GAP = re.compile(r"[,:\[{]\s{" + str(GAP) + r",}(?=[\"\[\]{}\d\-tfn]|\Z)")
 _ITEM = re.compile(r"[\s*_-]*#[.):][^#]*\Z")
 _RULE = re.compile(r"[-=_*#~.+|:/\\ ]+\Z")
 _BLOB = re.compile(r"[A-Za-z0-9+/=_-]{24}\Z")
@@ -70,12 +80,27 @@ class _Seen:
     said: str
 
 
-def _check(step: Step) -> Iterator[Finding]:
-    yield from _channel(step, "content", step.text)
-    yield from _channel(step, "reasoning", step.reasoning)
+def _check(step: Step) -> Iterable[Finding]:
+    long, calls = min(step.settings.limits.loop_length, GAP), step.calls
+    if len(calls) > 1 or _worth(step.text, long) or _worth(step.reasoning, long):
+        return _found(step)
+    return _found(step) if calls and _worth(calls[0].arguments, long) else ()
+
+
+def _found(step: Step) -> Iterator[Finding]:
+    if step.text:
+        yield from _channel(step, "content", step.text)
+    if step.reasoning:
+        yield from _channel(step, "reasoning", step.reasoning)
     for index, call in enumerate(step.calls):
         yield from _channel(step, "arguments", call.arguments, call=index)
-    yield from repeated_calls(step)
+    if len(step.calls) > 1:
+        yield from repeated_calls(step)
+
+
+def _worth(text: str, long: int) -> bool:
+    """A quick look: false only for a short text without a list and without white space behind."""
+    return len(text) >= long or "[" in text or text[-1:].isspace()
 
 
 def _channel(
@@ -104,7 +129,7 @@ def _channel(
 
 
 def _elements(step: Step, channel: Channel, text: str, call: int | None) -> Iterator[Finding]:
-    if len(text) < 40 or "[" not in text or text.lstrip()[:1] not in ("{", "["):
+    if len(text) < MIN_LIST or "[" not in text or text.lstrip()[:1] not in ("{", "["):
         return
     known = step.parsed if call is None else step.arguments[call]
     value = known.value if known is not None and known.ok else partial(text)
@@ -113,19 +138,22 @@ def _elements(step: Step, channel: Channel, text: str, call: int | None) -> Iter
 
 def look(text: str, step: Step) -> _Seen | None:
     """The first kind of repetition that the cascade finds in a text."""
+    size, limits = len(text), step.settings.limits
     return (
-        _white_space(text, step.settings.limits.trailing_space)
-        or _exact(text, step)
-        or (_inexact(text, step) if len(text) >= MASKED_LENGTH else None)
+        _white_space(text, limits.trailing_space)
+        or (_exact(text, step) if size >= limits.loop_length else None)
+        or (_inexact(text, step) if size >= MASKED_LENGTH else None)
     )
 
 
 def _white_space(text: str, flood: int) -> _Seen | None:
-    tail = len(text.rstrip())
-    if len(text) - tail >= flood:
-        run = Run(tail, len(text), 1)
-        return _Seen("REP_WHITESPACE", "defect", run, f"{run.length} trailing white space")
-    if text.lstrip()[:1] in ("{", "["):
+    if text[-1:].isspace():
+        tail = len(text.rstrip())
+        if len(text) - tail >= flood:
+            run = Run(tail, len(text), 1)
+            return _Seen("REP_WHITESPACE", "defect", run, f"{run.length} trailing white space")
+    # a gap of GAP characters holds one of the places at which is looked here
+    if any(map(str.isspace, text[GAP - 1 :: GAP])) and text.lstrip()[:1] in ("{", "["):
         gap = _GAP.search(text)
         if gap is not None:
             run = Run(gap.start() + 1, gap.end(), 1)
@@ -197,10 +225,12 @@ def _said(text: str, run: Run) -> str:
 def _inexact(text: str, step: Step) -> _Seen | None:
     if not _recurs(text):
         return None
-    ratio = _ratio(text, 1)
+    data = text.encode("utf-8", "surrogatepass")
+    ratio = len(data) / len(zlib.compress(data, 1))
     if ratio < GATE_RATIO:
         return None
-    masked = _VOLATILE.sub("#", text)
+    long = b"x" * 8 in data.translate(_HEX_AS_X)
+    masked = (_VOLATILE if long else _DIGITS).sub("#", text)
     return _drift(text, masked, step) or (
         _near(text, masked)
         if len(text) >= NEAR_LENGTH and ratio > 3 and not asked_for(step)
@@ -211,11 +241,18 @@ def _inexact(text: str, step: Step) -> _Seen | None:
 def _recurs(text: str) -> bool:
     """A cheap look: false only where hardly anything in the text comes again."""
     size, find, seen = len(text), text.find, 0
+    missed = 0
     for probe in PROBES:
         at = int(size * probe)
         if find(text[at : at + 7], at + 1, at + MAX_PERIOD) >= 0:
             seen += 1
-    return seen >= FEW_PROBES
+            if seen == FEW_PROBES:
+                return True
+        else:
+            missed += 1
+            if missed > MOST_MISSED:
+                return False
+    return False
 
 
 def _ratio(text: str, level: int) -> float:

@@ -9,7 +9,7 @@ even where the log does not show why. Hosted tools and calls that are not JSON a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,42 @@ _UNEXPECTED = "unexpected_tool_call"
 """Gemini's finish reason for a call of a tool that the request did not offer."""
 
 
-def _check(step: Step) -> Iterator[Finding]:
+def _in_order(step: Step) -> bool:
+    """A quick look: true only for calls that keep to their schemas, where nothing else is told."""
+    if step.finish == _UNEXPECTED or step.message.fault is not None or step.demanded is not None:
+        return False
+    for made in step.exchanges:
+        call, spec = made.call, made.spec
+        if spec is None or call.fault is not None:
+            return False
+        if call.syntax != "json" or call.kind != "function":
+            return False
+        parsed = made.parsed
+        value = parsed.value
+        if parsed.fault is not None or parsed.notes or not isinstance(value, dict):
+            return False
+        known = _schema(step, spec)
+        if known is not None and not _keeps_to(known, value):
+            return False
+    return True
+
+
+def _keeps_to(known: Compiled, value: dict[str, Any]) -> bool:
+    """True only for a value that fits a usable schema, and has no name that it does not list."""
+    if known.problem or known.dialect or known.validator is None:
+        return False
+    named = known.schema.get("properties") if isinstance(known.schema, dict) else None
+    if not isinstance(named, dict) or not value.keys() <= named.keys():
+        return False
+    nested = any(isinstance(inner, dict | list) for inner in value.values())
+    return bool(known.validator.is_valid(value)) and not (nested and any(undeclared(known, value)))
+
+
+def _check(step: Step) -> Iterable[Finding]:
+    return () if step.calls and _in_order(step) else _found(step)
+
+
+def _found(step: Step) -> Iterator[Finding]:
     yield from _no_call(step)
     for index, call in enumerate(step.calls):
         found = [] if call.kind == "hosted" else list(_call(step, index, call))
@@ -104,12 +139,14 @@ def _variant(step: Step, name: str) -> ToolSpec | None:
     return next((t for t in step.tools.values() if wanted and folded(t.name) == wanted), None)
 
 
-def _schema(spec: ToolSpec | None) -> Compiled | None:
-    return None if spec is None or spec.parameters is None else compiled(spec.parameters)
+def _schema(step: Step, spec: ToolSpec | None) -> Compiled | None:
+    if spec is None or spec.parameters is None:
+        return None
+    return compiled(spec.parameters, step.settings.reading)
 
 
 def _arguments(step: Step, index: int, parsed: Parsed, spec: ToolSpec | None) -> Iterator[Finding]:
-    known = _schema(spec)
+    known = _schema(step, spec)
     if known is not None and known.problem:
         yield _unusable(step, index, known.problem)
     if known is not None and known.dialect and _first_call(step, index):
@@ -230,10 +267,13 @@ def _judges(step: Step) -> bool:
     calls = [c for c in step.calls if c.kind == "function" and c.syntax == "json"]
     if not calls:
         return step.demanded is not None and not step.withheld and not step.calls
-    if any(c.name in step.guessed for c in calls):
+    if step.guessed and any(c.name in step.guessed for c in calls):
         return False
-    known = [_schema(step.tools.get(c.name)) for c in calls]
-    return all(k is not None and k.validator is not None for k in known)
+    for call in calls:
+        known = _schema(step, step.tools.get(call.name))
+        if known is None or known.validator is None:
+            return False
+    return True
 
 
 VALIDATOR = Validator(
@@ -256,4 +296,5 @@ VALIDATOR = Validator(
     ),
     check=_check,
     judges=_judges,
+    needs=frozenset({"call", "demand", "trouble"}),
 )

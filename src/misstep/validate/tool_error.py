@@ -8,7 +8,7 @@ in an error body or a cut stream. Only the log can show these: a replayed step m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from misstep.types import Cause, Finding, Level
 from misstep.validate.validator import Step, Validator
@@ -16,7 +16,15 @@ from misstep.validate.validator import Step, Validator
 LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
 
 
-def _check(step: Step) -> Iterator[Finding]:
+def _check(step: Step) -> Iterable[Finding]:
+    fault_of = step.transcript.fault
+    for exchange in step.exchanges:
+        if fault_of(exchange) is not None:
+            return _errors(step)
+    return () if step.message.error is None and step.message.end != "cut" else _errors(step)
+
+
+def _errors(step: Step) -> Iterator[Finding]:
     yield from _request(step)
     for exchange in step.exchanges:
         fault = step.transcript.fault(exchange)
@@ -47,8 +55,10 @@ def _request(step: Step) -> Iterator[Finding]:
 
 def _judges(step: Step) -> bool:
     """True where every call has a result that the log marks as an error or as none."""
-    results = [exchange.result for exchange in step.exchanges]
-    return bool(results) and all(r is not None and r.is_error is not None for r in results)
+    for exchange in step.exchanges:
+        if exchange.result is None or exchange.result.is_error is None:
+            return False
+    return bool(step.exchanges)
 
 
 VALIDATOR = Validator(
@@ -56,4 +66,5 @@ VALIDATOR = Validator(
     codes=("TOOL_ERROR", "ENV_ERROR"),
     check=_check,
     judges=_judges,
+    needs=frozenset({"call", "trouble"}),
 )

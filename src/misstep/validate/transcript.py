@@ -1,29 +1,47 @@
 """The calls of a session with what came back from them, paired once for all validators.
 
-In: a session. Out: `Exchange` values by step. Results are paired by call id, nearest first, since
-ids are not always unique; where the log keeps no ids, by order and name within the same turn. A
-call without a result stays without one: it is not checkable, never equal to another.
+In: a session. Out: `Exchange` values by step, and what each message says by its kind. Results are
+paired by call id, nearest first, since ids are not always unique; where the log keeps no ids, by
+order and name within the same turn. A call without a result stays without one: it is not
+checkable, never equal to another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Literal, TypeVar, cast
+
+import msgspec
 
 from misstep.config import LimitsConfig
-from misstep.contracts import contract_of
+from misstep.contracts import EMPTY, Contract, contract_of
 from misstep.types import Context, Message, Session, ToolCall, ToolResult, ToolSpec
 from misstep.validate.error_text import ToolFault, read_fault
 from misstep.validate.failing import fault_of
 from misstep.validate.once import once
+from misstep.validate.strict_json import Parsed, parse
 
 T = TypeVar("T")
-_UNSEEN = object()
+KEPT = 4096
+"""Characters of an argument text whose value is kept with its call: several validators ask."""
+_PLAIN = LimitsConfig()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """What one message holds, by kind; taken apart once for all who ask."""
+
+    text: str
+    """All text parts joined, as `Message.text`."""
+    reasoning: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[ToolResult, ...]
+    shown: bool
+    """True where it holds an image."""
+    spoken: bool
+    """True where it holds text or an image."""
+
+
+class Exchange(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One call and its result."""
 
     step: int
@@ -35,6 +53,50 @@ class Exchange:
     result: ToolResult | None = None
     blind: bool = False
     """True where an image came with the result: its text does not tell what came back."""
+    spec: ToolSpec | None = None
+    """The offered tool that was called; None where it was not offered."""
+    contract: Contract = EMPTY
+    """What is known of that tool beside its arguments."""
+    _parsed: Parsed | None = None
+    _fault: ToolFault | Literal[False] | None = False
+
+    @property
+    def parsed(self) -> Parsed:
+        """The argument text as JSON."""
+        known = self._parsed
+        if known is None:
+            known = parse(self.call.arguments)
+            if len(self.call.arguments) <= KEPT:
+                self._parsed = known
+        return known
+
+
+class Offer:
+    """The tools of one request by name, with the contract of each."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.tools: dict[str, ToolSpec] = {}
+        """Without those that were only inferred: they are not an offer."""
+        self.guessed: dict[str, ToolSpec] = {}
+        """Those whose schema was only inferred."""
+        for tool in context.tools:
+            if tool.source != "inferred":
+                self.tools[tool.name] = tool
+            if tool.source in ("inferred", "filled"):
+                self.guessed[tool.name] = tool
+        self.complete = bool(self.tools) and all(
+            t.source == "filled" for t in self.guessed.values()
+        )
+        """True where all tools on offer are known, so that others were not offered."""
+        self._contracts: dict[str, Contract] = {}
+
+    def contract(self, name: str) -> Contract:
+        """What the offered tool of this name promises; empty where nothing is known."""
+        known = self._contracts.get(name)
+        if known is None:
+            known = self._contracts[name] = contract_of(self.tools.get(name))
+        return known
 
 
 class Transcript:
@@ -42,48 +104,40 @@ class Transcript:
 
     def __init__(self, session: Session, limits: LimitsConfig | None = None) -> None:
         self.session = session
-        self.limits = limits or LimitsConfig()
+        self.limits = limits or _PLAIN
         self._memo: dict[Callable[[Transcript], object], object] = {}
-        self._offered: dict[int, tuple[Context, dict[str, ToolSpec]]] = {}
-        self._guessed: dict[int, tuple[Context, dict[str, ToolSpec]]] = {}
-        self._faults: dict[int, Any] = {}
+        self._offers: dict[int, Offer] = {}
+
+    @once
+    def said(self) -> list[Said]:
+        """What each message holds."""
+        return [_taken_apart(message) for message in self.session.messages]
 
     @once
     def exchanges(self) -> dict[int, tuple[Exchange, ...]]:
         """Exchanges by step; steps without calls are left out."""
-        return _pair(self.session.messages)
+        return _pair(self)
 
-    def offered(self, context: Context) -> dict[str, ToolSpec]:
-        """The tools of one request by name; tools that were only inferred are not an offer."""
-        known = self._offered.get(id(context))
-        if known is None:
-            tools = {t.name: t for t in context.tools if t.source != "inferred"}
-            known = self._offered[id(context)] = (context, tools)
-        return known[1]
+    @once
+    def every(self) -> tuple[Exchange, ...]:
+        """All exchanges in their order."""
+        return tuple(e for made in self.exchanges.values() for e in made)
 
-    def guessed(self, context: Context) -> dict[str, ToolSpec]:
-        """The tools of one request whose schema was only inferred, by name."""
-        known = self._guessed.get(id(context))
+    def offer(self, context: Context) -> Offer:
+        """The tools of one request."""
+        known = self._offers.get(id(context))
         if known is None:
-            tools = {t.name: t for t in context.tools if t.source in ("inferred", "filled")}
-            known = self._guessed[id(context)] = (context, tools)
-        return known[1]
+            known = self._offers[id(context)] = Offer(context)  # it keeps the context alive
+        return known
 
     def fault(self, exchange: Exchange) -> ToolFault | None:
         """The error that the result of an exchange is; None without a result or an error."""
-        found = self._faults.get(id(exchange), _UNSEEN)
-        if found is _UNSEEN:
+        found = exchange._fault
+        if found is False:
             result = exchange.result
-            found = None if result is None else self._read(exchange, result)
-            self._faults[id(exchange)] = found
-        return cast(ToolFault | None, found)
-
-    def _read(self, exchange: Exchange, result: ToolResult) -> ToolFault | None:
-        name = exchange.call.name
-        spec = self.offered(self.session.context_of(exchange.step)).get(name)
-        if spec is None or spec.contract is None:
-            return read_fault(result, name)
-        return fault_of(result, name, contract_of(spec))
+            found = None if result is None else _fault_of(exchange, result)
+            exchange._fault = found
+        return found
 
     def once(self, compute: Callable[[Transcript], T]) -> T:
         """The value of `compute` for this session, computed at most once."""
@@ -92,74 +146,101 @@ class Transcript:
         return cast(T, self._memo[compute])
 
 
-def is_human(message: Message) -> bool:
+def _taken_apart(message: Message) -> Said:
+    """The parts of a message by kind, in one pass."""
+    parts = message.parts
+    if len(parts) == 1 and parts[0].kind == "text":
+        return Said(parts[0].text or "", "", (), (), False, True)
+    texts: list[str] = []
+    reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    results: list[ToolResult] = []
+    shown = spoken = False
+    for part in parts:
+        if part.kind == "text":
+            spoken = True
+            texts.append(part.text or "")
+        elif part.kind == "reasoning":
+            reasoning.append(part.text or "")
+        elif part.kind == "image":
+            shown = spoken = True
+        if part.call is not None:
+            calls.append(part.call)
+        if part.result is not None:
+            results.append(part.result)
+    return Said("".join(texts), "".join(reasoning), tuple(calls), tuple(results), shown, spoken)
+
+
+def is_human(message: Message, said: Said) -> bool:
     """True for a message that starts a new turn; a harness's nudge does not."""
-    return (
-        message.role == "user"
-        and message.actor != "harness"
-        and any(part.kind in ("text", "image") for part in message.parts)
-    )
+    return message.role == "user" and said.spoken and message.actor != "harness"
 
 
-def _pair(messages: tuple[Message, ...]) -> dict[int, tuple[Exchange, ...]]:
+def _fault_of(exchange: Exchange, result: ToolResult) -> ToolFault | None:
+    if not exchange.contract.failure_when:
+        return read_fault(result, exchange.call.name)
+    return fault_of(result, exchange.call.name, exchange.contract)
+
+
+def _pair(transcript: Transcript) -> dict[int, tuple[Exchange, ...]]:
+    session, said = transcript.session, transcript.said
+    made: dict[int, tuple[Exchange, ...]] = {}
     desk = _Desk()
-    turns: dict[int, int] = {}
     turn = -1
-    for at, message in enumerate(messages):
-        for result in message.results:
-            desk.take(result, blind=any(part.kind == "image" for part in message.parts))
-        if is_human(message):
+    for at, message in enumerate(session.messages):
+        holds = said[at]
+        for result in holds.results:
+            desk.take(result, blind=holds.shown)
+        if is_human(message, holds):
             turn = at
-        if message.role == "assistant" and message.calls:
-            desk.open(at, message.calls)
-            turns[at] = turn
-    return {
-        step: tuple(
-            Exchange(
-                step=step,
-                call=call,
-                index=i,
-                turn=turn,
-                result=desk.results.get((step, i)),
-                blind=(step, i) in desk.blind,
+        if holds.calls and message.role == "assistant":
+            offer = transcript.offer(session.context_of(at))
+            made[at] = tuple(
+                [
+                    Exchange(
+                        step=at,
+                        call=call,
+                        index=index,
+                        turn=turn,
+                        spec=offer.tools.get(call.name),
+                        contract=offer.contract(call.name),
+                    )
+                    for index, call in enumerate(holds.calls)
+                ]
             )
-            for i, call in enumerate(messages[step].calls)
-        )
-        for step, turn in turns.items()
-    }
+            desk.open(made[at])
+    return made
 
 
 class _Desk:
     """Calls that wait for their results."""
 
     def __init__(self) -> None:
-        self.results: dict[tuple[int, int], ToolResult] = {}
-        self.blind: set[tuple[int, int]] = set()
-        self._by_id: dict[str, list[tuple[int, int]]] = {}
-        self._recent: dict[tuple[int, int], ToolCall] = {}
+        self._by_id: dict[str, list[Exchange]] = {}
+        self._recent: list[Exchange] = []
 
-    def open(self, step: int, calls: tuple[ToolCall, ...]) -> None:
-        self._recent = {(step, i): call for i, call in enumerate(calls)}
-        for key, call in self._recent.items():
-            if call.id is not None:
-                self._by_id.setdefault(call.id, []).append(key)
+    def open(self, made: tuple[Exchange, ...]) -> None:
+        self._recent = list(made)
+        for exchange in made:
+            if exchange.call.id is not None:
+                self._by_id.setdefault(exchange.call.id, []).append(exchange)
 
     def take(self, result: ToolResult, *, blind: bool) -> None:
-        key = self._asked(result)
-        if key is not None:
-            self.results[key] = result
-            if blind:
-                self.blind.add(key)
-            self._recent.pop(key, None)
+        exchange = self._asked(result)
+        if exchange is not None:
+            exchange.result = result
+            exchange.blind = exchange.blind or blind
+            if exchange in self._recent:
+                self._recent.remove(exchange)
 
-    def _asked(self, result: ToolResult) -> tuple[int, int] | None:
+    def _asked(self, result: ToolResult) -> Exchange | None:
         """The call that a result answers: the latest with its id, else the first without any."""
         if result.call_id is not None:
             same = self._by_id.get(result.call_id)
             if same:
                 return same.pop()
-        for key, call in self._recent.items():
-            loose = call.id is None or result.call_id is None
-            if loose and (result.name is None or result.name == call.name):
-                return key
+        for exchange in self._recent:
+            loose = exchange.call.id is None or result.call_id is None
+            if loose and (result.name is None or result.name == exchange.call.name):
+                return exchange
         return None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from misstep.validate.agent_loop import call_key, fingerprint
 from misstep.validate.excuses import NOT_A_LOOP, polls
@@ -74,6 +75,5 @@ def turns(transcript: Transcript, least: int = LEAST) -> Iterator[Turn]:
 
 
 def _turns(transcript: Transcript) -> tuple[Turn, ...]:
-    every = [e for made in transcript.exchanges.values() for e in made]
-    groups = groupby(every, key=lambda e: e.turn)
+    groups = groupby(transcript.every, key=attrgetter("turn"))
     return tuple(Turn(transcript, tuple(turn)) for _, turn in groups)

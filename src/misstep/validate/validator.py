@@ -8,7 +8,7 @@ but the step and what stands before it (the agent-level ones also at results tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
@@ -17,14 +17,10 @@ from misstep.config import LimitsConfig
 from misstep.types import (
     Cause,
     Channel,
-    Context,
     Finding,
     Level,
     Loop,
-    Message,
     Session,
-    ToolCall,
-    ToolSpec,
 )
 from misstep.validate.once import once
 from misstep.validate.strict_json import Parsed, parse
@@ -33,6 +29,7 @@ from misstep.validate.transcript import Exchange, Transcript
 if TYPE_CHECKING:
     from misstep.validate.custom import Own
     from misstep.validate.policy import Policy
+    from misstep.validate.schema import Reading
 
 GUESSED = "inferred_schema"
 """Tag of what only an inferred schema says: never more than suspect."""
@@ -53,6 +50,10 @@ REFUSED = frozenset(
     }
 )
 """Finish reasons (lower case) by which the provider withholds an answer."""
+USUAL = frozenset(
+    {"", "stop", "tool_calls", "tool_use", "end_turn", "function_call", "stop_sequence", "length"}
+)
+"""Finish reasons (lower case) of answers and calls that somebody could use."""
 _REJECTED = re.compile(
     r"tool_use_failed|failed_generation|malformed_?.?function_?.?call|malformed_tool_use"
     r"|invalid sequence as part of tooluse",
@@ -66,11 +67,15 @@ class Settings:
 
     response_schema: str | None = None
     """JSON Schema text that every text answer must meet."""
+    reading: Reading | None = None
+    """How schemas are read; None where the user changed nothing about it."""
     json: bool = False
     """Expect JSON in every text answer that makes no call."""
     expect_call: Literal["auto", "always"] = "auto"
     own: tuple[Own, ...] = ()
     """The user's own validators (`custom`)."""
+    time_limit: float = 0.0
+    """Seconds that one of them has for one question; 0 is no limit."""
     policy: Policy | None = None
     """The user's say on levels; None where there is none."""
     limits: LimitsConfig = field(default_factory=LimitsConfig)
@@ -93,77 +98,73 @@ class Details(TypedDict, total=False):
     loop: Loop | None
 
 
-@dataclass(frozen=True, kw_only=True)
+_DEFAULT = Settings()
+
+
 class Step:
-    """One assistant message as a validator sees it; what is derived is derived once."""
+    """One assistant message as a validator sees it; nobody changes it.
 
-    session: Session
-    index: int
-    """Index of the message in the session."""
-    settings: Settings = field(default_factory=Settings)
-    transcript: Transcript
-    demand_call: bool = False
-    """True where an answer without a call is wrong whatever the request said."""
+    What every validator asks for is set here, the rest is derived when first asked for.
+    """
 
-    @once
-    def message(self) -> Message:
+    def __init__(
+        self,
+        *,
+        session: Session,
+        index: int,
+        transcript: Transcript,
+        settings: Settings = _DEFAULT,
+        demand_call: bool = False,
+    ) -> None:
+        message, said = session.messages[index], transcript.said[index]
+        self.session = session
+        self.index = index
+        """Index of the message in the session."""
+        self.transcript = transcript
+        self.settings = settings
+        self.demand_call = demand_call
+        """True where an answer without a call is wrong whatever the request said."""
+        self.message = message
         """The assistant message."""
-        return self.session.messages[self.index]
-
-    @once
-    def context(self) -> Context:
-        """What the request offered."""
-        return self.session.context_of(self.index)
-
-    @once
-    def text(self) -> str:
+        self.text = said.text
         """The content channel, unstripped."""
-        return self.message.text
-
-    @once
-    def reasoning(self) -> str:
+        self.reasoning = said.reasoning
         """The reasoning channel, unstripped."""
-        return self.message.reasoning
-
-    @once
-    def calls(self) -> tuple[ToolCall, ...]:
+        self.calls = said.calls
         """The calls in their order."""
-        return self.message.calls
+        self.finish = (message.finish_reason or "").lower()
+        """The finish reason in lower case; empty where unknown."""
+        self.context = session.context_of(index)
+        """What the request offered."""
+        self.offer = transcript.offer(self.context)
+        """The same by the names of the tools."""
+        self.tools = self.offer.tools
+        """The offered tools by name; tools that were only inferred are not an offer."""
+        self.guessed = self.offer.guessed
+        """Tools by name whose schema was only inferred; what breaks it is suspect at most."""
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """The calls with what came back from them."""
         return self.transcript.exchanges.get(self.index, ())
 
-    @once
-    def tools(self) -> dict[str, ToolSpec]:
-        """The offered tools by name; tools that were only inferred are not an offer."""
-        return self.transcript.offered(self.context)
-
-    @once
-    def guessed(self) -> dict[str, ToolSpec]:
-        """Tools by name whose schema was only inferred; what breaks it is suspect at most."""
-        return self.transcript.guessed(self.context)
-
     @property
     def complete(self) -> bool:
         """True where all tools on offer are known, so that others were not offered."""
-        return bool(self.tools) and all(t.source == "filled" for t in self.guessed.values())
-
-    @once
-    def finish(self) -> str:
-        """The finish reason in lower case; empty where unknown."""
-        return (self.message.finish_reason or "").lower()
+        return self.offer.complete
 
     @property
     def withheld(self) -> bool:
         """True where there is no answer to judge: an error body, or a provider's refusal."""
         return self.message.error is not None or self.finish in REFUSED
 
-    @property
+    @once
     def rejected(self) -> bool:
         """True where the provider could not read the call that the model wrote."""
-        said = f"{self.finish} {self.message.error or ''} {self.message.fault or ''}"
+        message = self.message
+        if self.finish in USUAL and message.error is None and message.fault is None:
+            return False
+        said = f"{self.finish} {message.error or ''} {message.fault or ''}"
         return _REJECTED.search(said) is not None
 
     @once
@@ -183,8 +184,10 @@ class Step:
     def arguments(self) -> tuple[Parsed | None, ...]:
         """The arguments of each call as JSON; None for a call whose syntax is not JSON."""
         return tuple(
-            parse(c.arguments) if c.syntax == "json" and c.kind == "function" else None
-            for c in self.calls
+            [
+                made.parsed if made.call.syntax == "json" and made.call.kind == "function" else None
+                for made in self.exchanges
+            ]
         )
 
     @once
@@ -210,15 +213,33 @@ class Step:
         )
 
 
+def never(step: Step) -> bool:
+    """Judges no step to be clean: for checks that only tell what is wrong."""
+    return False
+
+
+Need = Literal["call", "json", "trouble", "demand"]
+"""What a step must have for a validator to be asked: a call; JSON that was asked for and no call;
+an error, a fault, a cut or an unusual finish reason; a request that demands a call."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validator:
-    """A named check. `judges` says whether it looked at a step and could have failed it."""
+    """A named check. `judges` says whether it looked at a step and could have failed it.
+
+    `needs` and `scan` spare the calls that can come to nothing: what they leave out must be found
+    by nobody (`tests/validate/test_properties.py`).
+    """
 
     name: str
     codes: tuple[str, ...]
     """Every code that `check` can emit."""
     check: Callable[[Step], Iterable[Finding]]
-    judges: Callable[[Step], bool]
+    judges: Callable[[Step], bool] = never
+    needs: frozenset[Need] | None = None
+    """`check` and `judges` are only asked about steps with one of these; None: about each."""
+    scan: Callable[[Transcript], Collection[int]] | None = None
+    """All steps of a session that `check` and `judges` may speak of; None: unknown."""
 
     @property
     def offline(self) -> bool:

@@ -10,7 +10,7 @@ too. The lists were tuned by reading every hit on real logs (design/tracelint.md
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from misstep.validate.strict_json import escape
 Kind = Literal["email", "uuid", "date", "path", "id"]
 MAX_LEAVES = 200
 """Values of one call that are looked at."""
+MIN_VALUE = 4
 MAX_VALUE = 200
 """Characters of a value beyond which it is text, not an identifier."""
 MIN_NUMBER = 1000
@@ -30,25 +31,42 @@ MIN_NUMBER = 1000
 class Leaf:
     """One plain value in the arguments of a call."""
 
-    where: str
-    """JSON pointer."""
+    above: str
+    """JSON pointer of what it stands in, or of itself without a token."""
     name: str
     """The nearest key above it."""
     value: Any
+    token: str | int | None = None
+    """Its own key or place."""
+
+    @property
+    def where(self) -> str:
+        """JSON pointer; asked for of few values."""
+        return self.above if self.token is None else f"{self.above}/{escape(str(self.token))}"
 
 
-def leaves(value: Any) -> Iterator[Leaf]:
+def leaves(value: Any) -> Iterable[Leaf]:
     """The plain values of parsed arguments in their order, `MAX_LEAVES` at most."""
+    if isinstance(value, dict) and len(value) <= MAX_LEAVES:
+        found = [Leaf("", key, inner, key) for key, inner in value.items()]
+        if not any(isinstance(leaf.value, dict | list) for leaf in found):
+            return found  # as most arguments are
+    return _leaves(value)
+
+
+def _leaves(value: Any) -> Iterator[Leaf]:
     todo = [Leaf("", "", value)]
     for _ in range(MAX_LEAVES * 8):
         if not todo:
             return
         at = todo.pop()
         if isinstance(at.value, dict):
-            inner = [Leaf(f"{at.where}/{escape(k)}", k, v) for k, v in at.value.items()]
+            where = at.where
+            inner = [Leaf(where, k, v, k) for k, v in at.value.items()]
             todo.extend(reversed(inner[:MAX_LEAVES]))
         elif isinstance(at.value, list):
-            inner = [Leaf(f"{at.where}/{i}", at.name, v) for i, v in enumerate(at.value)]
+            where = at.where
+            inner = [Leaf(where, at.name, v, i) for i, v in enumerate(at.value)]
             todo.extend(reversed(inner[:MAX_LEAVES]))
         else:
             yield at
@@ -115,37 +133,67 @@ def verb_words(tool: str) -> tuple[str, ...]:
     return words(re.split(r"__|[./:]", tool.rstrip("_./:"))[-1])
 
 
+def may_hold(value: Any, tool: str) -> bool:
+    """A quick look: false only where `kind_of` finds nothing in a value."""
+    if not isinstance(value, dict):
+        return True
+    for name, inner in value.items():
+        if isinstance(inner, str):
+            if len(inner) >= MIN_VALUE and _supplied(name, tool):
+                return True
+        elif isinstance(inner, dict | list) or (isinstance(inner, int) and inner >= MIN_NUMBER):
+            return True
+    return False
+
+
 def kind_of(leaf: Leaf, tool: str) -> Kind | None:
     """What kind of supplied value a leaf looks like; None where it may be the model's own."""
     value = leaf.value
-    if isinstance(value, bool) or value is None or isinstance(value, float):
-        return None
-    named = words(leaf.name)
-    if isinstance(value, int):
-        return "id" if value >= MIN_NUMBER and _id_name(named) and not _own(named, tool) else None
-    text = value.strip() if isinstance(value, str) else ""
-    if not 4 <= len(text) <= MAX_VALUE or not _FREE.isdisjoint(named) or _own(named, tool):
-        return None
-    return _kind_of_text(text, named)
+    if isinstance(value, str):
+        if len(value) < MIN_VALUE or not _supplied(leaf.name, tool):
+            return None
+        text = value.strip()
+        return (
+            _kind_of_text(text, words(leaf.name)) if MIN_VALUE <= len(text) <= MAX_VALUE else None
+        )
+    if isinstance(value, int) and not isinstance(value, bool) and value >= MIN_NUMBER:
+        named = words(leaf.name)
+        return "id" if _id_name(named) and not _own(named, tool) else None
+    return None
+
+
+@lru_cache(maxsize=8192)
+def _supplied(name: str, tool: str) -> bool:
+    """Whether the names leave open that somebody must have supplied the text."""
+    named = words(name)
+    return _FREE.isdisjoint(named) and not _own(named, tool)
 
 
 def _kind_of_text(text: str, named: tuple[str, ...]) -> Kind | None:
-    if _EMAIL.fullmatch(text):
-        return "email"
-    if _UUID.fullmatch(text):
-        return "uuid"
-    if _DATE.fullmatch(text):
-        return "date"
-    if _PATH.fullmatch(text):
-        return "path"
-    if _id_name(named) and PLACEHOLDER.fullmatch(text):
+    shaped = _shape(text)
+    if shaped is not None:
+        return shaped
+    asked = _id_name(named)
+    if asked and PLACEHOLDER.fullmatch(text):
         return "id"
-    if _TOKEN.fullmatch(text) is None or not any(c.isdigit() for c in text):
+    if " " in text or _TOKEN.fullmatch(text) is None or not any(map(str.isdigit, text)):
         return None
-    if _id_name(named):
+    if asked:
         return "id" if len(text) >= 5 or not text.isdigit() else None
     coded = _CODED.fullmatch(text) and not _STANDARD.match(text)
     return "id" if (coded or _HASH.fullmatch(text)) and _NOT_IDS.isdisjoint(named) else None
+
+
+def _shape(text: str) -> Kind | None:
+    """The kind that the text shows whatever its name; each is looked for by a character first."""
+    if "@" in text and _EMAIL.fullmatch(text):
+        return "email"
+    if "-" in text:
+        if len(text) == 36 and _UUID.fullmatch(text):
+            return "uuid"
+        if _DATE.fullmatch(text):
+            return "date"
+    return "path" if ("/" in text or "\\" in text) and _PATH.fullmatch(text) else None
 
 
 def _id_name(named: tuple[str, ...]) -> bool:

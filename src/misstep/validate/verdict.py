@@ -8,6 +8,7 @@ failed it and none did, and is unjudged otherwise: unjudged is never pass and ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from misstep.codes import CODES
 from misstep.types import Finding, Verdict
@@ -52,8 +53,17 @@ def decide(
         groups: the groups of codes that they looked for.
         broken: what the user's own validators failed with; a step that could pass is unjudged then.
     """
-    defects = [finding for finding in findings if is_defect(finding)]
     scores = group_scores(findings, groups)
+    if not findings and judges and not broken:
+        return Verdict(
+            session=step.session.id,
+            step=step.index,
+            state="pass",
+            score=1.0,
+            judges=tuple(judges),
+            scores=scores,
+        )
+    defects = [finding for finding in findings if is_defect(finding)]
     if not defects and (broken or not judges):
         why = f"a validator failed: {broken[0]}" if broken else _why(step)
         return Verdict(
@@ -77,6 +87,8 @@ def group_scores(
 
     Only what the model caused counts; groups with such findings stand beside those looked for.
     """
+    if not findings:
+        return _clean(tuple(groups))
     taken = dict.fromkeys(groups, 0.0)
     for finding in findings:
         if finding.level != "info" and finding.cause == "model":
@@ -84,6 +96,11 @@ def group_scores(
             share = 1.0 if finding.level == "defect" else SUSPECTED
             taken[group] = taken.get(group, 0.0) + share * weight(finding)
     return tuple(sorted((group, 1.0 / (1.0 + loss)) for group, loss in taken.items()))
+
+
+@lru_cache(maxsize=256)
+def _clean(groups: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    return tuple((group, 1.0) for group in sorted(set(groups)))
 
 
 def weight(finding: Finding) -> float:
@@ -96,12 +113,12 @@ def weight(finding: Finding) -> float:
 def _why(step: Step) -> str:
     if step.withheld:
         return "there is no answer: an error or a refusal of the provider"
+    if not step.calls:
+        return "plain text, and nothing was demanded of it"
     guessed = sorted({c.name for c in step.calls if c.name in step.guessed})
     if guessed:
         return f"only an inferred schema is known for {', '.join(guessed)}"
     names = sorted({c.name for c in step.calls if c.name not in step.tools})
     if names:
         return f"no tools are known; called: {', '.join(names)}"
-    if step.calls:
-        return f"no usable schema for {', '.join(sorted({c.name for c in step.calls}))}"
-    return "plain text, and nothing was demanded of it"
+    return f"no usable schema for {', '.join(sorted({c.name for c in step.calls}))}"

@@ -1,0 +1,295 @@
+"""Arms: ways to make pairs and to train on them, run beside each other and recorded one by one.
+
+Every arm continues the same SFT adapter on pairs that `misstep mine` made of that adapter's own
+answers, for the same number of steps of the same number of pairs, and is judged on the same
+questions. In: `Arm`s. Out: rows of a results file, each written the moment its arm ends; an arm
+that the file holds is not run again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from parts import lab_measure, lab_model
+from parts.lab_keep import facts, say
+from parts.lab_measure import Measured
+from parts.lab_model import Answered
+from parts.lab_questions import Question, counts, place
+from parts.lab_signed import agreeing, signed
+
+from misstep import store, train
+from misstep.config import DpoConfig, KtoConfig, MineConfig, SftConfig
+from misstep.mine.source import canonical, distance
+
+ASKED = 192
+"""Questions of the train part whose answers the pairs are made of."""
+SAMPLES, TEMPERATURE = 8, 1.0
+STEPS, PAIRS, PER_PROMPT, RATE = 40, 320, 2, 3e-4
+DPO = DpoConfig(
+    max_steps=STEPS,
+    max_pairs=PAIRS,
+    learning_rate=RATE,
+    beta=0.5,
+    preference_tokens="differing",
+)
+SFT = SftConfig(
+    max_steps=STEPS,
+    max_rows=PAIRS,
+    learning_rate=RATE,
+    per_device_train_batch_size=4,
+    gradient_accumulation_steps=2,
+)
+KTO = KtoConfig(max_steps=STEPS, max_rows=2 * PAIRS, learning_rate=RATE)
+"""16 answers a step: as many as in 8 pairs."""
+ANSWERS = {"dev": 4, "heldout": 5}
+"""Answers to each question at each temperature."""
+EVERY = 1_000_000
+
+Negatives = Literal["random", "nearest", "frequent"]
+Often = Counter[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One way to make and use pairs."""
+
+    name: str
+    sources: tuple[str, ...] = ("sibling",)
+    """Of `misstep mine`; each is mined by itself. With `reference` the references stand by."""
+    negatives: Negatives = "random"
+    """Which failures of a prompt are the rejected sides, `PER_PROMPT` at most."""
+    chosen: Literal["as mined", "consensus", "signed"] = "as mined"
+    """`consensus`: of the clean answers to the prompt the one that agrees most with the others.
+    `signed`: and adds nothing that the prompt does not support (`lab_signed`)."""
+    stage: Literal["dpo", "sft", "kto"] = "dpo"
+    """`sft`: on the chosen sides. `kto`: both sides as labelled answers."""
+    rounds: int = 1
+    """The steps are split over so many rounds; each has fresh answers and is its own reference."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
+
+
+# --- pairs -------------------------------------------------------------------------------------
+
+
+def pairs_of(arm: Arm, given: Sequence[Answered]) -> list[train.Row]:
+    """The pairs of an arm: every failure with something better, then the choice of negatives."""
+    rows: dict[str, train.Row] = {}
+    for source in arm.sources:
+        mine = MineConfig(sources=(source,), max_pairs_per_prompt=EVERY, max_pairs_per_family=EVERY)
+        for row in lab_model.pairs(given, mine=mine, gold=source == "reference"):
+            rows.setdefault(row.id, row)
+    mined = list(rows.values())
+    if arm.chosen != "as mined":
+        mined = (agreeing if arm.chosen == "consensus" else signed)(mined, given)
+    return chosen_negatives(mined, arm.negatives, often=frequencies(given))
+
+
+def frequencies(given: Sequence[Answered]) -> Often:
+    """How often each answer was given, by the question's text and the answer's content."""
+    return Counter(
+        (question.messages[-1].text, canonical(answer))
+        for question, some in given
+        for answer in some
+    )
+
+
+def chosen_negatives(
+    rows: Sequence[train.Row], negatives: Negatives, *, often: Often
+) -> list[train.Row]:
+    """At most `PER_PROMPT` pairs of each prompt."""
+
+    def rank(row: train.Row) -> tuple[float, str]:
+        if row.rejected is None or negatives == "random":
+            return 0.0, place(row.id)
+        if negatives == "nearest":
+            return distance(row.chosen, row.rejected), place(row.id)
+        return -often[row.prompt[-1].text, canonical(row.rejected)], place(row.id)
+
+    prompts: dict[str, list[train.Row]] = defaultdict(list)
+    for row in rows:
+        prompts[repr((row.prompt, row.context.tools))].append(row)
+    return [row for same in prompts.values() for row in sorted(same, key=rank)[:PER_PROMPT]]
+
+
+def labelled(rows: Sequence[train.Row]) -> list[train.Row]:
+    """Both sides of every pair as labelled answers; equal ones once."""
+    out: dict[str, train.Row] = {}
+    for row in rows:
+        for label, side in ((True, row.chosen), (False, row.rejected)):
+            if side is not None:
+                name = f"{place(repr(row.prompt) + canonical(side))}-{label}"
+                cut = row.cut and not label
+                out[name] = replace(row, id=name, chosen=side, rejected=None, label=label, cut=cut)
+    return list(out.values())
+
+
+# --- arms --------------------------------------------------------------------------------------
+
+
+def adapter_of(arm: Arm, rows: Sequence[train.Row], start: Path, seed: int) -> Path:
+    """Train one round of an arm."""
+    config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[arm.stage]
+    config = replace(config, **{"max_steps": config.max_steps // arm.rounds, **arm.settings})
+    if arm.stage == "sft":
+        rows = [replace(row, rejected=None, cut=False) for row in rows]
+    if arm.stage == "kto":
+        rows = labelled(rows)
+    return lab_model.trained(rows, start=start, config=config, seed=seed)
+
+
+@dataclass(slots=True)
+class Lab:
+    """The questions of one part, and what all arms of one seed have in common."""
+
+    asked: dict[str, list[Question]]
+    part: str
+    seed: int
+
+    def start(self) -> Path:
+        """The adapter that every arm continues."""
+        return lab_model.first_sft(self.asked["train"], self.seed)
+
+    def answers(self, adapter: Path, round: int = 0) -> list[Answered]:
+        """What a model answers to the train part: the log."""
+        return lab_model.answers(
+            self.asked["train"][:ASKED],
+            adapter,
+            temperature=TEMPERATURE,
+            count=SAMPLES,
+            seed=self.seed + 1_000 * round,
+        )
+
+    def train(self, arm: Arm) -> tuple[list[train.Row], Path | None]:
+        """The pairs of an arm's last round, and its adapter; none where there was no pair."""
+        at = self.start()
+        rows: list[train.Row] = []
+        for round in range(arm.rounds):
+            rows = pairs_of(arm, self.answers(at, round))
+            if not rows:
+                return rows, None
+            at = adapter_of(arm, rows, at, self.seed)
+        return rows, at
+
+    def measured(self, adapter: Path | None) -> dict[float, Measured]:
+        """An adapter, or the bare model, on the part."""
+        return lab_measure.of_adapter(self.asked[self.part], adapter, ANSWERS[self.part])
+
+    def named(self, name: str) -> dict[str, Any]:
+        """What identifies a row."""
+        return {"arm": name, "seed": self.seed, "part": self.part}
+
+    def begun(self) -> dict[str, Any]:
+        """The adapter that every arm starts from, and what its log holds."""
+        logged = lab_measure.measure(self.answers(self.start()))
+        return {
+            **self.named("sft"),
+            "train_cpu_seconds": facts(self.start().parent)["cpu_seconds"],
+            "at": lab_measure.all_told(self.measured(self.start())),
+            "log": lab_measure.told(logged),
+            "text_loops_in_log": logged.codes.get("REP_LOOP", 0),
+        }
+
+    def bare(self) -> dict[str, Any]:
+        """The model before any training."""
+        return {**self.named("base"), "at": lab_measure.all_told(self.measured(None))}
+
+    def run(self, arm: Arm, against: Sequence[Arm] = ()) -> dict[str, Any]:
+        """One arm: its pairs, its training, its figures beside those of the start and of others."""
+        rows, adapter = self.train(arm)
+        if adapter is None:
+            return {**self.named(arm.name), "spec": asdict(arm), "said": "no pairs"}
+        after, done = self.measured(adapter), facts(adapter.parent)
+        others = {"sft": self.start()} | {each.name: self.train(each)[1] for each in against}
+        return {
+            **self.named(arm.name),
+            "spec": asdict(arm),
+            "pairs": len(rows),
+            "trained_on": done["rows"],
+            "steps": done["steps"],
+            "stopped": done["stopped"],
+            "train_cpu_seconds": done["cpu_seconds"],
+            "peak_gb": done["peak_gb"],
+            "at": lab_measure.all_told(after),
+            "against": {
+                name: lab_measure.all_paired(self.measured(other), after)
+                for name, other in others.items()
+                if other not in (None, adapter)
+            },
+        }
+
+
+def run_all(path: Path, lab: Lab, arms: Sequence[Arm], *, base: bool, control: Arm) -> None:
+    """The start and every arm, each recorded as it ends; each also beside the control."""
+    first = [("base", lab.bare)] if base else []
+    todo = [*first, ("sft", lab.begun)]
+    todo += [(arm.name, _later(lab, arm, control)) for arm in arms]
+    for name, work in todo:
+        if has(path, lab.named(name)):
+            continue
+        say(f"arm {name}, seed {lab.seed}, {lab.part}")
+        row = work()
+        record(path, lab, row)
+        say(f"arm {name}: {short(row)}")
+
+
+def _later(lab: Lab, arm: Arm, control: Arm) -> Any:
+    return lambda: lab.run(arm, () if arm == control else (control,))
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+def record(path: Path, lab: Lab, row: dict[str, Any]) -> None:
+    """Put an arm's row into the results, in the place of an earlier one of the same arm."""
+    rows = [each for each in known(path) if not _same(each, row)]
+    whole = {
+        "name": path.stem,
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "date": str(datetime.date.today()),
+        "model": "SmolLM2-135M-Instruct, bfloat16",
+        "questions": counts(lab.asked),
+        "common": {
+            "first_sft": lab_model.unusual(lab_model.FIRST),
+            "sft": lab_model.unusual(SFT),
+            "dpo": lab_model.unusual(DPO),
+            "kto": lab_model.unusual(KTO),
+            "questions_asked": ASKED,
+            "samples": SAMPLES,
+            "sampling_temperature": TEMPERATURE,
+            "pairs_per_prompt": PER_PROMPT,
+            "answers": ANSWERS,
+        },
+        "rows": [*rows, row],
+    }
+    store.write_json(path, whole)
+
+
+def known(path: Path) -> list[dict[str, Any]]:
+    """The rows of the results so far."""
+    return list(store.read_json(path)["rows"]) if path.exists() else []
+
+
+def has(path: Path, wanted: dict[str, Any]) -> bool:
+    """Whether the results hold this arm."""
+    return any(_same(row, wanted) for row in known(path))
+
+
+def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(row[key] == other[key] for key in ("arm", "seed", "part"))
+
+
+def short(row: dict[str, Any]) -> str:
+    """The figures of an arm in a line."""
+    at = row.get("at", {}).items()
+    figures = (
+        f"{t}: failed {one['failed']['rate']:.1%}, correct {one['correct']['rate']:.1%}"
+        for t, one in at
+    )
+    return "; ".join(figures) or str(row.get("said"))

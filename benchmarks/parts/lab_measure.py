@@ -1,0 +1,141 @@
+"""What an adapter is worth: failure rates by misstep's validators, and correctness by BFCL's.
+
+In: questions with answers. Out: `Measured`: counts by family, from which rates with intervals
+(families drawn) and paired comparisons (sign flips over families) are made by `evaluate.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from parts import lab_model
+from parts.lab_questions import Question, correct, failures
+
+from misstep.evaluate.metrics import Bootstrap, sign_flip, wilson
+from misstep.types import Message
+
+TEMPERATURES = (0.7, 1.0)
+RESAMPLES = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Yes-answers and answers, one entry per family in the order of their names."""
+
+    k: tuple[int, ...]
+    n: tuple[int, ...]
+
+    @property
+    def rate(self) -> float:
+        """Share of all answers."""
+        return sum(self.k) / sum(self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One arm at one temperature."""
+
+    families: tuple[str, ...]
+    failed: Counts
+    correct: Counts
+    codes: dict[str, int]
+    """Failing answers by code; an answer may fail by several."""
+
+
+def measure(given: Iterable[tuple[Question, Sequence[Message]]]) -> Measured:
+    """Judge the answers."""
+    failed: dict[str, list[bool]] = {}
+    right: dict[str, list[bool]] = {}
+    codes: Counter[str] = Counter()
+    for question, some in given:
+        for answer in some:
+            found = failures(question, answer)
+            codes.update(found)
+            failed.setdefault(question.family, []).append(bool(found))
+            right.setdefault(question.family, []).append(correct(question, answer))
+    names = tuple(sorted(failed))
+    return Measured(
+        families=names,
+        failed=_counts(failed, names),
+        correct=_counts(right, names),
+        codes=dict(codes.most_common()),
+    )
+
+
+def _counts(flags: dict[str, list[bool]], names: Sequence[str]) -> Counts:
+    return Counts(
+        tuple(sum(flags[name]) for name in names), tuple(len(flags[name]) for name in names)
+    )
+
+
+def of_adapter(
+    questions: Sequence[Question], adapter: Path | None, count: int
+) -> dict[float, Measured]:
+    """An adapter (or the bare model) at both temperatures, `count` answers a question."""
+    return {
+        t: measure(lab_model.answers(questions, adapter, temperature=t, count=count))
+        for t in TEMPERATURES
+    }
+
+
+def told(measured: Measured) -> dict[str, Any]:
+    """Rates with intervals, as results hold them."""
+    draws = Bootstrap(len(measured.families), resamples=RESAMPLES)
+    return {
+        "n": sum(measured.failed.n),
+        "families": len(measured.families),
+        "failed": _rate(measured.failed, draws),
+        "correct": _rate(measured.correct, draws),
+        "codes": measured.codes,
+    }
+
+
+def all_told(found: Mapping[float, Measured]) -> dict[str, Any]:
+    """`told` of each temperature."""
+    return {str(t): told(one) for t, one in found.items()}
+
+
+def _rate(counts: Counts, draws: Bootstrap) -> dict[str, Any]:
+    k, n = sum(counts.k), sum(counts.n)
+    by_family, plain = draws.ratio(counts.k, counts.n), wilson(k, n)
+    return {
+        "k": k,
+        "rate": round(counts.rate, 4),
+        "interval": [round(by_family.low, 4), round(by_family.high, 4)],
+        "wilson": [round(plain.low, 4), round(plain.high, 4)],
+    }
+
+
+def paired(before: Measured, after: Measured) -> dict[str, Any]:
+    """The change from one arm to another on the same questions."""
+    out: dict[str, Any] = {}
+    pick: dict[str, Callable[[Measured], Counts]] = {
+        "failed": lambda m: m.failed,
+        "correct": lambda m: m.correct,
+    }
+    draws = Bootstrap(len(before.families), resamples=RESAMPLES)
+    for name, of in pick.items():
+        old, new = of(before), of(after)
+        interval = draws.difference((old.k, old.n), (new.k, new.n))
+        flips = [
+            Fraction(k2, n2) - Fraction(k1, n1)
+            for k1, n1, k2, n2 in zip(old.k, old.n, new.k, new.n, strict=True)
+        ]
+        out[name] = {
+            "difference": round(new.rate - old.rate, 4),
+            "interval": [round(interval.low, 4), round(interval.high, 4)],
+            "p": float(f"{sign_flip(flips):.2g}"),
+        }
+    if before.failed.rate:
+        out["fewer_failures"] = round(1 - after.failed.rate / before.failed.rate, 4)
+    return out
+
+
+def all_paired(before: Mapping[float, Measured], after: Mapping[float, Measured]) -> dict[str, Any]:
+    """`paired` of each temperature."""
+    return {str(t): paired(before[t], after[t]) for t in after}
