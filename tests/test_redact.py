@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.redact import has_placeholder, has_secret, redact, redact_at
+from misstep.redact import Cleaner, has_placeholder, has_secret, redact, redact_at, switched
 
 # Assembled from pieces, so that no scanner takes this file for a leak.
 _MIX = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
@@ -71,6 +71,10 @@ def test_only_the_secret_part_of_a_longer_form_is_replaced(text: str, left: str)
         "eyJ is how a base64 object starts",
         "task-12345-abcdefghijklmnopqrstuvwxyz",
         "mail bob@example.org",
+        '"public_key": "pk-lf-5855d85e-3943-497e-bd10-f50ad414bcba"',
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        '{"request_id": "req_011CSHoEeqs5C35K2UUqR7Fy", "id": "toolu_01A09q90qw90lq917835lq9"}',
+        "call_62136354 and chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT and thread_abc123DEF456ghi789",
         "secret: xxxxxxxxxxxxxxxx12",
     ],
 )
@@ -79,8 +83,92 @@ def test_a_look_alike_stays(text: str) -> None:
     assert not has_secret(text)
 
 
-def test_emails_go_only_on_demand() -> None:
-    assert redact("to bob@example.org", emails=True).text == "to [REDACTED:email]"
+def test_people_go_only_on_demand() -> None:
+    assert redact("to bob@acme.org", personal=True).text == "to [REDACTED:email]"
+    assert redact("to bob@acme.org").text == "to bob@acme.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("cat /home/ada/x.py", "cat /home/user1/x.py"),
+        ("/Users/ada.king/x and /Users/bob/y", "/Users/user1/x and /Users/user2/y"),
+        ('{"path": "C:\\\\Users\\\\Ada King\\\\x"}', '{"path": "C:\\\\Users\\\\user1\\\\x"}'),
+        ("/mnt/c/Users/ada/x", "/mnt/c/Users/user1/x"),
+        ("PATH=/usr/bin:/home/ada/bin", "PATH=/usr/bin:/home/user1/bin"),
+        ("file:///home/ada/x.html", "file:///home/user1/x.html"),
+        ('{"c": "a\\n/home/ada/x"}', '{"c": "a\\n/home/user1/x"}'),
+        ("~/.claude/projects/-home-ada-shop/1", "~/.claude/projects/-home-user1-shop/1"),
+        (
+            "ada@acme.io, Ada@ACME.io, bob@acme.io",
+            ", ".join(["user1@example.com", "user1@example.com", "user2@example.com"]),
+        ),
+        ('{"c": "to:\\nada@acme.io"}', '{"c": "to:\\nuser1@example.com"}'),
+        ('{"c": "\\u00e9ada@acme.io"}', '{"c": "\\u00e9user1@example.com"}'),
+    ],
+)
+def test_a_person_becomes_a_stand_in_of_the_same_form(text: str, left: str) -> None:
+    assert Cleaner()(text) == left
+    if text.startswith("{"):
+        json.loads(left)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/home/ubuntu/app and /Users/runner/work and /home/user1/x",
+        "https://site.org/home/products and GET /Users/42",
+        "the route /home/index.html",
+        "bob@example.com, ada@mail.example.net, noreply@github.com",
+        "git clone git@github.com:acme/shop.git",
+        "y = x@self.weight + b@W.T",
+        "icons/logo@2x.png and actions/checkout@v4.2.1",
+        "npm i @acme/shop@1.2.3",
+        "yourname@yourdomain.com",
+    ],
+)
+def test_what_belongs_to_nobody_stays(text: str) -> None:
+    assert Cleaner()(text) == text
+
+
+def test_two_keys_of_a_session_stay_two() -> None:
+    clean = Cleaner()
+    clean.begin("one")
+    first, second = SECRETS["aws-key"], SECRETS["aws-key"][:-1] + "6"
+    assert clean(f"{first} {second} {first}") == (
+        "[REDACTED:aws-key] [REDACTED:aws-key:2] [REDACTED:aws-key]"
+    )
+    assert has_placeholder(clean(second))
+    assert clean.counts == {"aws-key": 4}
+    clean.begin("two")
+    assert clean(second) == "[REDACTED:aws-key]"
+    clean.begin("one")
+    assert clean(second) == "[REDACTED:aws-key:2]"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("AccountName=x;AccountKey=" + (_MIX * 3)[:86] + "==;End", "azure-key"),
+        ("send SG." + _MIX[:22] + "." + (_MIX * 2)[:43], "sendgrid-key"),
+        ("telegram bot 1234567890:" + "A" + (_MIX * 2)[:34], "telegram-token"),
+        ("mailchimp " + "0123456789abcdef" * 2 + "-us12", "mailchimp-key"),
+    ],
+)
+def test_services_are_known_by_the_rules_of_detect_secrets(text: str, kind: str) -> None:
+    assert f"[REDACTED:{kind}]" in redact(text).text
+
+
+def test_a_token_behind_an_escape_is_seen() -> None:
+    text = json.dumps({"note": "the key:\n" + SECRETS["provider-key"]})
+    assert json.loads(redact(text).text) == {"note": "the key:\n[REDACTED:provider-key]"}
+
+
+def test_redaction_can_be_switched_off_for_a_while_and_the_gate_still_sees() -> None:
+    with switched(False):
+        assert redact(SECRETS["aws-key"]).count == 0
+        assert has_secret(SECRETS["aws-key"])
+    assert redact(SECRETS["aws-key"]).count == 1
 
 
 @pytest.mark.parametrize(
@@ -96,6 +184,7 @@ def test_emails_go_only_on_demand() -> None:
         '{"key": "sk-***"}',
         "card ****1234",
         "https://bob:***@host",
+        "write to [EMAIL_1]",
     ],
 )
 def test_a_mark_of_redaction_is_seen(text: str) -> None:
@@ -136,18 +225,32 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["-----BEGIN PRIVATE KEY-----", "eyJ", "sk-a1", "://a:", "*", "api_key=", "a@", "_a-", "A1_"],
+    [
+        *(
+            "-----BEGIN PRIVATE KEY-----",
+            "eyJ",
+            "sk-a1",
+            "://a:",
+            "*",
+            "api_key=",
+            "a@",
+            "_a-",
+            "A1_",
+        ),
+        *("/home/a", "-home-a", "C:\\Users\\a ", "a@b.", "[EMAIL", "telegram1:a", "twilioAC0"),
+    ],
 )
 def test_a_hostile_text_takes_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     start = time.process_time()
-    redact(text, emails=True)
+    redact(text, personal=True)
     has_placeholder(text)
     assert time.process_time() - start < 3.0
 
 
 pieces = st.lists(
-    st.sampled_from([*SECRETS.values(), "plain ", "\n", "a@b.org", "=", '"']), max_size=8
+    st.sampled_from([*SECRETS.values(), "plain ", "\n", "a@b.org", "/home/ada/x", "=", '"']),
+    max_size=8,
 )
 
 
@@ -157,8 +260,8 @@ def test_places_are_followed_through_a_redaction(
 ) -> None:
     text = " ".join(said)
     span = (min(start, len(text)), min(start + length, len(text)))
-    got, ((left, right),) = redact_at(text, [span], emails=emails)
-    assert got == redact(text, emails=emails).text
+    got, ((left, right),) = redact_at(text, [span], personal=emails)
+    assert got == redact(text, personal=emails).text
     assert 0 <= left <= right <= len(got)
     if not has_secret(text) and not emails:
         assert (left, right) == span

@@ -7,7 +7,7 @@ What a call needs is imported when it is first asked for, so that a scan loads n
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,15 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 
 if TYPE_CHECKING:
+    from misstep.pipeline.compare import Comparison, compare
     from misstep.pipeline.explain import explain
+    from misstep.pipeline.forget import forget
+    from misstep.pipeline.forgetting import Forgotten
+    from misstep.pipeline.funnel import funnel
+    from misstep.pipeline.linting import lint, lint_text
     from misstep.pipeline.loop import evaluate, mine, run, train
     from misstep.pipeline.plan import plan
+    from misstep.pipeline.reviewing import Review
     from misstep.pipeline.scan import Scanned, Told, scan, tell
     from misstep.pipeline.starter import starter, starter_json, starter_text, write_starter
 
@@ -26,12 +32,22 @@ __all__ = [
     "RunConfig",
     "Scanned",
     "Told",
+    "compare",
+    "comparison_text",
     "evaluate",
     "explain",
+    "forget",
+    "forget_text",
+    "funnel",
+    "lint",
+    "lint_text",
     "load_config",
+    "merge",
     "mine",
     "mine_text",
     "plan",
+    "review",
+    "review_screen",
     "run",
     "run_text",
     "scan",
@@ -46,12 +62,18 @@ __all__ = [
     "write_scan_html",
     "write_set_aside",
     "write_starter",
+    "writing",
 ]
 
 
 _PLACES = {
+    "compare": "compare",
     "evaluate": "loop",
     "explain": "explain",
+    "forget": "forget",
+    "funnel": "funnel",
+    "lint": "linting",
+    "lint_text": "linting",
     "mine": "loop",
     "run": "loop",
     "train": "loop",
@@ -92,6 +114,39 @@ def run_text(folder: Path, *, colour: bool = False, width: int = 80) -> str:
     return report.terminal_summary(view(folder), colour=colour, width=width)
 
 
+def comparison_text(found: Comparison, *, colour: bool = False, width: int = 80) -> str:
+    """A comparison of two sets of logs for a terminal."""
+    from misstep import report
+
+    return report.comparison_text(found.to_json(), colour=colour, width=width)
+
+
+def merge(
+    run: Path,
+    out: Path,
+    *,
+    model: str | None = None,
+    config: Path | None = None,
+    dtype: str = "auto",
+) -> Path:
+    """Base and adapter of a run (or of an adapter folder) as one model folder; gives `out`.
+
+    The base is `model`, else the one that the adapter's note names, else that of `config`.
+
+    Raises:
+        InputError: there is no adapter, or `out` is there already.
+        ModelError: the base cannot be loaded, or the adapter belongs to another one.
+    """
+    from misstep import models, train
+
+    adapter = run if (run / "adapter_config.json").exists() else run / "adapter"
+    if not (adapter / "adapter_config.json").exists():
+        raise InputError(f"{run}: holds no adapter; give a run folder or an adapter folder")
+    note = adapter / models.ADAPTER_NOTE
+    named = store.read_json(note).get("base") if note.exists() else None
+    return train.merge(model or named or load_config(config).model, adapter, out, dtype=dtype)
+
+
 def scores(folder: Path) -> Mapping[str, Any]:
     """What `scores.json` holds.
 
@@ -105,6 +160,29 @@ def scores(folder: Path) -> Mapping[str, Any]:
     return found
 
 
+def review(folder: Path, config: RunConfig | None = None, reviewer: str = "") -> Review:
+    """The pairs of a run folder or of a file of its rows, for a person to decide about.
+
+    Raises:
+        InputError: there are none, or a row or a decision cannot be read.
+    """
+    from misstep.pipeline.reviewing import Review
+
+    return Review.of(folder, config, reviewer)
+
+
+def review_screen(sitting: Review, wanted: str = "") -> None:
+    """Show the pairs in the terminal until the person leaves.
+
+    Raises:
+        SetupError: no pair is `wanted`, or there is no terminal.
+        ExtraMissing: Textual is not installed.
+    """
+    from misstep.pipeline.reviewing import screen
+
+    screen(sitting, wanted)
+
+
 def mine_text(facts: Mapping[str, Any], folder: Path) -> str:
     """The counts of mining for a terminal."""
     lines = [f"{facts['pairs']} pairs from {facts['failed_steps']} failed steps in {folder}"]
@@ -113,6 +191,28 @@ def mine_text(facts: Mapping[str, Any], folder: Path) -> str:
         lines.append(f"  {title:8} {counts or 'none'}")
     lines.append(f"  unpaired {facts['unpaired']}")
     return "\n".join(lines)
+
+
+def forget_text(done: Forgotten) -> list[str]:
+    """What forgetting did, in lines for a terminal."""
+    from misstep.pipeline.forget import told
+
+    return list(told(done))
+
+
+def writing(config: RunConfig, names: Sequence[str]) -> RunConfig:
+    """The settings with these formats written beside what they name already.
+
+    Raises:
+        UnknownName: there is no such format.
+    """
+    from dataclasses import replace
+
+    from misstep import mine
+
+    known = tuple(dict.fromkeys((*config.mine.outputs, *names)))
+    mine.chosen_outputs(known)
+    return replace(config, mine=replace(config.mine, outputs=known))
 
 
 def write_findings(scanned: Scanned, path: Path) -> None:

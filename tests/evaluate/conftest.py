@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from misstep import validate
+from misstep.chat import prompt_keys
 from misstep.config import ValidateConfig
 from misstep.types import (
     Context,
@@ -34,6 +35,9 @@ class Corpus:
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
     part: dict[str, str] = field(default_factory=dict)
     family: dict[str, str] = field(default_factory=dict)
+
+    def bare_keys(self, session):
+        return prompt_keys(self.sessions[session], request=False)
 
     def add(self, session: Session, *, family: str, part: str = "heldout") -> Session:
         judged = validate.validate(session, validate.settings(ValidateConfig()))

@@ -9,10 +9,12 @@ import pytest
 import yaml
 from hypothesis import given
 
+import misstep
 from misstep import mine, store
 from misstep.chat import from_chat, to_chat
 from misstep.errors import StageError
-from misstep.mine.rows import Redactor, _gist, _message
+from misstep.mine.rows import Redactor, _gist
+from misstep.mine.sides import _message
 from misstep.types import Part, Prompt, ToolCall
 from scenes import TRAIN_ONLY, called, corpus, mined, result, said, session, user
 from strategies import sessions as any_sessions
@@ -39,15 +41,20 @@ def written(tmp_path):
 
 def test_every_file_is_written_and_counted(written):
     folder, counts = written
-    assert counts == {
+    files = {name: count for name, count in counts.items() if "." in name}
+    assert files == {
         "pairs/train.parquet": 1,
-        "unpaired/train.parquet": 1,
+        "unpaired/train.parquet": 2,
         "pairs/dev.parquet": 0,
         "unpaired/dev.parquet": 0,
         "refused.jsonl": 0,
-        "secrets": 2,
     }
-    assert all((folder / name).is_file() for name in counts if name != "secrets")
+    assert all((folder / name).is_file() for name in files)
+    assert counts["redacted"] == {"aws-key": counts["secrets"]}
+    assert counts["outputs"]["jsonl"]["files"] == {
+        "pairs/train.jsonl": 1,
+        "unpaired/train.jsonl": 2,
+    }
 
 
 def test_a_pair_row_holds_both_sides_and_where_they_come_from(written):
@@ -137,8 +144,12 @@ def test_the_card_begins_with_front_matter_that_names_the_files(written):
 def test_the_card_counts_sources_and_codes(written):
     card = (written[0] / "README.md").read_text()
     assert "Failed steps: 2, of them 0 in held-out families" in card
-    assert "Pairs: 1. Failures without a partner: 1." in card
-    assert "Secrets replaced by `[REDACTED:kind]`: 2." in card
+    assert "Pairs: 1. Failures without a partner: 1, with 1 accepted steps" in card
+    assert "Secrets and personal data replaced: " in card
+    assert "| candidates: a failure with something better | 1 |" in card
+    assert "| failed steps | 2 |" in card
+    assert f"{'chosen':<31}rejected" in card
+    assert f"{'█' * 24} 1".ljust(31) + "█" in card
     assert "| retry | 1 |" in card
     assert "| ARGS_UNPARSABLE | 1 | the arguments are not JSON |" in card
 
@@ -203,3 +214,85 @@ def test_pairs_of_sampled_answers_have_no_place_in_the_logs(tmp_path):
     row = store.read_rows(tmp_path / "pairs" / "train.parquet")[0]
     assert (row["source"], row["origin_chosen"], row["model_chosen"]) == ("resample", [], "base")
     assert mine.row_to_sides(row).source == "resample"
+
+
+def test_a_value_has_one_stand_in_in_all_rows_of_its_session(tmp_path):
+    mail, home = "ada.king@analytical.org", "/home/ada/engine"
+    log = session(
+        user(f"Look into {home} and write to {mail}; not to bob@analytical.org. Thanks!"),
+        called("weather", '{"town": "Oslo'),
+        result("Error: invalid JSON arguments", error=True),
+        called("weather", {"city": f"{home}/notes for {mail}"}),
+        result("sunny", error=False),
+        user("And the weather of Bergen?"),
+        called("weather", {"k": "bob@analytical.org"}),
+    )
+    known = corpus(log)
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    mine.export(mined(log), known, split, folder=tmp_path)
+    pair = store.read_rows(tmp_path / "pairs" / "train.parquet")[0]
+    loose = store.read_rows(tmp_path / "unpaired" / "train.parquet")
+    assert pair["prompt"][0]["content"] == (
+        "Look into /home/user1/engine and write to user1@example.com; not to "
+        "user2@example.com. Thanks!"
+    )
+    failed = next(row for row in loose if not row["label"])
+    called_with = failed["completion"][0]["tool_calls"][0]["function"]["arguments"]
+    assert called_with == '{"k": "user2@example.com"}'
+    text = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"analytical" not in text
+
+
+def test_without_redaction_the_card_says_so(tmp_path):
+    known = corpus(LOG, LOOSE)
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    config = replace(TRAIN_ONLY, redact=False)
+    counts = mine.export(mined(LOG, LOOSE), known, split, folder=tmp_path, config=config)
+    row = store.read_rows(tmp_path / "pairs" / "train.parquet")[0]
+    assert KEY in row["prompt"][0]["content"]
+    assert counts["secrets"] == 0
+    assert "**Not redacted** (`--no-redact`)" in (tmp_path / "README.md").read_text()
+
+
+def test_labels_alternate_and_accepted_steps_are_no_more_than_failures(tmp_path):
+    clean = [session(user(f"Weather of town {n}, please, now."), *_fine(n)) for n in range(6)]
+    bad = [session(user(f"Weather of place {n}, now please."), _bad(n)) for n in range(4)]
+    known = corpus(*clean, *bad)
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    mine.export(mined(*clean, *bad), known, split, folder=tmp_path)
+    labels = [r["label"] for r in store.read_rows(tmp_path / "unpaired" / "train.parquet")]
+    assert labels == [False, True] * 4
+
+
+def _fine(number):
+    yield called("weather", {"city": f"Town {number}"})
+    yield result("sunny", error=False)
+
+
+def _bad(number):
+    return called("weather", {"town": f"Place {number}"})
+
+
+def test_a_row_names_its_sessions_its_detectors_and_its_version():
+    ask = user("What is the weather in the town of Oslo today?")
+    failed = session(ask, called("weather", {"town": "Oslo"}))
+    other = session(ask, called("weather", {"city": "Oslo"}), result("sunny", error=False))
+    found = mined(failed, other).pairs[0]
+    far = replace(found.chosen, origins=(replace(found.chosen.origins[0], line=99),))
+    messages = (other.messages[0], far, *other.messages[2:])
+    known = corpus(failed, replace(other, messages=messages))
+    row = mine.pair_row(replace(found, origin_chosen=far.origins), known)
+    assert (row["session"], row["session_chosen"]) == (failed.id, other.id)
+    assert row["validators"] == [f"{code}@1" for code in found.codes]
+    assert row["misstep"] == misstep.__version__
+
+
+def test_images_of_a_prompt_stand_in_a_column_of_their_own():
+    picture = Part(kind="image", text="shots/page.png")
+    log = session(ASK, called("weather", {"city": "Oslo"}))
+    asked = replace(log.messages[0], parts=(*log.messages[0].parts, picture))
+    known = corpus(replace(log, messages=(asked, log.messages[1])))
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    row = mine.accepted_row(Prompt(session=log.id, step=1), known, split)
+    assert row["images"] == ["shots/page.png"]
+    assert mine.accepted_to_sides(row).prompt[0].parts[-1] == picture

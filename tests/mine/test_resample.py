@@ -94,9 +94,12 @@ def test_a_failure_of_its_own_without_partner_is_an_unpaired_row():
     ]
 
 
+TOWNS = ("Bergen", "Kyoto", "Lisbon", "Quito", "Windhoek", "Zagreb")
+
+
 def test_each_pair_of_a_prompt_has_another_failure():
     known = session(ASK, RIGHT)
-    answers = [message(called("weather", {"town": n})) for n in "abcdef"] + [message(RIGHT)]
+    answers = [message(called("weather", {"town": n})) for n in TOWNS] + [message(RIGHT)]
     pairs = mined(known, answers={Prompt(session=known.id, step=1): answers}).pairs
     assert len(pairs) == TRAIN_ONLY.max_pairs_per_prompt
     assert len({calls_of(p.rejected)[0] for p in pairs}) == 2

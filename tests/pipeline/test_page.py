@@ -50,6 +50,21 @@ def test_a_rate_is_over_the_steps_in_which_the_code_could_be_seen(tmp_path):
     assert rates(page["tools"]) == {"set_timer": (1, 5)}
 
 
+def test_loops_and_code_are_looked_for_in_every_answer_even_where_nothing_judges(tmp_path):
+    said = ["Fine.", "```python\ndef f(:\n    return 1\n```", 'x = [\n"' + "again and again " * 40]
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"say it {n}"},
+                {"role": "assistant", "content": text, "finish_reason": "stop"},
+            ]
+        }
+        for n, text in enumerate(said)
+    ]
+    page = told(write(tmp_path / "log.jsonl", rows))
+    assert rates(page["codes"], "code") == {"CODE_SYNTAX": (1, 3), "REP_LOOP": (1, 3)}
+
+
 def test_models_and_days_are_counted_apart(tmp_path):
     rows = []
     for n, (model, time, text) in enumerate(
@@ -137,7 +152,7 @@ def test_what_was_set_aside_or_ignored_is_told_by_format_and_reason(tmp_path):
 
 
 def test_no_secret_and_no_address_of_a_person_is_in_the_page(tmp_path):
-    said = f"write to jane.doe@example.org with {SECRET}"
+    said = f"write to jane.doe@acme.org with {SECRET}"
     wrong = session(1, json.dumps({"minutes": said}))
     error = session(2, RIGHT % 2)
     error["messages"][2]["content"] = f"Error: invalid arguments: minutes {said}"

@@ -147,7 +147,8 @@ def test_logs_without_a_failure_train_nothing(tmp_path, small):
 
 def test_logs_with_nothing_to_choose_say_which_sources_could_help(tmp_path, small):
     log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(1, 6)])
-    assert api.run([log], tmp_path / "run", small()) == "nothing-to-train"
+    config = small(**{"mine.sources": ["retry", "sibling", "reference"]})
+    assert api.run([log], tmp_path / "run", config) == "nothing-to-train"
     assert "--references" in api.scores(tmp_path / "run")["why"]
 
 
@@ -247,7 +248,7 @@ def test_pairs_that_are_all_too_long_are_nothing_to_train(tmp_path, small):
     log = mixed(tmp_path / "log.jsonl", 8)
     config = small(**{"dpo.max_length": 8})
     assert api.run([log], tmp_path / "run", config) == "nothing-to-train"
-    assert "no pair could be trained on" in api.scores(tmp_path / "run")["why"]
+    assert "no row could be trained on" in api.scores(tmp_path / "run")["why"]
 
 
 def test_the_card_of_the_adapter_holds_the_measured_table(finished):
@@ -274,3 +275,34 @@ def test_another_tools_file_asks_the_models_again(tmp_path, small):
     tools.write_text(json.dumps([tool]))
     api.run([log], tmp_path / "run", config)
     assert store.read_json(tmp_path / "run" / "state.json")["answers base"]["key"] != first
+
+
+def test_kto_trains_on_unpaired_answers_too_and_is_measured_as_an_arm_of_its_own(
+    tmp_path, tiny_model
+):
+    from misstep.config import load_config
+
+    from .conftest import SMALL
+
+    log = mixed(tmp_path / "log.jsonl", TASKS)
+    config = load_config(
+        None,
+        {
+            **SMALL,
+            "model": tiny_model,
+            "kto.enabled": True,
+            "kto.per_device_train_batch_size": 4,
+            "mine.max_pairs_per_family": 0,  # nothing is paired: KTO needs no pairs
+            "eval.control": True,
+        },
+    )
+    run = tmp_path / "run"
+    api.run([log], run, config)
+    facts = store.RunFolder(run).noted("train adapter")
+    unpaired = store.read_rows(run / "unpaired" / "train.parquet")
+    assert store.RunFolder(run).noted("mine")["pairs"] == 0
+    assert facts["rows"] == len(unpaired) > 4
+    assert store.read_json(run / "adapter" / "misstep_adapter.json")["stage"] == "kto"
+    scores = json.loads((run / "scores.json").read_text())
+    assert {row["model"] for row in scores["scores"]} == {"base", "sft", "kto", "control"}
+    assert "KTO adapter" in (run / "adapter" / "README.md").read_text()

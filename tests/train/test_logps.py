@@ -16,15 +16,15 @@ ROWS = [
 ]
 
 
-def adapted(folder, kind="llama"):
+def adapted(folder, kind="llama", dtype="float32", **more):
     """A model with a LoRA that does something, so that every gradient is non-zero."""
     from peft import LoraConfig, get_peft_model
 
     from misstep.models import load
 
-    loaded = load(str(build_tiny(folder / kind, kind=kind)), dtype="float32")
+    loaded = load(str(build_tiny(folder / kind, kind=kind)), dtype=dtype)
     torch.manual_seed(0)
-    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, **more)
     return get_peft_model(loaded.model, lora)
 
 
@@ -37,12 +37,14 @@ def batch(rows=ROWS):
 
 
 def by_trl(model, inputs, labels):
+    from peft import PeftModel
     from trl.trainer.utils import add_fused_lm_head
 
     from misstep.train.attention import switch
 
-    switch(model.get_base_model(), on=False)
-    add_fused_lm_head(model.get_base_model(), outputs=FIELDS)
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    switch(base, on=False)
+    add_fused_lm_head(base, outputs=FIELDS)
     return model(**inputs, labels=labels, fused_lm_head=True, use_cache=False)
 
 
@@ -72,6 +74,112 @@ def test_values_and_gradients_equal_those_of_trl(tmp_path, kind, shared):
     assert mine.keys() == yours.keys()
     for name, grad in yours.items():
         torch.testing.assert_close(mine[name], grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("more", [{"use_dora": True}, {"use_rslora": True}])
+def test_other_kinds_of_adapters_give_the_same_too(tmp_path, more):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path, **more)
+    inputs, labels = batch()
+    ours = score(model, inputs, labels, shared=True)
+    mine = gradients(model, ours)
+    yours = gradients(model, by_trl(model, inputs, labels))
+    assert any("magnitude" in name for name in yours) is bool(more.get("use_dora"))
+    for name, grad in yours.items():
+        torch.testing.assert_close(mine[name], grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("budget", [8, 12, 20])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_token_budget_changes_neither_values_nor_gradients(tmp_path, shared, budget):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path)
+    inputs, labels = batch()
+    ours = score(model, inputs, labels, shared=shared, budget=budget)
+    mine = gradients(model, ours)
+    theirs = by_trl(model, inputs, labels)
+    yours = gradients(model, theirs)
+    for name in FIELDS:
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), atol=1e-4, rtol=1e-4)
+    for name, grad in yours.items():
+        torch.testing.assert_close(mine[name], grad, atol=1e-4, rtol=1e-3)
+
+
+def test_with_a_token_budget_only_the_last_sequence_keeps_its_activations(tmp_path):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path)
+    rows = [
+        {"prompt_ids": [at, *range(9, 200)], "chosen_ids": [5, 6], "rejected_ids": [7]}
+        for at in range(1, 5)
+    ]
+    inputs, labels = batch(rows)
+
+    def kept(budget):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.nbytes) or tensor, lambda tensor: tensor
+        ):
+            score(model, inputs, labels, shared=True, budget=budget)
+        return sum(sizes)
+
+    assert kept(200) < 0.4 * kept(0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_all_weights_get_the_gradients_of_trl_where_no_adapter_is_there(tmp_path, kind, tied):
+    from misstep.models import load
+    from misstep.train.logps import score
+
+    folder = build_tiny(tmp_path / "model", kind=kind, tie_word_embeddings=tied)
+    model = load(str(folder), dtype="float32").model.requires_grad_(True)
+    inputs, labels = batch()
+    mine = gradients(model, score(model, inputs, labels, shared=True, budget=20))
+    yours = gradients(model, by_trl(model, inputs, labels))
+    assert ("lm_head.weight" in yours) is not tied
+    assert mine.keys() == yours.keys()
+    for name, grad in yours.items():
+        torch.testing.assert_close(mine[name], grad, atol=1e-4, rtol=1e-3)
+
+
+def test_in_bfloat16_checkpoints_and_budgets_change_nothing(tmp_path):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path, dtype="bfloat16")
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    inputs, labels = batch()
+
+    def found(budget):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return gradients(model, score(model, inputs, labels, shared=True, budget=budget))
+
+    plain = found(0)
+    several = found(12)
+    model.train()
+    model.enable_input_require_grads()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for again in (several, found(0), found(12)):
+        for name, grad in plain.items():
+            assert (again[name] - grad).norm() < 0.05 * grad.norm()
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(tmp_path):
+    from misstep.train.logps import score
+
+    model = adapted(tmp_path)
+    inputs, labels = batch()
+    plain = gradients(model, score(model, inputs, labels, shared=True))
+    model.train()
+    model.enable_input_require_grads()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    again = gradients(model, score(model, inputs, labels, shared=True))
+    for name, grad in plain.items():
+        torch.testing.assert_close(again[name], grad, atol=1e-5, rtol=1e-4)
 
 
 def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path):

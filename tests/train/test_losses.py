@@ -105,7 +105,23 @@ def test_the_reference_counts_the_same_tokens_as_the_policy(tiny, tmp_path):
     assert part.rejected == pytest.approx(plain[1, 1, 7].item(), abs=1e-5)
 
 
-def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path):
+KINDS = """
+sigmoid hinge ipo nca_pair bco_pair sppo_hard aot aot_unpaired apo_zero apo_down discopop sft
+sigmoid_norm
+"""
+LOSSES = [{"loss_type": (name,), "loss_weights": (1.0,)} for name in KINDS.split()] + [
+    {},
+    {"loss_type": ("robust",), "loss_weights": (1.0,), "label_smoothing": 0.1},
+    {"loss_type": ("exo_pair",), "loss_weights": (1.0,), "label_smoothing": 0.1},
+    {"loss_type": ("sigmoid", "sft", "ipo"), "loss_weights": (0.5, 0.3, 0.2)},
+    {"ld_alpha": 0.3},
+    {"use_weighting": True},
+    {"f_divergence_type": "js_divergence"},
+]
+
+
+@pytest.mark.parametrize("changes", LOSSES, ids=lambda c: "-".join(map(str, c.values())) or "-")
+def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path, changes):
     from trl import DPOTrainer
 
     from misstep.train import stage
@@ -114,12 +130,13 @@ def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path):
         def _prepare_dataset(self, dataset, *_):
             return dataset
 
-    ours = trainer_for(tiny, tmp_path, DPO)
+    config = replace(DPO, **changes)
+    ours = trainer_for(tiny, tmp_path, config)
     columns = ours.train_dataset
     stir(ours.model)
     ours.refer(ours.references([[0]]))
     with stage.quiet():
-        other = trainer_for(tiny, tmp_path, DPO).model
+        other = trainer_for(tiny, tmp_path, config).model
         stir(other)
         theirs = Plain(
             model=other,

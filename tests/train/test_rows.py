@@ -8,10 +8,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from misstep.models.budget import Budget
 from misstep.train import Row
 from misstep.train.focus import differing
 from misstep.train.rows import Ids, batches, evenly, plan, tokenise
-from misstep.types import Context, Origin
+from misstep.types import Context, Message, Origin, Part, ToolCall
 from training import Letters, pairs, say
 
 
@@ -206,3 +207,52 @@ def test_sides_without_their_counted_tokens_are_equal_up_to_the_extra_marks(left
     one, other = differing(list(map(ord, left)), list(map(ord, right)))
     assert (len(one), len(other)) == (len(left), len(right))
     assert (any(one) or any(other)) == (left != right)
+
+
+class Lines(Letters):
+    """A prompt takes a token a letter, line by line."""
+
+    def prompt_ids(self, messages, context):
+        return [ord(c) for m in messages for c in m.text]
+
+
+def long_row(answer=None) -> Row:
+    prompt = (
+        say("user", "task"),
+        *(say("assistant" if n % 2 else "user", f"turn {n}") for n in range(20)),
+    )
+    return replace(row("c", "d"), prompt=prompt, chosen=answer or say("assistant", "c"))
+
+
+def fitting(one: Row, budget: Budget | None, **more):
+    settings = {"max_length": 999, "pairs": True, "budget": budget, **more}
+    return tokenise([one], Lines(), **settings)
+
+
+def test_a_prompt_over_its_budget_loses_its_middle():
+    budget = Budget(max_prompt=90, max_length=999)
+    (whole,), _ = fitting(long_row(), None)
+    (kept,), aside = fitting(long_row(), budget)
+    text = "".join(map(chr, kept.prompt))
+    assert aside == []
+    assert len(kept.prompt) <= 90 < len(whole.prompt)
+    assert text.startswith("task\n\n[")
+    assert text.endswith("turn 19")
+
+
+def test_a_prompt_within_its_budget_is_the_very_same():
+    budget = Budget(max_prompt=999, max_length=999)
+    assert fitting(long_row(), budget) == fitting(long_row(), None)
+
+
+def test_an_answer_that_rests_on_what_was_left_out_is_set_aside():
+    call = ToolCall(name="open", arguments='{"which": "turn 3"}')
+    answer = Message(role="assistant", parts=(Part(kind="call", call=call),))
+    budget = Budget(max_prompt=90, max_length=999)
+    assert fitting(long_row(answer), None)[1] == []
+    assert [each.reason for each in fitting(long_row(answer), budget)[1]] == ["lost-value"]
+
+
+def test_a_prompt_that_no_shortening_fits_is_set_aside():
+    budget = Budget(max_prompt=8, max_length=999)
+    assert [each.reason for each in fitting(long_row(), budget)[1]] == ["too-long"]

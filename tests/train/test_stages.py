@@ -273,3 +273,85 @@ def test_a_full_disk_names_the_path_and_says_how_to_go_on(tiny, tmp_path, monkey
 def test_nothing_is_printed(tiny, tmp_path, capfd):
     go("dpo", tiny, tmp_path / "o")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("logged", "steps", "kind", "said"),
+    [
+        (
+            {"logps/chosen_change": -1.5},
+            (4, 40),
+            "displaced",
+            "step 4: the chosen answers lost 1.5 nats each; give the sft loss more weight, raise "
+            "dpo.beta or lower dpo.learning_rate",
+        ),
+        (
+            {"rewards/margins": 4.5},
+            (9, 40),
+            "saturated",
+            "step 9 of 40: the margins are saturated (mean 4.5), the rest teaches little; lower "
+            "dpo.num_train_epochs, or mine with mine.hard_negatives: nearest",
+        ),
+        (
+            {"rewards/accuracies": 1.0},
+            (5, 40),
+            "trivial",
+            "step 5: all pairs are told apart already; `misstep lint` says whether one feature, "
+            "such as length, tells chosen from rejected",
+        ),
+        ({"rewards/accuracies": 1.0}, (30, 40), None, None),
+        ({"rewards/margins": 4.5}, (39, 40), None, None),
+        ({"logps/chosen_change": -0.5, "rewards/accuracies": 0.9}, (5, 40), None, None),
+    ],
+)
+def test_a_training_that_goes_wrong_is_told_once_with_what_to_change(logged, steps, kind, said):
+    from types import SimpleNamespace
+
+    from misstep.train.watch import Advice
+
+    heard = []
+    advice = Advice("dpo", heard.append)
+    step, most = steps
+    for now in (step, step + 1):
+        state = SimpleNamespace(log_history=[logged] * 4, global_step=now, max_steps=most)
+        advice.on_log(None, state, None, logs=logged)
+    assert advice.notes == ({kind: said} if kind else {})
+    assert heard == ([f"training: {said}"] if kind else [])
+
+
+def test_warnings_stand_in_the_log_of_the_stage(tiny, tmp_path):
+    heard = []
+    config = replace(DPO, num_train_epochs=4.0, learning_rate=0.05, beta=1.0, max_chosen_drop=0.0)
+    trained = go("dpo", tiny, tmp_path / "o", config=config, run=settings(say=heard.append))
+    notes = [entry["note"] for entry in trained.log if "note" in entry]
+    assert notes
+    assert heard == [f"training: {note}" for note in notes]
+
+
+def test_losses_go_to_a_tracker_that_is_asked_for(tiny, tmp_path, monkeypatch):
+    import sys
+    from types import ModuleType
+
+    from transformers import TrainerCallback
+    from transformers.integrations import integration_utils
+
+    seen = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            seen.append((args.run_name, logs.get("loss")))
+
+    module = ModuleType("trackio")
+    module.__spec__ = sys.modules["json"].__spec__
+    monkeypatch.setitem(sys.modules, "trackio", module)
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "trackio", Tracker)
+    trained = go("sft", tiny, tmp_path / "o", run=settings(report_to=("trackio",)))
+    losses_seen = [loss for name, loss in seen if name == "misstep-sft" and loss is not None]
+    assert losses_seen == losses(trained)
+
+
+def test_a_tracker_that_is_not_installed_is_named(tiny, tmp_path):
+    from misstep.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="report_to: nonesuch is not installed; pip install"):
+        go("sft", tiny, tmp_path / "o", run=settings(report_to=("nonesuch",)))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.train.tree import bundles, grow, lay_out
+from misstep.train import tree as trees
+from misstep.train.tree import bundles, grow, packed, pieces, sees, tokens_read
 
-ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=6)
+ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=7)
 
 
 def test_a_pair_shares_its_prompt_and_the_beginning_of_its_sides():
-    tree = grow([[7, 8, 1, 2], [7, 8, 1, 3, 4]])
+    tree = grow([[7, 8, 1, 3, 4], [7, 8, 1, 2]])
     assert tree.ids.tolist() == [7, 8, 1, 2, 3, 4]
     assert tree.positions.tolist() == [0, 1, 2, 3, 3, 4]
-    assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 3], [0, 1, 2, 4, 5]]
-    assert tree.sees.astype(int).tolist() == [
+    assert tree.ends.tolist() == [6, 6, 6, 4, 6, 6]
+    assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 4, 5], [0, 1, 2, 3]]
+    assert sees(tree.ends).astype(int).tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
@@ -26,73 +29,71 @@ def test_a_pair_shares_its_prompt_and_the_beginning_of_its_sides():
 
 
 @given(ROWS)
-def test_every_row_is_read_back_from_its_path(rows):
+def test_every_row_is_read_back_from_its_path_at_its_positions(rows):
     tree = grow(rows)
-    assert [tree.ids[path].tolist() for path in tree.paths] == rows
+    for row, path in zip(rows, tree.paths, strict=True):
+        assert tree.ids[path].tolist() == row
+        assert tree.positions[path].tolist() == list(range(len(row)))
 
 
 @given(ROWS)
 def test_a_token_sees_exactly_the_beginning_of_its_row(rows):
     tree = grow(rows)
+    seen = sees(tree.ends)
     for path in tree.paths:
         for depth, node in enumerate(path):
-            assert tree.sees[node].nonzero()[0].tolist() == sorted(path[: depth + 1].tolist())
-            assert tree.positions[node] == depth
+            assert seen[node].nonzero()[0].tolist() == path[: depth + 1].tolist()
 
 
 @given(ROWS)
-def test_no_beginning_is_read_twice(rows):
+def test_no_beginning_is_read_twice_and_nothing_is_padded(rows):
     beginnings = {tuple(row[: n + 1]) for row in rows for n in range(len(row))}
-    assert len(grow(rows).ids) == len(beginnings)
+    assert len(grow(rows).ids) == len(beginnings) == tokens_read(rows, shared=True)
 
 
-PAIRED = [
-    [1, 2, 3, 4, 5, 6, 70],
-    [1, 2, 3, 4, 5, 6, 71, 72],
-    [1, 2, 3, 8, 9, 10, 80],
-    [1, 2, 3, 8, 9, 10, 81],
-]
+def test_sessions_of_other_agents_stand_side_by_side():
+    tree = grow([[1, 2, 3, 4], [5, 6, 7], [1, 2, 3, 9]])
+    assert tree.ids.tolist() == [1, 2, 3, 4, 9, 5, 6, 7]
+    assert tree.ends.tolist() == [5, 5, 5, 4, 5, 8, 8, 8]
 
 
-def test_what_all_rows_share_is_the_trunk_and_pairs_are_blocks():
-    layout = lay_out(PAIRED)
-    assert layout.ids.tolist() == [1, 2, 3, 4, 5, 6, 70, 71, 72, 8, 9, 10, 80, 81, 0]
-    assert layout.positions.tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 7, 3, 4, 5, 6, 6, 0]
-    assert layout.sees.shape == (2, 1, 6, 9)
-    assert layout.sees[1, 0].astype(int).tolist() == [
-        [1, 1, 1, 1, 0, 0, 0, 0, 0],
-        [1, 1, 1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 1, 1, 1, 0, 0, 0],
-        [1, 1, 1, 1, 1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 1, 1, 0, 1, 0],
-        [1, 1, 1, 0, 0, 0, 0, 0, 1],
-    ]
+@given(ROWS, st.integers(1, 9))
+def test_the_pieces_of_a_tree_cover_what_each_token_sees_once(rows, block):
+    ends = grow(rows).ends
+    before, trees._BLOCK = trees._BLOCK, block
+    try:
+        found = pieces(ends)
+    finally:
+        trees._BLOCK = before
+    covered = np.zeros((len(ends), len(ends)), dtype=int)
+    for piece in found:
+        own = slice(piece.start, piece.stop)
+        inside = sees(ends, piece.start, piece.stop)
+        if piece.causal:
+            assert (inside == np.tri(len(inside), dtype=bool)).all()
+        covered[own, own] += inside
+        covered[piece.stop : piece.end, own] += 1
+    assert (covered == sees(ends)).all()
+    assert [piece.start for piece in found[1:]] == [piece.stop for piece in found[:-1]]
 
 
-LONGER = st.lists(st.lists(st.integers(1, 3), min_size=2, max_size=9), min_size=1, max_size=7)
+@given(ROWS, st.integers(1, 30), st.booleans())
+def test_packed_rows_come_once_each_in_sequences_within_the_budget(rows, budget, shared):
+    groups = packed(rows, budget=budget, shared=shared)
+    assert sorted(at for group in groups for at in group) == list(range(len(rows)))
+    for group in groups:
+        size = tokens_read([rows[at] for at in group], shared=shared)
+        assert size <= budget or len(group) == 1
 
 
-@given(LONGER)
-def test_every_row_is_read_back_from_its_layout_at_its_positions(rows):
-    layout = lay_out(rows)
-    for row, path in zip(rows, layout.paths, strict=True):
-        assert layout.ids[path].tolist() == row
-        assert layout.positions[path].tolist() == list(range(len(row)))
-
-
-@given(LONGER)
-def test_a_token_of_a_layout_sees_exactly_the_beginning_of_its_row(rows):
-    layout = lay_out(rows)
-    blocks, _, width, seen = layout.sees.shape
-    trunk = seen - width
-    assert len(layout.ids) == trunk + blocks * width
-    for path in layout.paths:
-        assert path[:trunk].tolist() == list(range(trunk))
-        for depth in range(trunk, len(path)):
-            block, line = divmod(path[depth] - trunk, width)
-            seen_here = layout.sees[block, 0, line].nonzero()[0]
-            places = [at if at < trunk else at + block * width for at in seen_here.tolist()]
-            assert places == sorted(path[: depth + 1].tolist())
+def test_sequences_are_of_much_the_same_length_and_keep_together_what_shares():
+    rows = [[at, *range(100, 100 + 40 + at), side] for at in range(8) for side in (1, 2)]
+    groups = packed(rows, budget=200, shared=True)
+    sizes = [tokens_read([rows[at] for at in group], shared=True) for group in groups]
+    assert len(groups) == 2
+    assert max(sizes) - min(sizes) <= 8
+    assert all({at ^ 1 for at in group} == set(group) for group in groups)
+    assert packed(rows, budget=0, shared=True) == [list(range(16))]
 
 
 def test_rows_that_share_half_of_the_shorter_are_bundled():

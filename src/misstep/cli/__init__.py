@@ -19,11 +19,16 @@ from misstep.errors import MisstepError
 COMMANDS = (
     "scan",
     "mine",
+    "lint",
     "train",
     "eval",
     "run",
     "show",
+    "review",
+    "compare",
+    "merge",
     "tools",
+    "forget",
     "formats",
     "validators",
 )

@@ -27,6 +27,21 @@ CONFIG = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="YAML file with settings (see docs/config.md).",
 )
+ENDPOINT = click.option(
+    "--endpoint", metavar="URL", help="OpenAI-compatible endpoint that answers for resampling."
+)
+ENDPOINT_MODEL = click.option(
+    "--endpoint-model", metavar="NAME", help="The name by which the endpoint serves the model."
+)
+NO_REDACT = click.option(
+    "--no-redact",
+    is_flag=True,
+    help="Leave secrets, e-mail addresses and users' names as they are (docs/redaction.md).",
+)
+NOT_REDACTED = (
+    "secrets, e-mail addresses and users' names stay in what is written, as they stand in the "
+    "logs; do not share it"
+)
 SET = click.option(
     "--set",
     "settings",
@@ -43,10 +58,10 @@ VALIDATOR = click.option(
 )
 
 
-def reading(command: F) -> F:
-    """The options of every command that reads logs."""
+def reading(command: F, *, spelling: Sequence[str] = ("--format", "--log-format")) -> F:
+    """The options of every command that reads logs; `spelling` of the log format's."""
     for option in (
-        click.option("--format", "format_", help="Name of the log format (default: recognised)."),
+        click.option(*spelling, "format_", help="Name of the log format (default: recognised)."),
         click.option("--tools", help="Tools file, for logs that keep no schemas."),
         click.option(
             "--exclude",

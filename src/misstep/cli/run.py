@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from misstep.cli.options import LOGS, MODEL, SEED, reading, reading_config
+from misstep.cli.options import ENDPOINT, ENDPOINT_MODEL, LOGS, MODEL, SEED, reading, reading_config
 from misstep.cli.progress import reporter
 
 
@@ -23,10 +23,13 @@ from misstep.cli.progress import reporter
     help="The run folder; an unfinished run in it is resumed.",
 )
 @MODEL
+@ENDPOINT
+@ENDPOINT_MODEL
 @SEED
 @click.option("--temperature", type=float, help="Of the evaluation's sampled answers.")
 @click.option("--references", help="JSONL file with gold answers.")
 @click.option("--control", is_flag=True, help="Also train the control: SFT on the chosen sides.")
+@click.option("--kto", is_flag=True, help="KTO on all labelled answers in the place of DPO.")
 @click.option("--off-policy", is_flag=True, help="Train on logged pairs of another model.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, the counts and two decoded pairs.")
 @reading
@@ -34,10 +37,13 @@ def command(
     logs: tuple[Path, ...],
     folder: Path,
     model: str | None,
+    endpoint: str | None,
+    endpoint_model: str | None,
     seed: int | None,
     temperature: float | None,
     references: str | None,
     control: bool,
+    kto: bool,
     off_policy: bool,
     dry_run: bool,
     **values: Any,
@@ -51,10 +57,13 @@ def command(
     config = reading_config(
         values,
         model=model,
+        endpoint__url=endpoint,
+        endpoint__model=endpoint_model,
         seed=seed,
         sample__temperature=temperature,
         mine__references=references,
         eval__control=control or None,
+        kto__enabled=kto or None,
         mine__off_policy=off_policy or None,
     )
     with reporter(quiet=values["quiet"]) as show:

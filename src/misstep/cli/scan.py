@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from misstep.cli.options import JSON, LOGS, reading, reading_config
+from misstep.cli.options import JSON, LOGS, NO_REDACT, NOT_REDACTED, reading, reading_config
 from misstep.cli.progress import reporter
 
 
@@ -32,6 +35,7 @@ from misstep.cli.progress import reporter
     "--explain", is_flag=True, help="Only say for each file what was recognised in it, and why."
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if any step failed (for CI).")
+@NO_REDACT
 @JSON
 @reading
 def command(
@@ -41,15 +45,22 @@ def command(
     html: Path | None,
     explain: bool,
     strict: bool,
+    no_redact: bool,
     as_json: bool,
     **values: Any,
 ) -> None:
     """Say what fails in LOGS, where and how often. Needs no model and no torch."""
     import orjson
 
+    from misstep.engine import expect
+
+    if not explain:
+        expect(_sizes(logs), int(values["workers"] or 0))
     from misstep import api
 
-    config = reading_config(values)
+    config = reading_config(values, validate__redact=False if no_redact else None)
+    if not config.validate.redact:
+        click.echo(f"misstep: not redacted: {NOT_REDACTED}", err=True)
     if explain:
         for line in api.explain(logs, config.ingest):
             click.echo(line)
@@ -71,3 +82,11 @@ def command(
         click.echo(api.scan_text(scanned), nl=False)
     if strict and scanned.summary["failed_steps"]:
         raise click.exceptions.Exit(3)
+
+
+def _sizes(logs: tuple[Path, ...]) -> Iterator[int]:
+    """About how many bytes the logs have, file by file."""
+    for path in logs:
+        for each in chain([path], path.rglob("*")):
+            with contextlib.suppress(OSError):
+                yield each.stat().st_size

@@ -18,6 +18,7 @@ from misstep.cli.progress import reporter
 @click.option("--beta", type=float, help="Of the DPO loss.")
 @click.option("--num_train_epochs", type=float, help="Of the DPO stage.")
 @click.option("--max_steps", type=int, help="Of the DPO stage.")
+@click.option("--kto", is_flag=True, help="KTO on all labelled answers in the place of DPO.")
 @click.option("--no-sft", is_flag=True, help="Start DPO from the model as it is.")
 @CONFIG
 @SET
@@ -30,12 +31,13 @@ def command(
     beta: float | None,
     num_train_epochs: float | None,
     max_steps: int | None,
+    kto: bool,
     no_sft: bool,
     config_path: Path | None,
     settings: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Train a LoRA adapter on the pairs in DIR (made by `misstep mine`): SFT, then DPO."""
+    """Train a LoRA adapter on the pairs in DIR (made by `misstep mine`): SFT, then DPO or KTO."""
     from misstep import api
 
     config = build_config(
@@ -47,6 +49,7 @@ def command(
         dpo__beta=beta,
         dpo__num_train_epochs=num_train_epochs,
         dpo__max_steps=max_steps,
+        kto__enabled=kto or None,
         sft__enabled=False if no_sft else None,
     )
     with reporter(quiet=quiet) as show:

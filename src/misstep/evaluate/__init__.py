@@ -4,14 +4,18 @@ In: a corpus, a split, and the answers of each model. Out: an `Evaluation`. Load
 """
 
 from misstep.evaluate.compare import Evaluation, evaluate, nothing_to_train
+from misstep.evaluate.contrast import Contrast, Tried, contrasts
 from misstep.evaluate.held import Held, check_leak, held_out
 from misstep.evaluate.marks import ArmAnswers
 
 __all__ = [
     "ArmAnswers",
+    "Contrast",
     "Evaluation",
     "Held",
+    "Tried",
     "check_leak",
+    "contrasts",
     "evaluate",
     "held_out",
     "nothing_to_train",

@@ -51,7 +51,7 @@ from misstep.evaluate.metrics import Bootstrap
 from misstep.evaluate.verdict import rule
 from misstep.types import Prompt, Score
 
-STAGES = ("base", "sft", "dpo")
+STAGES = ("base", "sft", "dpo", "kto")
 """Arms in the order of training; any other name is a control."""
 
 Ruling = Literal["ship", "do-not-ship", "nothing-to-train"]

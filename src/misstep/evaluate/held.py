@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from misstep.chat import prompt_keys
 from misstep.config import EvalConfig
 from misstep.errors import LeakError
 from misstep.types import Message, Prompt, Session, Verdict
@@ -29,6 +28,8 @@ class CorpusLike(Protocol):
     def sessions(self) -> Mapping[str, Session]: ...
     @property
     def verdicts(self) -> Mapping[_Key, Verdict]: ...
+    def bare_keys(self, session: str) -> Mapping[int, str]:
+        """`chat.prompt_keys` of the session's steps, without the request."""
 
 
 class SplitLike(Protocol):
@@ -100,7 +101,7 @@ def _heldout_steps(corpus: CorpusLike, split: SplitLike) -> dict[str, list[_Key]
     steps: dict[str, list[_Key]] = defaultdict(list)
     for name in sorted(corpus.sessions):
         if split.part.get(name) == "heldout":
-            for step, at in prompt_keys(corpus.sessions[name], request=False).items():
+            for step, at in corpus.bare_keys(name).items():
                 steps[at].append((name, step))
     return steps
 
@@ -108,9 +109,9 @@ def _heldout_steps(corpus: CorpusLike, split: SplitLike) -> dict[str, list[_Key]
 def _hashes_elsewhere(corpus: CorpusLike, split: SplitLike, wanted: set[str]) -> set[str]:
     return {
         at
-        for name, session in corpus.sessions.items()
+        for name in corpus.sessions
         if split.part.get(name) != "heldout"
-        for at in prompt_keys(session, request=False).values()
+        for at in corpus.bare_keys(name).values()
         if at in wanted
     }
 

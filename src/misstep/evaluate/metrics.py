@@ -36,7 +36,7 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def wilson(k: float, n: int, confidence: float = 0.95) -> Interval:
+def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval (1927) of the share k/n; the whole of [0, 1] for n = 0.
 
     Chosen over Clopper-Pearson because its mean coverage is nearer to nominal for small n

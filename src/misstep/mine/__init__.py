@@ -7,48 +7,79 @@ are written of them. Loads no model.
 
 from misstep.mine.accepted import accepted_steps
 from misstep.mine.card import write_card
-from misstep.mine.export import export
+from misstep.mine.decisions import FILE as DECISIONS
+from misstep.mine.decisions import Decision, Word, count_decisions, read_decisions, write_decision
+from misstep.mine.export import FIGURES, export, write_parts
+from misstep.mine.facts import Fact, fact_of
+from misstep.mine.figures import Figures
+from misstep.mine.formats import OUTPUTS, chosen_outputs, every_file
 from misstep.mine.gate import RULES
+from misstep.mine.index import Index, Verdicts, index_of
 from misstep.mine.miner import SOURCES, Mined, Unpaired, mine
 from misstep.mine.reference import Reference, read_references
 from misstep.mine.resample import OWN, resample_prompts
+from misstep.mine.reviewed import against, decided, session_of
 from misstep.mine.rows import (
-    Sides,
+    Redactor,
     accepted_row,
-    accepted_to_sides,
+    desirable_row,
     pair_row,
     refused_row,
-    row_to_sides,
     unpaired_row,
 )
+from misstep.mine.sides import Sides, accepted_to_sides, labelled_to_sides, row_to_sides, tidy
 from misstep.mine.source import Candidate, Corpus, Source, gather, own_share
 from misstep.mine.split import Split, split
 
 __all__ = [
+    "DECISIONS",
+    "FIGURES",
+    "OUTPUTS",
     "OWN",
     "RULES",
     "SOURCES",
     "Candidate",
     "Corpus",
+    "Decision",
+    "Fact",
+    "Figures",
+    "Index",
     "Mined",
+    "Redactor",
     "Reference",
     "Sides",
     "Source",
     "Split",
     "Unpaired",
+    "Verdicts",
+    "Word",
     "accepted_row",
     "accepted_steps",
     "accepted_to_sides",
+    "against",
+    "chosen_outputs",
+    "count_decisions",
+    "decided",
+    "desirable_row",
+    "every_file",
     "export",
+    "fact_of",
     "gather",
+    "index_of",
+    "labelled_to_sides",
     "mine",
     "own_share",
     "pair_row",
+    "read_decisions",
     "read_references",
     "refused_row",
     "resample_prompts",
     "row_to_sides",
+    "session_of",
     "split",
+    "tidy",
     "unpaired_row",
     "write_card",
+    "write_decision",
+    "write_parts",
 ]

@@ -11,17 +11,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from misstep import validate
-from misstep.chat import prompt_keys
 from misstep.config import MineConfig
+from misstep.mine.feedback import UNKNOWN, Standing, of_step
 from misstep.mine.held import HeldText
+from misstep.mine.index import Index, index_of
+from misstep.mine.memo import Memo
 from misstep.mine.reference import Reference, references_by_key
 from misstep.mine.retry import Retry, retry_of
 from misstep.mine.source import Corpus, Template, canonical, tools_of
 from misstep.mine.split import Split
+from misstep.models.budget import Budget
 from misstep.types import Finding, Message, Prompt, Verdict
 
+_JUDGED, _GROUPS = 16_384, 4_096
+"""Judgements and prompts that are remembered: enough for what is asked again soon."""
 CLEAN = 64
 """Clean answers to one prompt that are compared with each failure; more teach no more."""
 
@@ -36,6 +42,18 @@ class Accepted:
     edits: tuple[str, ...] = ()
     retried: tuple[Prompt, int] | None = None
     """For a retry: the failed step, and the index of the step that it comes from."""
+    standing: Standing = UNKNOWN
+    """What the log's feedback says of the session that it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """The log's answers to one prompt that passed, each content once, the best first."""
+
+    kept: tuple[Accepted, ...]
+    """At most `CLEAN`; none of a session that failed its task."""
+    vetoed: tuple[Accepted, ...] = ()
+    """Those that stand in failed sessions alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +67,17 @@ class Desk:
     references: tuple[Reference, ...] = ()
     answers: Mapping[Prompt, Sequence[Message]] = field(default_factory=dict)
     template: Template | None = None
+    budget: Budget | None = None
+    """How long prompt and answer may be for that model; None asks nothing."""
+    memo: dict[object, Any] = field(default_factory=dict, repr=False)
+    """What gate rules have worked out once, by rule and what it is about."""
     _judged: dict[object, tuple[tuple[Finding, ...], Verdict]] = field(
-        default_factory=dict, repr=False
+        default_factory=lambda: Memo(_JUDGED), repr=False
     )
-    _clean: dict[tuple[str, str], tuple[Accepted, ...]] = field(default_factory=dict, repr=False)
-    _later: dict[tuple[str, str], tuple[Accepted, ...]] = field(default_factory=dict, repr=False)
+    _clean: dict[tuple[str, str], Clean] = field(default_factory=lambda: Memo(_GROUPS), repr=False)
+    _later: dict[tuple[str, str], tuple[Accepted, ...]] = field(
+        default_factory=lambda: Memo(_GROUPS), repr=False
+    )
 
     def part(self, prompt: Prompt) -> str:
         """train, dev or heldout."""
@@ -65,11 +89,11 @@ class Desk:
 
     def key(self, prompt: Prompt) -> str:
         """Content key of the prompt: equal prompts have equal keys."""
-        return self._keys[prompt.session][prompt.step]
+        return self._index.key(self._index.row(prompt.session, prompt.step))
 
     def failed(self) -> tuple[Prompt, ...]:
         """Failed steps outside the held-out part."""
-        return tuple(p for p in self.corpus.failed() if self.part(p) != "heldout")
+        return self._failed
 
     def same_prompt(self, prompt: Prompt) -> tuple[Prompt, ...]:
         """Steps of the same part with the same prompt, this one among them.
@@ -78,7 +102,11 @@ class Desk:
         """
         if prompt.step == 0:
             return (prompt,)
-        return self._groups[self.part(prompt), self.key(prompt)]
+        group, part = self._group(prompt), self.part(prompt)
+        if group not in self._same:
+            found = map(self._index.prompt, self._index.same_prompt(self.key(prompt)))
+            self._same[group] = tuple(p for p in found if self.part(p) == part)
+        return self._same[group]
 
     def judge(
         self, prompt: Prompt, answer: Message, *, demand_call: bool = False
@@ -108,16 +136,38 @@ class Desk:
 
     def clean(self, prompt: Prompt) -> tuple[Accepted, ...]:
         """The log's answers to the same prompt that passed: the best `CLEAN`, each content once."""
+        return self.siblings(prompt).kept
+
+    def siblings(self, prompt: Prompt) -> Clean:
+        """The log's answers to the same prompt that passed, and those that feedback vetoes."""
         group = self._group(prompt)
         if group not in self._clean:
             passed: dict[str, Accepted] = {}
             for same in self.same_prompt(prompt):
                 answer, verdict = self.corpus.answer(same), self.corpus.verdict(same)
                 if verdict.state == "pass":
-                    passed.setdefault(canonical(answer), Accepted(answer=answer, verdict=verdict))
-            best = sorted(passed.items(), key=lambda item: (-_score(item[1]), item[0]))
-            self._clean[group] = tuple(accepted for _, accepted in best[:CLEAN])
+                    found = Accepted(answer=answer, verdict=verdict, standing=self.standing(same))
+                    known = passed.setdefault(canonical(answer), found)
+                    if known.standing.rank < found.standing.rank:
+                        passed[canonical(answer)] = found
+            best = [
+                a for _, a in sorted(passed.items(), key=lambda item: (_best(item[1]), item[0]))
+            ]
+            self._clean[group] = Clean(
+                kept=tuple(a for a in best if a.standing.sign >= 0)[:CLEAN],
+                vetoed=tuple(a for a in best if a.standing.sign < 0)[:CLEAN],
+            )
         return self._clean[group]
+
+    def standing(self, prompt: Prompt) -> Standing:
+        """What the log's feedback says of the step; nothing where it is not to be used."""
+        if not self.config.feedback:
+            return UNKNOWN
+        return of_step(self.corpus.sessions[prompt.session], prompt.step)
+
+    def voiced(self) -> Sequence[str]:
+        """Ids of the sessions in which a human's word may sign a pair."""
+        return self._index.voiced
 
     def demands_call(self, prompt: Prompt) -> bool:
         """Whether everything that stands as right here makes a call."""
@@ -143,7 +193,10 @@ class Desk:
     def _retries(self, prompt: Prompt) -> Iterator[Accepted]:
         for same in self.same_prompt(prompt):
             retry = self.retry(same)
-            if retry is not None and retry.verdict.state == "pass":
+            fit = retry is not None and retry.verdict.state == "pass"
+            if retry is None or not fit:
+                continue
+            if self.standing(Prompt(session=same.session, step=retry.step)).sign >= 0:
                 yield Accepted(
                     answer=retry.chosen,
                     verdict=retry.verdict,
@@ -152,20 +205,20 @@ class Desk:
                 )
 
     @cached_property
-    def _keys(self) -> dict[str, dict[int, str]]:
-        return {name: prompt_keys(session) for name, session in self.corpus.sessions.items()}
+    def _index(self) -> Index:
+        return index_of(self.corpus)
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, str], tuple[Prompt, ...]]:
-        groups: dict[tuple[str, str], list[Prompt]] = defaultdict(list)
-        for name in sorted(self._keys):
-            for step, key in self._keys[name].items():
-                groups[self.split.part[name], key].append(Prompt(session=name, step=step))
-        return {key: tuple(found) for key, found in groups.items()}
+    def _failed(self) -> tuple[Prompt, ...]:
+        return tuple(p for p in self.corpus.failed() if self.part(p) != "heldout")
+
+    @cached_property
+    def _same(self) -> dict[tuple[str, str], tuple[Prompt, ...]]:
+        return Memo(_GROUPS)
 
     @cached_property
     def _heldout(self) -> HeldText:
-        return HeldText.of(self.corpus, self.split, self._keys)
+        return HeldText.of(self._index, self.split)
 
     @cached_property
     def _references(self) -> Mapping[tuple[str, str], tuple[Reference, ...]]:
@@ -175,5 +228,7 @@ class Desk:
         return {key: tuple(found) for key, found in by_key.items()}
 
 
-def _score(accepted: Accepted) -> float:
-    return (accepted.verdict.score if accepted.verdict is not None else None) or 0.0
+def _best(accepted: Accepted) -> tuple[float, float]:
+    """The best score first; among equals, the best feedback."""
+    score = accepted.verdict.score if accepted.verdict is not None else None
+    return -(score or 0.0), -accepted.standing.rank

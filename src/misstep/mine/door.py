@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from misstep.mine import caps
+from misstep.mine.decisions import REVIEWED_OUT, SAID
 from misstep.mine.desk import Desk
 from misstep.mine.gate import Draft, margin
+from misstep.mine.near import Near, texts_of_pair
 from misstep.mine.resample import OWN
 from misstep.mine.source import answer_id, origins_of, texts_of
 from misstep.types import Message, Pair, Prompt, Refused, content_id
 
 FULL = {
     "DUPLICATE": "the same two sides stand in another pair already",
+    "NEAR_DUPLICATE": "prompt and sides are all but those of another pair",
     "PROMPT_FULL": "the prompt has its share of pairs",
     "FAMILY_FULL": "the family has its share of pairs",
+    **caps.FULL,
+    REVIEWED_OUT: SAID,
 }
-"""Reasons that depend on the pairs let in before."""
+"""Reasons that depend on the pairs let in before, or on what a person said."""
 
 
 @dataclass(slots=True)
@@ -36,13 +42,24 @@ class Door:
     refused: list[Refused] = field(default_factory=list)
     paired: set[str] = field(default_factory=set)
     """`answer_id` of every rejected answer that was let in, as it stood before trimming."""
+    reviewed_out: set[str] = field(default_factory=set)
+    """`answer_id` of every rejected answer whose pair a person dropped."""
     _ids: set[str] = field(default_factory=set)
+    _caps: caps.Caps = field(init=False)
+    _near: dict[bool, Near] = field(init=False)
     _prompts: dict[tuple[bool, str, str], int] = field(default_factory=dict)
     _families: dict[tuple[bool, str], int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._caps = caps.Caps(self.desk.config)
+        self._near = {own: Near(self.desk.config.near_duplicate) for own in (False, True)}
+
     def enter(self, drafts: Iterable[tuple[Draft, tuple[str, str] | None]]) -> None:
         """Let in those that no rule objects to, as far as the shares go."""
-        for d, objected in drafts:
+        waiting = list(drafts)
+        passing = (d for d, objected in waiting if objected is None)
+        self._caps.passing.update(d.candidate.source in OWN for d in passing)
+        for d, objected in waiting:
             pair = _pair(self.desk, d)
             reason = objected or self._full(pair)
             if reason is None:
@@ -51,6 +68,9 @@ class Door:
                 self.paired.add(answer_id(key, d.candidate.rejected))
             else:
                 self.refused.append(_refused(d, *reason))
+                if reason[0] == REVIEWED_OUT:
+                    key = self.desk.key(d.candidate.prompt)
+                    self.reviewed_out.add(answer_id(key, d.candidate.rejected))
 
     def _full(self, pair: Pair) -> tuple[str, str] | None:
         config = self.desk.config
@@ -58,10 +78,19 @@ class Door:
         at = (own, pair.family, self.desk.key(pair.prompt))
         if pair.id in self._ids:
             return "DUPLICATE", FULL["DUPLICATE"]
+        texts = texts_of_pair(
+            pair.id, self.desk.corpus.messages(pair.prompt), pair.chosen, pair.rejected
+        )
+        if (like := self._near[own].like(texts)) is not None:
+            return "NEAR_DUPLICATE", f"{FULL['NEAR_DUPLICATE']}: {like}"
         if self._prompts.get(at, 0) >= config.max_pairs_per_prompt:
             return "PROMPT_FULL", f"{FULL['PROMPT_FULL']} ({config.max_pairs_per_prompt})"
         if self._families.get(at[:2], 0) >= config.max_pairs_per_family:
             return "FAMILY_FULL", f"{FULL['FAMILY_FULL']} ({config.max_pairs_per_family})"
+        if (capped := self._caps.full(pair, own)) is not None:
+            return capped
+        self._caps.take(pair, own)
+        self._near[own].add(texts)
         self._ids.add(pair.id)
         self._prompts[at] = self._prompts.get(at, 0) + 1
         self._families[at[:2]] = self._families.get(at[:2], 0) + 1
@@ -88,6 +117,7 @@ def _pair(desk: Desk, d: Draft) -> Pair:
         codes=tuple(sorted({f.code for f in d.rejected_findings})),
         spans=tuple((start, min(end, length)) for start, end in dict.fromkeys(spans)),
         edits=(*c.edits, *t.edits),
+        feedback=c.feedback,
         cut=t.cut,
         family=desk.family(c.prompt),
         origin_chosen=origins_of(c.chosen),

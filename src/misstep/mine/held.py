@@ -5,47 +5,39 @@ In: a corpus and its split. Out: a `HeldText` that knows a held-out prompt when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from misstep.mine.source import Corpus
-from misstep.mine.split import SHORT, Split, task_text, user_text
-from misstep.types import Message, Session
+from misstep.mine.facts import text_digest
+from misstep.mine.index import Index
+from misstep.mine.split import Split, user_text
+from misstep.types import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldText:
     """The held-out part, by content."""
 
-    prompts: frozenset[str]
+    prompts: frozenset[int]
     """Content keys of all held-out prompts."""
-    tasks: frozenset[str]
-    """Normalised task texts of `SHORT` characters or more; "continue" leaks nothing."""
+    tasks: frozenset[int]
+    """Digests of the task texts of `SHORT` characters or more; "continue" leaks nothing."""
 
     @classmethod
-    def of(cls, corpus: Corpus, split: Split, keys: Mapping[str, Mapping[int, str]]) -> HeldText:
-        """The held-out text of a corpus; `keys` are its `prompt_keys` per session id."""
-        held = [s for name, s in corpus.sessions.items() if split.part[name] == "heldout"]
-        tasks = (text for session in held for text in _tasks(session))
+    def of(cls, index: Index, split: Split) -> HeldText:
+        """The held-out text of a corpus."""
+        held = [name for name in index.names if split.part[name] == "heldout"]
+        rows = (row for name in held for row in index.rows(name))
         return cls(
-            prompts=frozenset(key for session in held for key in keys[session.id].values()),
-            tasks=frozenset(text for text in tasks if len(text) >= SHORT),
+            prompts=frozenset(int(index.key(row), 16) for row in rows),
+            tasks=frozenset(digest for name in held for digest in index.tasks(name)),
         )
 
     def held(self, messages: Sequence[Message], key: str) -> bool:
         """Whether a prompt equals a held-out one, or a user asks in it for a held-out task."""
-        if key in self.prompts:
+        if int(key, 16) in self.prompts:
             return True
         users = (message for message in messages if message.role == "user")
-        return bool(self.tasks) and any(user_text(message) in self.tasks for message in users)
-
-
-def _tasks(session: Session) -> tuple[str, ...]:
-    """The task text, and its last message alone where it is made of several."""
-    users = []
-    for message in session.messages:
-        if message.role == "assistant":
-            break
-        if message.role == "user":
-            users.append(user_text(message))
-    return (task_text(session), users[-1]) if users else ()
+        return bool(self.tasks) and any(
+            text_digest(user_text(message)) in self.tasks for message in users
+        )

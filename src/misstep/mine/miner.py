@@ -17,23 +17,38 @@ from typing import Any
 from misstep import validate
 from misstep.config import MineConfig
 from misstep.errors import UnknownName
+from misstep.mine import hard
 from misstep.mine.desk import Desk
 from misstep.mine.door import Door
 from misstep.mine.gate import Draft, draft, objection
+from misstep.mine.human import HUMAN
+from misstep.mine.recovery import RECOVERY
 from misstep.mine.reference import REFERENCE, Reference
+from misstep.mine.repair import REPAIR
 from misstep.mine.resample import OWN, RESAMPLE, answered
 from misstep.mine.retry import RETRY
+from misstep.mine.reviewed import reviewed, words_on
 from misstep.mine.sibling import SIBLING
 from misstep.mine.source import Corpus, Source, Template, answer_id, canonical, origins_of, unfit
 from misstep.mine.split import Split
 from misstep.mine.trim import trim
+from misstep.models.budget import Budget
 from misstep.types import Finding, Message, Origin, Pair, Prompt, Refused, content_id
 
-SOURCES: tuple[Source, ...] = (RESAMPLE, SIBLING, REFERENCE, RETRY)
+SOURCES: tuple[Source, ...] = (
+    RESAMPLE,
+    HUMAN,
+    SIBLING,
+    REFERENCE,
+    RETRY,
+    RECOVERY,
+    REPAIR,
+)
 """Every way to find something better. A new one is one file and one entry here.
 
 The order is the order in which pairs enter: first those whose two sides were written to the very
-prompt, last those whose chosen side was written with the failure in view.
+prompt, last those whose chosen side was written with the failure in view. A `fallback` source is
+asked when all others are through, about the failures that are left.
 """
 
 
@@ -74,12 +89,14 @@ def mine(
     references: Sequence[Reference] = (),
     answers: Mapping[Prompt, Sequence[Message]] | None = None,
     template: Template | None = None,
+    budget: Budget | None = None,
 ) -> Mined:
     """Pairs of the train and dev families.
 
     Args:
         answers: what the model under training answers to logged prompts (see `resample_prompts`).
         template: the chat template of that model, if known: sides must differ after it.
+        budget: with a template, the tokens that prompt and sides must fit into.
 
     Raises:
         UnknownName: `config.sources` names a source that does not exist.
@@ -92,10 +109,15 @@ def mine(
         references=tuple(references),
         answers=answers or {},
         template=template,
+        budget=budget,
     )
     door = Door(desk)
-    door.enter(_in_order(desk, _drafts(desk, config)))
-    unpaired = tuple(_unpaired(desk, door.paired))
+    sources = chosen_sources(config)
+    door.enter(_in_order(desk, _drafts(desk, [s for s in sources if not s.fallback])))
+    for source in (s for s in sources if s.fallback):
+        done = door.paired | door.reviewed_out
+        door.enter(_in_order(desk, _left(desk, _drafts(desk, [source]), done)))
+    unpaired = tuple(_unpaired(desk, door.paired | door.reviewed_out))
     return Mined(
         pairs=tuple(sorted(door.pairs, key=lambda p: p.id)),
         refused=tuple(sorted(door.refused, key=_refused_order)),
@@ -113,10 +135,21 @@ def chosen_sources(config: MineConfig) -> tuple[Source, ...]:
     return tuple(source for source in SOURCES if source.name in config.sources)
 
 
-def _drafts(desk: Desk, config: MineConfig) -> Iterator[tuple[int, Draft]]:
-    for rank, source in enumerate(chosen_sources(config)):
+def _drafts(desk: Desk, sources: Iterable[Source]) -> Iterator[tuple[int, Draft]]:
+    for rank, source in enumerate(sources):
         for candidate in source.find(desk):
             yield rank, draft(desk, candidate)
+
+
+def _left(
+    desk: Desk, drafts: Iterable[tuple[int, Draft]], paired: set[str]
+) -> Iterator[tuple[int, Draft]]:
+    """Drafts whose rejected side is in no pair yet."""
+    done = frozenset(paired)
+    for rank, each in drafts:
+        candidate = each.candidate
+        if answer_id(desk.key(candidate.prompt), candidate.rejected) not in done:
+            yield rank, each
 
 
 def _in_order(
@@ -135,10 +168,29 @@ def _in_order(
     entries = [
         (rank, turn, sides, each)
         for (rank, _), group in turns.items()
-        for turn, (sides, each) in enumerate(sorted(group, key=_entry_order))
+        for turn, (sides, each) in enumerate(_by_turns(desk, group))
     ]
     for _, _, _, each in sorted(entries, key=lambda e: (*e[:3], *_place(e[3]))):
-        yield each, objection(desk, each)
+        yield reviewed(desk, each, objection(desk, each))
+
+
+def _by_turns(desk: Desk, group: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
+    """Drafts of one prompt in the order in which they get their turn; hardest failures first."""
+    if len(group) == 1:
+        return group
+    if group[0][1].candidate.source in OWN:
+        return sorted(group, key=_entry_order) if _nearest(desk) else group
+
+    def key(entry: tuple[str, Draft]) -> tuple[hard.Key, tuple[str, str, int]]:
+        c, found = entry[1].candidate, entry[1].rejected_findings
+        own = hard.key_of(desk, c.prompt, chosen=c.chosen, failed=c.rejected, defects=found)
+        return own, _entry_order(entry)
+
+    return sorted(group, key=key)
+
+
+def _nearest(desk: Desk) -> bool:
+    return desk.config.hard_negatives == "nearest"
 
 
 def _entry_order(entry: tuple[str, Draft]) -> tuple[str, str, int]:
@@ -222,6 +274,7 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
         "refused": _tally(each.reason for each in refused),
         "sources": _tally(pair.source for pair in pairs),
         "codes": _tally(code for pair in pairs for code in pair.codes),
+        "reviewed": _tally(words_on(desk.corpus.decisions, pairs, refused)),
         "own_pairs": sum(pair.source in OWN for pair in pairs),
         "unpaired": len(unpaired),
         "families": desk.split.counts(),

@@ -3,10 +3,10 @@
 In: answers per prompt, sampled by somebody else. Out: candidates in which both sides are the
 model's own (`resample`): a clean answer is chosen, a failed one rejected, and of all such
 couples those come first whose clean side agrees with what the log accepted, and then those that
-differ least, so that a pair teaches what went wrong and nothing else. Both sides call the same
-tools (`keeps_tools`). Where the model has no such clean answer, its failure is set against the
-log's accepted answer (`resample+log`). At most `max_pairs_per_prompt` candidates a prompt and
-source, each with another failure.
+differ least, so that a pair teaches what went wrong and nothing else (`hard` has other orders).
+Both sides call the same tools (`keeps_tools`). Where the model has no such clean answer, its
+failure is set against the log's accepted answer (`resample+log`). At most `max_pairs_per_prompt`
+candidates a prompt and source, each with another failure.
 
 `resample_prompts` says which prompts are worth asking.
 """
@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import orjson
 
-from misstep.chat import prompt_keys
+from misstep.mine import hard
+from misstep.mine.feedback import UNKNOWN, used
 from misstep.mine.held import HeldText
+from misstep.mine.index import in_turn, index_of
 from misstep.mine.source import (
     Candidate,
     Corpus,
@@ -81,30 +83,27 @@ def resample_prompts(
     In either group the families take turns, in an order that depends on the seed and not on the
     logs' order.
     """
-    keys = {name: prompt_keys(session) for name, session in corpus.sessions.items()}
-    held = HeldText.of(corpus, split, keys)
+    index = index_of(corpus)
+    held = HeldText.of(index, split)
+
+    def order(row: int) -> str:
+        return content_id(index.key(row), index.session(row), str(seed))
+
     picked: dict[str, Prompt] = {}
     for state in ("fail", "pass"):
-        queues: dict[str, list[tuple[str, Prompt]]] = {}
-        for (name, step), verdict in corpus.verdicts.items():
-            if verdict.state == state and split.part[name] != "heldout":
-                order = content_id(keys[name][step], name, str(seed))
-                found = queues.setdefault(split.family[name], [])
-                found.append((order, Prompt(session=name, step=step)))
-        for prompt in in_turn(queues, seed):
-            key, messages = keys[prompt.session][prompt.step], corpus.messages(prompt)
+        families: dict[str, list[int]] = {}
+        for row in index.in_state(state):
+            name = index.session(row)
+            if split.part[name] != "heldout":
+                families.setdefault(split.family[name], []).append(row)
+        for row in in_turn(families, seed, order):
+            key, prompt = index.key(row), index.prompt(row)
+            messages = corpus.messages(prompt)
             if len(picked) >= max_prompts:
                 break
             if key not in picked and not unfit(messages) and not held.held(messages, key):
                 picked[key] = prompt
     return tuple(picked.values())
-
-
-def in_turn(queues: dict[str, list[tuple[str, Prompt]]], seed: int) -> Iterator[Prompt]:
-    """One prompt of each family, then a second of each, and so on; families in seeded order."""
-    names = sorted(queues, key=lambda name: content_id(name, str(seed)))
-    for row in zip_longest(*(sorted(queues[name], key=lambda q: q[0]) for name in names)):
-        yield from (entry[1] for entry in row if entry is not None)
 
 
 def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
@@ -116,7 +115,7 @@ def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
     tools = {tools_of(each.answer) for each in accepted}
     right = [answer for answer in clean if not tools or tools_of(answer) in tools]
     limit = desk.config.max_pairs_per_prompt
-    couples = _couples(right, failed, accepted, offered)
+    couples = _ordered(desk, prompt, _couples(right, failed, accepted, offered))
     yield from (
         Candidate(prompt=prompt, chosen=c.clean, rejected=c.failed, source=OWN[0])
         for c in couples[:limit]
@@ -166,6 +165,19 @@ def _couples(
     return sorted(couples, key=lambda couple: (couple.rank, canonical(couple.failed)))
 
 
+def _ordered(desk: Desk, prompt: Prompt, couples: list[_Couple]) -> list[_Couple]:
+    """The couples in the order of `mine.hard_negatives`; agreement with the log goes before it."""
+    if desk.config.hard_negatives == "nearest":
+        return couples  # their rank is just this
+
+    def key(couple: _Couple) -> tuple[float, hard.Key, str]:
+        defects = hard.defects_of(desk, prompt, couple.failed)
+        own = hard.key_of(desk, prompt, chosen=couple.clean, failed=couple.failed, defects=defects)
+        return couple.rank[0], own, canonical(couple.failed)
+
+    return sorted(couples, key=key)
+
+
 def _against_log(
     prompt: Prompt,
     failed: Sequence[Message],
@@ -187,6 +199,7 @@ def _against_log(
             edits=near.edits,
             logged=near.verdict,
             retried=near.retried,
+            feedback=used(near.standing, UNKNOWN),
         )
 
 

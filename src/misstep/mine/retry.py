@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
 
+from misstep.mine.feedback import used, vetoing
 from misstep.mine.source import Candidate, Corpus, Source, blamable, canonical, tools_of, values_of
 from misstep.types import Finding, Message, Part, Prompt, Session, ToolCall, Verdict
 
@@ -53,6 +54,7 @@ def find(desk: Desk) -> Iterator[Candidate]:
     for prompt in desk.failed():
         retry = desk.retry(prompt)
         if retry is not None:
+            told = desk.standing(Prompt(session=prompt.session, step=retry.step))
             yield Candidate(
                 prompt=prompt,
                 chosen=retry.chosen,
@@ -61,6 +63,8 @@ def find(desk: Desk) -> Iterator[Candidate]:
                 edits=retry.edits,
                 logged=retry.verdict,
                 retried=(prompt, retry.step),
+                feedback=used(told, desk.standing(prompt)),
+                vetoed=vetoing(told),
             )
 
 
@@ -130,7 +134,7 @@ def _corrected(
     if failed.calls and later.calls:
         wrong = {f.call for f in defects}
         if None not in wrong:
-            return _splice(failed, later, {i for i in wrong if i is not None})
+            return spliced(failed, later, {i for i in wrong if i is not None})
         same = Counter(c.name for c in later.calls) == Counter(c.name for c in failed.calls)
         return _calls_only(later) if same else None
     if later.calls:
@@ -148,7 +152,7 @@ def _calls_only(later: Message) -> tuple[Message, tuple[str, ...]]:
     return replace(later, parts=parts), edits
 
 
-def _splice(
+def spliced(
     failed: Message, later: Message, wrong: set[int]
 ) -> tuple[Message, tuple[str, ...]] | None:
     """The failed message with each wrong call replaced by its correction."""

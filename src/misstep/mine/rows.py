@@ -1,71 +1,64 @@
-"""Rows: pairs, failures and accepted steps as a trainer reads them, and back again.
+"""Rows: pairs, failures and accepted steps as a trainer reads them.
 
 In: values that point into a corpus. Out: rows in TRL's conversational format (`prompt` and sides
-as chat messages, `tools`), with their provenance beside; `row_to_sides` and `accepted_to_sides`
-give what training needs from them without the logs. `schemas/pair.json`, `unpaired.json` and
-`refused.json` describe the rows.
+as chat messages, `tools`; `images` where there are any), with their provenance beside; `sides`
+reads them back. `schemas/pair.json`, `unpaired.json` and `refused.json` describe the rows.
 
 Argument text stays text: as an object, a table would invent null members in it, and broken JSON
 could not stand in it at all. For the same reason `tools` and `context` are JSON text. Chat form
 cannot say in which order text and calls interleave; where that matters, `exact` holds the same
-messages as JSON text of misstep's own form, and reading back prefers it. Every text of a row goes
-through `redact`.
+messages as JSON text of misstep's own form. Every text of a row goes through the `Redactor`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from misstep import store
-from misstep.chat import from_chat, prompt_keys, to_chat, tool_from_chat, tool_to_chat
+from misstep import __version__, store
+from misstep.chat import from_chat, to_chat, tool_to_chat
+from misstep.mine.index import Index, index_of
 from misstep.mine.miner import Unpaired
+from misstep.mine.sides import Exact
 from misstep.mine.source import Corpus, answer_id
 from misstep.mine.split import Split
-from misstep.redact import redact
-from misstep.types import Context, Message, Origin, Pair, Part, Prompt, Refused
+from misstep.redact import Cleaner, redact
+from misstep.types import Message, Origin, Pair, Part, Prompt, Refused, Session
+
+_ALIKE = 32
+"""Sessions with the same prompt that are opened to find the one that an answer comes from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
-    """What a row teaches, rebuilt without the logs."""
-
-    id: str
-    prompt: tuple[Message, ...]
-    context: Context
-    chosen: Message
-    rejected: Message | None
-    """None for an accepted step, which has no partner."""
-    cut: bool
-    family: str
-    source: str
-    codes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exact:
-    """The messages of a row, part by part; the answers in the order of the row's sides."""
-
-    prompt: tuple[Message, ...]
-    answers: tuple[Message, ...]
-
-
-@dataclass(slots=True)
 class Redactor:
-    """Redacts texts and counts."""
+    """Redacts texts, each session's values by the same stand-ins in all of its rows; counts."""
 
-    secrets: int = 0
+    def __init__(self, *, active: bool = True) -> None:
+        self._clean = Cleaner(active=active)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Replacements by kind, as often as they were written."""
+        return self._clean.counts
+
+    def begin(self, session: Session) -> None:
+        """What follows belongs to this session."""
+        if self._clean.begin(session.id):
+            self._clean.learn(text for message in session.messages for text in _texts(message))
 
     def __call__(self, text: str) -> str:
-        got = redact(text)
-        self.secrets += got.count
-        return got.text if got.text.isascii() else _storable(got.text)
+        got = self._clean(text)
+        return got if got.isascii() else _storable(got)
 
     def message(self, message: Message) -> Message:
         """Role and parts of a message, every text redacted; the rest stays in the logs."""
         return Message(role=message.role, parts=tuple(map(self._part, message.parts)))
+
+    def origin(self, origin: Origin) -> dict[str, Any]:
+        """Where something was read; a path may hold a user's name too."""
+        return {"file": self(origin.file), "line": origin.line, "format": origin.format}
 
     def _part(self, part: Part) -> Part:
         if part.call is not None:
@@ -76,32 +69,44 @@ class Redactor:
         return replace(part, text=self(part.text or ""))
 
 
+def _texts(message: Message) -> Iterator[str]:
+    for part in message.parts:
+        if part.call is not None:
+            yield part.call.arguments
+        elif part.result is not None:
+            yield part.result.text
+        else:
+            yield part.text or ""
+
+
 def _storable(text: str) -> str:
     """Without lone surrogates, which no table can hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def accepted_row(prompt: Prompt, corpus: Corpus, split: Split) -> dict[str, Any]:
+def accepted_row(
+    prompt: Prompt, corpus: Corpus, split: Split, clean: Redactor | None = None
+) -> dict[str, Any]:
     """An accepted step as a row for supervised fine-tuning, redacted."""
+    clean = clean or Redactor()
     answer = corpus.answer(prompt)
-    key = prompt_keys(corpus.sessions[prompt.session])[prompt.step]
+    index = index_of(corpus)
     return {
-        **_chat(prompt, corpus, Redactor(), completion=answer),
-        "id": answer_id(key, answer),
+        **_chat(prompt, corpus, clean, completion=answer),
+        "id": index.answer(index.row(prompt.session, prompt.step)),
         "family": split.family[prompt.session],
         "model": answer.model,
-        "origin": [_origin(origin) for origin in answer.origins],
+        "origin": [clean.origin(origin) for origin in answer.origins],
     }
 
 
-def refused_row(refused: Refused) -> dict[str, Any]:
-    """The refused candidate as a row of `schemas/refused.json`, redacted."""
-    prompt = {"session": refused.prompt.session, "step": refused.prompt.step}
+def refused_row(refused: Refused, *, clean: bool = True) -> dict[str, Any]:
+    """The refused candidate as a row of `schemas/refused.json`, redacted if `clean`."""
     return {
-        "prompt": prompt,
+        "prompt": {"session": refused.prompt.session, "step": refused.prompt.step},
         "source": refused.source,
         "reason": refused.reason,
-        "said": redact(refused.said).text,
+        "said": redact(refused.said, personal=True).text if clean else refused.said,
         "codes": list(refused.codes),
     }
 
@@ -111,17 +116,21 @@ def pair_row(pair: Pair, corpus: Corpus, clean: Redactor | None = None) -> dict[
     clean = clean or Redactor()
     return {
         **_chat(pair.prompt, corpus, clean, chosen=pair.chosen, rejected=pair.rejected),
+        "session_chosen": _session_of(pair, corpus),
         "id": pair.id,
         "family": pair.family,
         "source": pair.source,
         "codes": list(pair.codes),
+        "validators": _validators(pair.prompt, pair.codes, corpus),
         "edits": list(pair.edits),
+        "feedback": [clean(word) for word in pair.feedback],
         "margin": pair.margin,
         "cut": pair.cut,
         "model_chosen": pair.chosen.model,
         "model_rejected": pair.rejected.model,
-        "origin_chosen": [_origin(origin) for origin in pair.origin_chosen],
-        "origin_rejected": [_origin(origin) for origin in pair.origin_rejected],
+        "origin_chosen": [clean.origin(origin) for origin in pair.origin_chosen],
+        "origin_rejected": [clean.origin(origin) for origin in pair.origin_rejected],
+        "misstep": __version__,
     }
 
 
@@ -135,20 +144,74 @@ def unpaired_row(row: Unpaired, corpus: Corpus, clean: Redactor | None = None) -
         "family": row.family,
         "source": row.source,
         "codes": list(row.codes),
+        "validators": _validators(row.prompt, row.codes, corpus),
         "edits": list(row.edits),
         "cut": row.cut,
         "model": row.completion.model,
-        "origin": [_origin(origin) for origin in row.origins],
+        "origin": [clean.origin(origin) for origin in row.origins],
+        "misstep": __version__,
     }
+
+
+def desirable_row(
+    prompt: Prompt, corpus: Corpus, split: Split, clean: Redactor | None = None
+) -> dict[str, Any]:
+    """An accepted step as a row of `schemas/unpaired.json` with a True label."""
+    return {
+        **accepted_row(prompt, corpus, split, clean),
+        "label": True,
+        "source": "accepted",
+        "codes": [],
+        "validators": [],
+        "edits": [],
+        "cut": False,
+        "misstep": __version__,
+    }
+
+
+def _validators(prompt: Prompt, codes: Iterable[str], corpus: Corpus) -> list[str]:
+    """Each code with the version of the detector that raised it, as `CODE@1`."""
+    found = corpus.findings.get((prompt.session, prompt.step), ())
+    versions = {finding.code: finding.version for finding in found}
+    return [f"{code}@{versions.get(code, 1)}" for code in codes]
+
+
+def _session_of(pair: Pair, corpus: Corpus) -> str | None:
+    """The session whose log holds the chosen side; None where it stands in none.
+
+    That of the prompt, or another with the same prompt and, if possible, the same answer.
+    """
+    wanted = set(pair.origin_chosen)
+    if not wanted:
+        return None
+    index, own = index_of(corpus), pair.prompt.session
+    if _holds(corpus.sessions[own], wanted):
+        return own
+    alike = _alike(index, pair)
+    return next((name for name in alike if _holds(corpus.sessions[name], wanted)), own)
+
+
+def _alike(index: Index, pair: Pair) -> list[str]:
+    """Sessions with the pair's prompt: first those that answer as the chosen side does."""
+    key = index.key(index.row(pair.prompt.session, pair.prompt.step))
+    rows, same = index.same_prompt(key), answer_id(key, pair.chosen)
+    equal = [index.session(row) for row in rows if index.answer(row) == same]
+    return equal + [index.session(row) for row in rows if index.answer(row) != same][:_ALIKE]
+
+
+def _holds(session: Session, wanted: set[Origin]) -> bool:
+    return any(not wanted.isdisjoint(message.origins) for message in session.messages)
 
 
 def _chat(prompt: Prompt, corpus: Corpus, clean: Redactor, **answers: Message) -> dict[str, Any]:
     """The prompt, the request and the answers, redacted."""
+    clean.begin(corpus.sessions[prompt.session])
     context = corpus.context(prompt)
     tools = [tool_to_chat(tool) for tool in context.tools]
     asked = tuple(map(clean.message, corpus.messages(prompt)))
     given = {side: clean.message(answer) for side, answer in answers.items()}
     exact = Exact(prompt=asked, answers=tuple(given.values()))
+    images = [part.text for m in asked for part in m.parts if part.kind == "image"]
     return {
         "prompt": to_chat(asked),
         "tools": clean(json.dumps(tools, ensure_ascii=False)),
@@ -156,6 +219,7 @@ def _chat(prompt: Prompt, corpus: Corpus, clean: Redactor, **answers: Message) -
         "session": prompt.session,
         "step": prompt.step,
         **{side: to_chat([answer]) for side, answer in given.items()},
+        **({"images": images} if images else {}),
         "exact": store.encode(exact).decode() if _lossy((*asked, *given.values())) else None,
     }
 
@@ -181,59 +245,3 @@ def _gist(messages: Sequence[Message]) -> list[tuple[str, str, str]]:
             found.append((message.role, part.kind, text))
             fresh = False
     return found
-
-
-def _origin(origin: Origin) -> dict[str, Any]:
-    return {"file": origin.file, "line": origin.line, "format": origin.format}
-
-
-def row_to_sides(row: Mapping[str, Any]) -> Sides:
-    """The two sides of a row of `pair_row`, as read back from Parquet or JSON."""
-    exact = _exact(row, "chosen", "rejected")
-    chosen, rejected = exact.answers
-    return Sides(
-        **_shared(row),
-        prompt=exact.prompt,
-        chosen=chosen,
-        rejected=replace(rejected, end="cut") if row["cut"] else rejected,
-        cut=bool(row["cut"]),
-        source=row["source"],
-        codes=tuple(row["codes"]),
-    )
-
-
-def accepted_to_sides(row: Mapping[str, Any]) -> Sides:
-    """The chosen side of a row of `accepted_row`, as read back; there is no rejected one."""
-    exact = _exact(row, "completion")
-    return Sides(
-        **_shared(row),
-        prompt=exact.prompt,
-        chosen=exact.answers[0],
-        rejected=None,
-        cut=False,
-        source="accepted",
-        codes=(),
-    )
-
-
-def _exact(row: Mapping[str, Any], *sides: str) -> Exact:
-    if row["exact"] is not None:
-        return store.decode(row["exact"], Exact)
-    return Exact(
-        prompt=tuple(map(_message, row["prompt"])),
-        answers=tuple(_message(row[side][0]) for side in sides),
-    )
-
-
-def _message(row: Mapping[str, Any]) -> Message:
-    """A chat message without the null members that a table adds."""
-    return from_chat({key: value for key, value in row.items() if value is not None})
-
-
-def _shared(row: Mapping[str, Any]) -> dict[str, Any]:
-    tools = tuple(tool_from_chat(tool) for tool in json.loads(row["tools"]))
-    return {
-        "id": row["id"],
-        "context": replace(store.decode(row["context"], Context), tools=tools),
-        "family": row["family"],
-    }

@@ -2,17 +2,19 @@
 
 In: a failed step. Out: at most one candidate: of the steps with the same prompt (equal content
 key: messages, tools, demanded output) in any session of the same part, one that passed. The best
-score wins, then the one that differs least from the failure, so that the pair teaches what went
-wrong. Both sides were written to this very prompt: nothing is edited.
+score wins, then the one whose session has the best feedback, then the one that differs least from
+the failure, so that the pair teaches what went wrong. A clean answer that stands in failed sessions
+alone is left to the gate to refuse. Both sides were written to this very prompt: nothing is edited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from misstep.mine.feedback import used, vetoing
 from misstep.mine.source import Candidate, Source, blamable, canonical, distance
-from misstep.types import Message
+from misstep.types import Message, Prompt
 
 if TYPE_CHECKING:
     from misstep.mine.desk import Accepted, Desk
@@ -21,17 +23,25 @@ if TYPE_CHECKING:
 def find(desk: Desk) -> Iterator[Candidate]:
     """One candidate per failed step that has a clean sibling."""
     for prompt in desk.failed():
-        clean = desk.clean(prompt) if blamable(desk.corpus.verdict(prompt).codes) else ()
-        if clean:
-            failed = desk.corpus.answer(prompt)
-            best = min(clean, key=lambda other: _rank(other, failed))
-            yield Candidate(
-                prompt=prompt,
-                chosen=best.answer,
-                rejected=failed,
-                source="sibling",
-                logged=best.verdict,
-            )
+        if blamable(desk.corpus.verdict(prompt).codes):
+            known = desk.siblings(prompt)
+            among = known.kept or known.vetoed
+            if among:
+                yield _nearest(desk, prompt, among, len(known.vetoed) if known.kept else 0)
+
+
+def _nearest(desk: Desk, prompt: Prompt, among: Sequence[Accepted], passed_over: int) -> Candidate:
+    failed = desk.corpus.answer(prompt)
+    best = min(among, key=lambda other: _rank(other, failed))
+    return Candidate(
+        prompt=prompt,
+        chosen=best.answer,
+        rejected=failed,
+        source="sibling",
+        logged=best.verdict,
+        feedback=used(best.standing, desk.standing(prompt), passed_over),
+        vetoed=vetoing(best.standing),
+    )
 
 
 SIBLING = Source(
@@ -41,7 +51,8 @@ SIBLING = Source(
 )
 
 
-def _rank(other: Accepted, failed: Message) -> tuple[float, float, str]:
-    """Best score first, then nearest to the failure; the content settles ties."""
+def _rank(other: Accepted, failed: Message) -> tuple[float, float, float, str]:
+    """Best score, then best feedback, then nearest to the failure; the content settles ties."""
     score = other.verdict.score if other.verdict is not None else None
-    return (-(score or 0.0), distance(other.answer, failed), canonical(other.answer))
+    near = distance(other.answer, failed)
+    return -(score or 0.0), -other.standing.rank, near, canonical(other.answer)

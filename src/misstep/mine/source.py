@@ -7,12 +7,13 @@ judges. A source proposes; it never decides, and it never sees a held-out sessio
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
 from rapidfuzz.distance import Levenshtein
 
+from misstep.chat import prompt_keys
 from misstep.codes import CODES
 from misstep.types import (
     Context,
@@ -26,7 +27,9 @@ from misstep.types import (
 )
 
 if TYPE_CHECKING:
+    from misstep.mine.decisions import Decision
     from misstep.mine.desk import Desk
+    from misstep.mine.index import Index
     from misstep.validate import Judged
 
 _COMPARED = 8_000
@@ -41,6 +44,12 @@ class Template(Protocol):
     def answer_ids(self, answer: Message, end: bool = True) -> list[int]:
         """Token ids of an answer, with or without the end of turn."""
 
+    def prompt_ids(self, messages: Sequence[Message], context: Context) -> list[int]:
+        """Token ids of a prompt, up to where the answer begins."""
+
+    def control_in(self, text: str) -> str | None:
+        """The first control token of the chat that a text spells."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
@@ -49,6 +58,10 @@ class Corpus:
     sessions: Mapping[str, Session]
     verdicts: Mapping[tuple[str, int], Verdict]
     findings: Mapping[tuple[str, int], tuple[Finding, ...]]
+    index: Index | None = None
+    """Every step without opening its session; `index.index_of` makes one where there is none."""
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """What a person said of pairs of this corpus, by pair id (`decisions.py`)."""
 
     def answer(self, prompt: Prompt) -> Message:
         """The logged answer to the prompt."""
@@ -61,6 +74,12 @@ class Corpus:
     def context(self, prompt: Prompt) -> Context:
         """What the request offered."""
         return self.sessions[prompt.session].context_of(prompt.step)
+
+    def bare_keys(self, session: str) -> Mapping[int, str]:
+        """Content key of each step's prompt, without what its request offered."""
+        if self.index is not None:
+            return self.index.bare_keys(session)
+        return prompt_keys(self.sessions[session], request=False)
 
     def verdict(self, prompt: Prompt) -> Verdict:
         """The logged answer's verdict; unjudged where nobody looked."""
@@ -75,23 +94,29 @@ class Corpus:
 
     def failed(self) -> tuple[Prompt, ...]:
         """All failed steps, in an order that does not depend on that of the logs."""
+        if self.index is not None:
+            found = map(self.index.prompt, self.index.in_state("fail"))
+            return tuple(sorted(found, key=lambda prompt: (prompt.session, prompt.step)))
         keys = sorted(key for key, verdict in self.verdicts.items() if verdict.state == "fail")
         return tuple(Prompt(session=name, step=step) for name, step in keys)
 
 
 def gather(sessions: Iterable[Session], judged: Iterable[Judged]) -> Corpus:
     """The corpus of sessions and what `validate` said about each."""
+    from misstep.mine.index import index_of  # the index knows the corpus
+
     findings: dict[tuple[str, int], list[Finding]] = {}
     verdicts: dict[tuple[str, int], Verdict] = {}
     for each in judged:
         for finding in each.findings:
             findings.setdefault((finding.session, finding.step), []).append(finding)
         verdicts.update({(v.session, v.step): v for v in each.verdicts})
-    return Corpus(
+    found = Corpus(
         sessions={session.id: session for session in sessions},
         verdicts=verdicts,
         findings={key: tuple(found) for key, found in findings.items()},
     )
+    return replace(found, index=index_of(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +133,14 @@ class Candidate:
     """The log's verdict on the chosen answer, where the chosen comes from the log."""
     retried: tuple[Prompt, int] | None = None
     """For a retry: the failed step, and the index of the step that the chosen comes from."""
+    wrong: tuple[Finding, ...] = ()
+    """Defects of the rejected side that the log shows and replaying the prompt cannot."""
+    feedback: tuple[str, ...] = ()
+    """How the log's feedback was used (`feedback.py`)."""
+    vetoed: str = ""
+    """Why the log's feedback forbids the chosen side; the gate refuses it (`FAILED_TASK`)."""
+    signed: str = ""
+    """The human's word that prefers the chosen side; it stands in for a validator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +150,8 @@ class Source:
     name: str
     about: str
     find: Callable[[Desk], Iterator[Candidate]]
+    fallback: bool = False
+    """True where it is asked only about failures that no other source paired."""
 
 
 def canonical(answer: Message) -> str:
@@ -218,11 +253,12 @@ def own_share(sessions: Iterable[Session], names: Sequence[str]) -> float:
     A step is its own where the logged model name equals one of `names` (case and everything
     before the last slash aside).
     """
-    wanted = {_short(name) for name in names}
+    wanted = {short_name(name) for name in names}
     steps = [session.messages[step] for session in sessions for step in session.steps]
-    own = sum(step.model is not None and _short(step.model) in wanted for step in steps)
+    own = sum(step.model is not None and short_name(step.model) in wanted for step in steps)
     return own / len(steps) if steps else 0.0
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A model's name without what stands before the last slash, casefolded."""
     return name.rstrip("/").rsplit("/", 1)[-1].casefold()

@@ -28,8 +28,10 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from misstep.config import MineConfig
 from misstep.errors import ConfigError
@@ -61,19 +63,62 @@ class Split:
         return max(sizes.values(), default=0) / max(len(self.family), 1)
 
 
-def split(sessions: Mapping[str, Session], config: MineConfig, seed: int) -> Split:
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """What the split needs of one session."""
+
+    id: str
+    parent: str | None
+    hint: bool
+    """Whether the log names the family."""
+    key: str
+    """Content id of what unites it with others: hint, task text, or its own id."""
+    size: int
+    """Characters of the task text."""
+    longer: str
+    """Content id of the task text of two turns; empty where one turn says enough."""
+    longer_size: int
+    time: float | None
+    """The last message's."""
+
+
+def head_of(session: Session) -> Head:
+    """The head of one session."""
+    text = "" if session.family else task_text(session)
+    longer = task_text(session, turns=2) if 0 < len(text) < SHORT else ""
+    times = [message.time for message in session.messages if message.time is not None]
+    return Head(
+        id=session.id,
+        parent=session.parent,
+        hint=bool(session.family),
+        key=content_id(_spelled(session, 1)),
+        size=len(text),
+        longer=content_id(f"task:{longer}") if longer else "",
+        longer_size=len(longer),
+        time=max(times, default=None),
+    )
+
+
+def split(
+    sessions: Mapping[str, Session],
+    config: MineConfig,
+    seed: int,
+    heads: Iterable[Head] | None = None,
+) -> Split:
     """Families and parts of the sessions, which are keyed by id.
+
+    Args:
+        heads: what `head_of` gives for each of them, where that is known already.
 
     Raises:
         ConfigError: the shares leave nothing to train on, or `split: time` without any time.
     """
-    given = list(sessions.values())
     if min(config.heldout, config.dev) < 0 or config.heldout + config.dev >= 1:
         raise ConfigError(
             f"mine.heldout {config.heldout} and mine.dev {config.dev}: expected shares that are "
             f"not negative and leave something to train on; lower one of them"
         )
-    family = families(given)
+    given = list(map(head_of, sessions.values()) if heads is None else heads)
+    family = _families(given, sessions)
     by_time = config.split == "time"
     parts = _by_time(given, family, config) if by_time else _by_hash(family, config, seed)
     return Split(part={name: parts[family[name]] for name in family}, family=family)
@@ -109,63 +154,84 @@ def user_text(message: Message) -> str:
 
 def families(sessions: Sequence[Session]) -> dict[str, str]:
     """Family id of each session id; equal for the same sessions in any order."""
-    keys = dict(_keys(sessions))
+    return _families(list(map(head_of, sessions)), {each.id: each for each in sessions})
+
+
+def _families(heads: Sequence[Head], sessions: Mapping[str, Session]) -> dict[str, str]:
+    keys = dict(_keys(heads))
     union = _Union()
-    for session in sessions:
-        union.join(f"session:{session.id}", keys[session.id])
-        if session.parent is not None:
-            union.join(f"session:{session.id}", f"session:{session.parent}")
+    for head in heads:
+        union.join(f"session:{head.id}", keys[head.id][0])
+        if head.parent is not None:
+            union.join(f"session:{head.id}", f"session:{head.parent}")
     # Named after the keys of its roots, so that a new sub-agent does not rename its family.
-    names: dict[str, list[tuple[bool, str]]] = defaultdict(list)
-    for session in sessions:
-        root = union.find(f"session:{session.id}")
-        names[root].append((session.parent in keys, keys[session.id]))
-    ids = {root: content_id(min(found)[1]) for root, found in names.items()}
-    return {session.id: ids[union.find(f"session:{session.id}")] for session in sessions}
+    roots: dict[int, dict[str, str]] = defaultdict(dict)
+    others: dict[int, dict[str, str]] = defaultdict(dict)
+    for head in heads:
+        names = others if head.parent in keys else roots
+        names[union.find(f"session:{head.id}")].setdefault(keys[head.id][0], head.id)
+    ids = {root: _name(found, keys, sessions) for root, found in (others | roots).items()}
+    return {head.id: ids[union.find(f"session:{head.id}")] for head in heads}
 
 
-def _keys(sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
-    """Session id and the key that unites it with others."""
-    cap = max(_CAP, math.floor(_CAP_SHARE * len(sessions)))
-    tasks: dict[str, list[Session]] = defaultdict(list)
-    for session in sessions:
-        if session.family:
-            yield session.id, f"hint:{session.family}"
-        elif text := task_text(session):
-            tasks[text].append(session)
-        else:
-            yield session.id, f"alone:{session.id}"
-    for text, group in tasks.items():
-        if len(group) <= cap or len(text) >= SHORT:
-            yield from ((session.id, f"task:{text}") for session in group)
+def _name(
+    found: Mapping[str, str], keys: Mapping[str, tuple[str, int]], sessions: Mapping[str, Session]
+) -> str:
+    """The content id of the first key in the alphabet; `found` gives a session to each key."""
+    if len(found) == 1:
+        return next(iter(found))
+    return content_id(min(_spelled(sessions[name], keys[name][1]) for name in found.values()))
+
+
+def _spelled(session: Session, turns: int) -> str:
+    """What unites a session with others, in full; `turns` 0: nothing does."""
+    if session.family:
+        return f"hint:{session.family}"
+    text = task_text(session, turns) if turns else ""
+    return f"task:{text}" if text else f"alone:{session.id}"
+
+
+def _keys(heads: Sequence[Head]) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Session id, and the content id of its key with the turns that it is made of."""
+    cap = max(_CAP, math.floor(_CAP_SHARE * len(heads)))
+    tasks: dict[str, list[Head]] = defaultdict(list)
+    for head in heads:
+        tasks[head.key].append(head)
+    for key, group in tasks.items():
+        if group[0].hint or len(group) <= cap or group[0].size >= SHORT:
+            yield from ((head.id, (key, 1)) for head in group)
         else:
             yield from _refined(group, cap)
 
 
-def _refined(group: Sequence[Session], cap: int) -> Iterator[tuple[str, str]]:
+def _refined(group: Sequence[Head], cap: int) -> Iterator[tuple[str, tuple[str, int]]]:
     """Keys of sessions whose first turn says too little."""
-    longer: dict[str, list[str]] = defaultdict(list)
-    for session in group:
-        longer[task_text(session, turns=2)].append(session.id)
-    for text, ids in longer.items():
-        shared = len(ids) <= cap or len(text) >= 2 * SHORT
-        for name in ids:
-            yield name, f"task:{text}" if shared else f"alone:{name}"
+    longer: dict[str, list[Head]] = defaultdict(list)
+    for head in group:
+        longer[head.longer].append(head)
+    for key, heads in longer.items():
+        shared = len(heads) <= cap or heads[0].longer_size >= 2 * SHORT
+        for head in heads:
+            alone = content_id(f"alone:{head.id}")
+            yield head.id, (key, 2) if shared else (alone, 0)
 
 
 class _Union:
     """Disjoint sets over names (union-find with path halving)."""
 
     def __init__(self) -> None:
-        self._above: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._above: list[int] = []
 
-    def find(self, name: str) -> str:
+    def find(self, name: str) -> int:
+        at = self._numbers.setdefault(name, len(self._above))
         above = self._above
-        above.setdefault(name, name)
-        while above[name] != name:
-            above[name] = above[above[name]]
-            name = above[name]
-        return name
+        if at == len(above):
+            above.append(at)
+        while above[at] != at:
+            above[at] = above[above[at]]
+            at = above[at]
+        return at
 
     def join(self, left: str, right: str) -> None:
         self._above[self.find(left)] = self.find(right)
@@ -194,17 +260,16 @@ def _place(family: str, seed: int) -> float:
 
 
 def _by_time(
-    sessions: Sequence[Session], family: Mapping[str, str], config: MineConfig
+    heads: Sequence[Head], family: Mapping[str, str], config: MineConfig
 ) -> dict[str, str]:
     last: dict[str, float] = {}
-    for session in sessions:
-        times = [message.time for message in session.messages if message.time is not None]
-        if times:
-            name = family[session.id]
-            last[name] = max(max(times), last.get(name, -math.inf))
-    if sessions and not last:
+    for head in heads:
+        if head.time is not None:
+            name = family[head.id]
+            last[name] = max(head.time, last.get(name, -math.inf))
+    if heads and not last:
         raise ConfigError(
-            f"mine.split 'time' needs messages with a time, and none of the {len(sessions)} "
+            f"mine.split 'time' needs messages with a time, and none of the {len(heads)} "
             f"sessions has one; use 'family'"
         )
     order = sorted(last, key=lambda name: (last[name], name), reverse=True)

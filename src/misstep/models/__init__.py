@@ -7,6 +7,8 @@ this room does not import torch; the functions that need it do. Rooms that only 
 
 from __future__ import annotations
 
+from misstep.models.budget import Budget, budget_of, fitted
+from misstep.models.endpoint import Answers, Question, Sampling, ask_endpoint
 from misstep.models.generate import Answer, sample
 from misstep.models.load import (
     ADAPTER_NOTE,
@@ -24,11 +26,18 @@ __all__ = [
     "ADAPTER_NOTE",
     "EMBEDDED",
     "Answer",
+    "Answers",
+    "Budget",
     "Encoded",
     "Loaded",
     "ModelRef",
+    "Question",
+    "Sampling",
     "Template",
+    "ask_endpoint",
+    "budget_of",
     "check_adapter",
+    "fitted",
     "load",
     "load_tokenizer",
     "resolve",

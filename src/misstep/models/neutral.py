@@ -68,10 +68,23 @@ class Neutraliser:
         self.spellings: tuple[str, ...] = tuple(s for s in spellings if s.strip())
         self.ids = frozenset(int(i) for i in tokenizer.convert_tokens_to_ids(list(self.spellings)))
         self._pattern = _any_of((*self.spellings, *RESERVED))
+        ends = (tokenizer.bos_token, tokenizer.eos_token)
+        special = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special}
+        special &= {s for s in self.spellings if s in str(template)}
+        chat = sorted({*special, *(end for end in ends if end)})
+        self._chat = _any_of(chat) if chat else None
 
     def hidden(self) -> Hidden:
         """A fresh store for one rendering."""
         return Hidden(self._pattern)
+
+    def control_in(self, text: str) -> str | None:
+        """The first special token spelled in the text that the chat template or an end is made of.
+
+        Other special tokens (`<filename>` in a code model) are everyday words elsewhere.
+        """
+        match = self._chat.search(text) if self._chat is not None else None
+        return match.group() if match else None
 
     def first_in(self, text: str) -> str | None:
         """The first control token spelled in the text."""

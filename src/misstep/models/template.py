@@ -89,6 +89,10 @@ class Template:
         ids = self._neutral.encode(self._ending(answer, hidden, end), hidden)
         return [*ids, self.end_id] if end else ids
 
+    def control_in(self, text: str) -> str | None:
+        """The first control token of the chat that a text spells; None where it spells none."""
+        return self._neutral.control_in(text)
+
     def parse(self, text: str, context: Context) -> Message:
         """What the model wrote, as an assistant message."""
         names = {tool.name for tool in context.tools}

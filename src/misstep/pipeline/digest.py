@@ -33,6 +33,8 @@ _WORST = "upsf"
 
 _TELLERS: Mapping[str, Literal["answer", "call", "result"]] = {
     "silent": "answer",
+    "text_loop": "answer",
+    "code": "answer",
     "limit": "answer",
     "monologue": "answer",
     "effects": "call",

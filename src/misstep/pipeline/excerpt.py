@@ -64,7 +64,7 @@ def place_row(origin: Origin) -> dict[str, Any]:
 
 def clean(text: str) -> str:
     """The text without secrets and e-mail addresses."""
-    return redact(text, emails=True).text
+    return redact(text, personal=True).text
 
 
 def _blocks(finding: Finding, session: Session, message: Message) -> Iterator[Block]:
@@ -196,7 +196,7 @@ def _stretch(
     piece, places = redact_at(
         text[base : high + MARGIN],
         [(low - base, high - base), (mark[0] - base, mark[1] - base)],
-        emails=True,
+        personal=True,
     )
     (left, right), (start, end) = places
     start, end = max(left, start), max(left, min(right, end))

@@ -19,22 +19,27 @@ import msgspec
 
 from misstep import ingest, store
 from misstep.config import RunConfig
-from misstep.engine import Crash, Engine, Job, cores
+from misstep.engine import WORTH, Crash, Engine, Job, cores
 from misstep.ingest import Book, Found, Share, Surveyed, Unit
 from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.ledger import Ledger
 from misstep.pipeline.tally import summary_of
 from misstep.pipeline.unit import Aside, Deepen, Given, Look, Part, prepare, spool_name, work
+from misstep.redact import switched
 from misstep.types import Origin, SetAside
 
-SMALL = 8_000_000
-"""Bytes below which starting workers costs more than they save."""
+SMALL = WORTH
+"""Bytes that are read in this process."""
 STRETCH = 16_000_000
 """Bytes of a large file that are looked through at a time."""
 LOOK = 4_000_000
 """Bytes of small files that are looked through at a time."""
 LARGE = 64_000_000
 """Bytes of a group above which it is parted, if its format can tell how."""
+LEAST = 2_000_000
+"""Bytes of a unit for many workers on few logs."""
+_TURNS = 12
+"""Units that each worker reads at least, unless they were smaller than `LEAST`."""
 _FILES = 256
 _PACKED = (".gz", ".zst", ".zstd", ".tgz")
 _UNPACKS = 10
@@ -74,7 +79,10 @@ def gathered(
         InputError: a path does not exist, or a tools or schema file cannot be used.
         UnknownName: `ingest.format` is not a format.
     """
-    with tempfile.TemporaryDirectory(prefix="misstep-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="misstep-") as folder,
+        switched(config.validate.redact),
+    ):
         found = list(ingest.discover(paths, config.ingest.exclude))
         given = Given(found, config, wants, set_aside, folder)
         prepare(given)  # a wrong set-up is told before any work begins
@@ -85,6 +93,13 @@ def gathered(
             run.large(unit)
         counts = ingest.counted(found, run.ledger.books)
         yield Gathered(run.ledger, summary_of(counts, run.ledger.tallies()))
+
+
+def _unit(bulk: int, workers: int) -> int:
+    """Bytes of a unit: so many that no worker waits long for the last one."""
+    if workers == 1:
+        return ingest.UNIT
+    return max(min(ingest.UNIT, bulk // (_TURNS * workers)), LEAST)
 
 
 def _bulk(found: Sequence[Found]) -> int:
@@ -111,10 +126,14 @@ class _Run:
 
     def large(self, size: int | None) -> None:
         """A look at every file, then the units."""
-        engine = Engine(self._given.config.ingest.workers or cores())
+        with Engine(self._given.config.ingest.workers or cores()) as engine:
+            self._large(engine, size)
+
+    def _large(self, engine: Engine, size: int | None) -> None:
         surveyed, unread = self._survey(engine)
         todo = [Unit([[Share(number)] for number in unread], 0)] if unread else []
-        todo += ingest.units(surveyed) if size is None else ingest.units(surveyed, size=size)
+        size = _unit(_bulk(self._given.found), engine.workers) if size is None else size
+        todo += ingest.units(surveyed, size=size)
         self._files(surveyed)
         del surveyed
         for level in range(1, ingest.LEVELS + 1):

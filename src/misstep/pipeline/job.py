@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
 
 
-_TUNED = ("train adapter", "answers dpo", "train control", "answers control")
+_TUNED = ("train adapter", "answers dpo", "answers kto", "train control", "answers control")
 _MINED = ("mine", *_TUNED)
 _SFT = ("train sft", "answers sft", "answers resample", *_MINED)
 DEPENDENTS: dict[str, tuple[str, ...]] = {
@@ -33,6 +33,7 @@ DEPENDENTS: dict[str, tuple[str, ...]] = {
     "answers base": (),
     "answers sft": (),
     "answers dpo": (),
+    "answers kto": (),
     "train control": ("answers control",),
     "answers control": (),
 }

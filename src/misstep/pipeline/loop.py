@@ -1,4 +1,4 @@
-"""The whole loop in its order: scan, split, SFT, resample, mine, DPO, control, measure, report.
+"""The whole loop in its order: scan, split, SFT, resample, mine, DPO (or KTO), control, measure.
 
 In: paths, a run folder, settings. Out: the run folder of the design, and a verdict. Every stage is
 resumed or skipped by its key (`job.stage`); this file only says what follows what.
@@ -18,8 +18,8 @@ from misstep.config import RunConfig, dump_config
 from misstep.errors import InputError
 from misstep.pipeline import mining, training
 from misstep.pipeline.job import Job, Progress, Say, mute, silent
+from misstep.pipeline.kept import corpus_of, scan_stage
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
-from misstep.pipeline.scan import scan_stage
 from misstep.pipeline.view import write_reports
 
 
@@ -50,13 +50,13 @@ def run(
     sft = _sft(job, corpus, split)
     answers = mining.resample(job, corpus, split, sft) if policy.resample else None
     facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
-    rows = mining.pair_rows(job)
+    rows = _rows(job)
     if not rows:
         return _nothing(job, mining.advice(facts))
-    dpo = _dpo(job, corpus, rows, sft)
-    if config.dpo.enabled and dpo is None:
-        return _nothing(job, "no pair could be trained on; see the rows set aside in report.md")
-    arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm("dpo", dpo)]
+    dpo = _preference(job, corpus, rows, sft)
+    if (config.dpo.enabled or config.kto.enabled) and dpo is None:
+        return _nothing(job, "no row could be trained on; see the rows set aside in report.md")
+    arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), dpo)]
     if config.eval.control and dpo is not None:
         control = training.control_stage(job, rows, sft, dpo)
         training.note_trained(control, mining.trained_hashes(job, corpus))
@@ -90,20 +90,21 @@ def train(
     folder: Path, config: RunConfig, *, progress: Progress = silent, say: Say = mute
 ) -> dict[str, Any]:
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
-    corpus = mining.corpus_of(store.RunFolder(folder))
+    corpus = corpus_of(store.RunFolder(folder))
     job = _job(folder, config, progress, say)
-    rows = mining.pair_rows(job)
+    rows = _rows(job)
     if not rows:
         return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}
     sft = None
     if config.sft.enabled:
         sft = training.sft_stage(job, mining.accepted_rows(job))
         training.note_trained(sft, mining.trained_hashes(job, corpus))
-    dpo = _dpo(job, corpus, rows, sft)
+    dpo = _preference(job, corpus, rows, sft)
     if dpo is None:
         return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
     steps, trained = dpo.facts["steps"], dpo.facts["rows"]
-    return {"said": f"{dpo.path}: {trained} pairs, {steps} steps", "steps": steps}
+    what = "labelled answers" if config.kto.enabled else "pairs"
+    return {"said": f"{dpo.path}: {trained} {what}, {steps} steps", "steps": steps}
 
 
 def evaluate(
@@ -121,7 +122,7 @@ def evaluate(
         raise InputError(
             f"{path}: holds no adapter_model.safetensors; train an adapter first, or give --adapter"
         )
-    corpus = mining.corpus_of(store.RunFolder(folder))
+    corpus = corpus_of(store.RunFolder(folder))
     ref = models.resolve(config.model)
     models.check_adapter(path, ref, models.unpacked(ref)[1])
     job = _job(folder, config, progress, say)
@@ -134,7 +135,7 @@ def evaluate(
         arms.extend(_arm("sft", sft))
     if control is not None and training.continued(folder / "control") == begun:
         arms.extend(_arm("control", control))
-    arms.extend(_arm("dpo", tuned))
+    arms.extend(_arm("kto" if training.stage_of(path) == "kto" else "dpo", tuned))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
     return scores
@@ -146,7 +147,7 @@ def _job(folder: Path, config: RunConfig, progress: Progress, say: Say) -> Job:
 
 
 def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_room.Split]:
-    corpus = mining.corpus(scan_stage(job, paths))
+    corpus = scan_stage(job, paths)
     return corpus, mining.families(job, corpus)
 
 
@@ -160,17 +161,30 @@ def _sft(job: Job, corpus: mining_room.Corpus, split: mining_room.Split) -> trai
     return adapter if adapter.path is not None else None
 
 
-def _dpo(
+def _last(job: Job) -> str:
+    """The name of the preference stage."""
+    return "kto" if job.config.kto.enabled else "dpo"
+
+
+def _rows(job: Job) -> list[train_room.Row]:
+    """What the preference stage trains on."""
+    kto = job.config.kto.enabled
+    return mining.labelled_rows(job) if kto else mining.pair_rows(job)
+
+
+def _preference(
     job: Job,
     corpus: mining_room.Corpus,
     rows: Sequence[train_room.Row],
     start: training.Adapter | None,
 ) -> training.Adapter | None:
-    """The preference stage; None where it is off or could train on nothing."""
-    if not job.config.dpo.enabled:
+    """DPO, or KTO in its place; None where both are off or could train on nothing."""
+    config = job.config
+    if not (config.dpo.enabled or config.kto.enabled):
         job.folder.forget(["train adapter", "train control"])
         return None
-    adapter = training.dpo_stage(job, rows, start)
+    stage = training.kto_stage if config.kto.enabled else training.dpo_stage
+    adapter = stage(job, rows, start)
     training.note_trained(adapter, mining.trained_hashes(job, corpus))
     return adapter if adapter.facts["steps"] else None
 

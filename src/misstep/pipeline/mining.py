@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from misstep import mine, models, store, train, validate
-from misstep.chat import prompt_keys
 from misstep.pipeline.answers import Ask, all_answers, ask
 from misstep.pipeline.job import Job, stage
-from misstep.pipeline.scan import Scanned, kept
+from misstep.pipeline.scan import Scanned
 from misstep.pipeline.training import Adapter
-from misstep.types import Finding, Message, Prompt, Verdict
+from misstep.types import Finding, Message, Prompt
 
 PAIRS = "pairs/train.parquet"
+UNPAIRED = "unpaired/train.parquet"
 ACCEPTED = "sft_rows/train.parquet"
 _LOGGED = ("retry", "sibling", "reference")
 
@@ -34,28 +34,20 @@ class Policy:
     share: float
     """Share of the logged steps that the model under training wrote, in [0, 1]."""
     why: str
+    template: bool = True
+    """Whether the answers are those of `model`, so that pairs are held against its template."""
 
 
 def corpus(scanned: Scanned) -> mine.Corpus:
-    """The scanned sessions as the miner sees them."""
+    """The sessions of a scan that is held in memory, as the miner sees them."""
     findings: dict[tuple[str, int], list[Finding]] = {}
     for finding in scanned.findings:
         findings.setdefault((finding.session, finding.step), []).append(finding)
-    verdicts: dict[tuple[str, int], Verdict] = {(v.session, v.step): v for v in scanned.verdicts}
     return mine.Corpus(
         sessions={session.id: session for session in scanned.sessions},
-        verdicts=verdicts,
+        verdicts={(v.session, v.step): v for v in scanned.verdicts},
         findings={key: tuple(found) for key, found in findings.items()},
     )
-
-
-def corpus_of(folder: store.RunFolder) -> mine.Corpus:
-    """The corpus of a run folder that was scanned before.
-
-    Raises:
-        InputError: the folder holds no scan.
-    """
-    return corpus(kept(folder))
 
 
 def policy(job: Job, known: mine.Corpus) -> Policy:
@@ -66,7 +58,7 @@ def policy(job: Job, known: mine.Corpus) -> Policy:
     mistakes, so they are left out unless `mine.off_policy` says otherwise.
     """
     config = job.config.mine
-    share = mine.own_share(known.sessions.values(), [job.config.model])
+    share = mine.index_of(known).share([job.config.model])
     resample = "resample" in config.sources
     if config.off_policy or share >= config.on_policy_share or not resample:
         sources = tuple(s for s in config.sources if s != "resample")
@@ -83,13 +75,17 @@ def policy(job: Job, known: mine.Corpus) -> Policy:
 
 def families(job: Job, known: mine.Corpus) -> mine.Split:
     """Which family each session is of, and which part each family is in."""
-    return mine.split(known.sessions, job.config.mine, job.config.mine.split_seed)
+    heads = mine.index_of(known).heads()
+    return mine.split(known.sessions, job.config.mine, job.config.mine.split_seed, heads)
 
 
 def all_sources(job: Job, *, resample: bool) -> Policy:
     """The policy of `misstep mine`: every configured source; resampling if a model is given."""
     sources = tuple(s for s in job.config.mine.sources if resample or s != "resample")
-    return Policy(sources=sources, resample=resample, share=0.0, why="as configured")
+    served = job.config.endpoint.url is not None
+    return Policy(
+        sources=sources, resample=resample, share=0.0, why="as configured", template=not served
+    )
 
 
 def resample(
@@ -123,21 +119,31 @@ def mine_stage(
     policy: Policy,
     answers: Mapping[Prompt, Sequence[Message]] | None,
 ) -> dict[str, Any]:
-    """Pair, gate, and write the pair files; gives the counts that `mine --json` prints."""
+    """Pair, gate, and write the pair files; gives the counts that `mine --json` prints.
+
+    Raises:
+        InputError: a reviewer's decision in the folder cannot be read.
+    """
+    path = job.folder / mine.DECISIONS
+    decided = mine.count_decisions(path)
+    known = replace(known, decisions=mine.read_decisions(path))
     config = replace(job.config.mine, sources=policy.sources)
     key = store.key_of(
         "mine",
         job.folder.noted("scan").get("key"),
         [config, job.config.validate, job.config.seed, job.config.model if answers else ""],
+        models.budget_of(job.config) if answers else None,
         [
             [p.session, p.step, [store.encode(m).decode() for m in given]]
             for p, given in (answers or {}).items()
         ],
         _digest(config.references),
+        [store.key_of(decision) for decision in known.decisions.values()],
     )
 
     def work() -> Mapping[str, Any]:
-        template = models.load_tokenizer(job.config.model)[1] if answers is not None else None
+        known_model = answers is not None and policy.template
+        template = models.load_tokenizer(job.config.model)[1] if known_model else None
         mined = mine.mine(
             known,
             split=split,
@@ -146,9 +152,13 @@ def mine_stage(
             references=mine.read_references(Path(config.references)) if config.references else (),
             answers=answers,
             template=template,
+            budget=models.budget_of(job.config) if template is not None else None,
         )
-        files = mine.export(mined, known, split, folder=job.folder.path)
-        return {**mined.counts, "files": files, "share": policy.share, "policy": policy.why}
+        files = mine.export(
+            mined, known, split, folder=job.folder.path, config=config, seed=job.config.seed
+        )
+        said = {"share": policy.share, "policy": policy.why, "decisions": decided}
+        return {**mined.counts, "files": files, **said}
 
     return stage(job, "mine", key=key, outputs=[PAIRS, "refused.jsonl", "README.md"], work=work)
 
@@ -168,12 +178,35 @@ def _digest(path: str | None) -> str:
 
 
 def pair_rows(job: Job) -> list[train.Row]:
-    """The pairs of the train part as the trainer takes them.
+    """The pairs of the train part as the trainer takes them, as a reviewer left them.
 
     Raises:
-        InputError: the folder holds no pairs.
+        InputError: the folder holds no pairs, or a decision cannot be read.
     """
-    return [_row(mine.row_to_sides(row)) for row in store.read_rows(job.folder / PAIRS)]
+    known = int(job.folder.noted("mine").get("decisions", 0))
+    decisions = mine.read_decisions(job.folder / mine.DECISIONS, known)
+    rows = map(mine.row_to_sides, store.read_rows(job.folder / PAIRS))
+    return [_row(sides) for row in rows if (sides := mine.decided(row, decisions)) is not None]
+
+
+def labelled_rows(job: Job) -> list[train.Row]:
+    """Every answer of the train part with its label: both sides of the pairs, and the unpaired.
+
+    Raises:
+        InputError: the folder holds no pairs, or a decision cannot be read.
+    """
+    pairs = pair_rows(job)
+    rows = [
+        replace(row, id=f"{row.id}-{label}", chosen=side, rejected=None, label=label == "accepted")
+        for row in pairs
+        for side, label in ((row.chosen, "accepted"), (row.rejected, "failed"))
+        if side is not None
+    ]
+    if (job.folder / UNPAIRED).exists():
+        for read in store.read_rows(job.folder / UNPAIRED):
+            row = _row(mine.labelled_to_sides(read))
+            rows.append(replace(row, label=bool(read["label"])))
+    return rows
 
 
 def _row(sides: mine.Sides) -> train.Row:
@@ -199,8 +232,11 @@ def sft_rows(job: Job, known: mine.Corpus, split: mine.Split) -> list[train.Row]
     )
 
     def work() -> Mapping[str, Any]:
-        prompts = mine.accepted_steps(known, split, config.sft.max_rows, config.seed)
-        rows = [mine.accepted_row(prompt, known, split) for prompt in prompts]
+        prompts = mine.accepted_steps(
+            known, split, config.sft.max_rows, config.seed, feedback=config.mine.feedback
+        )
+        clean = mine.Redactor(active=config.mine.redact)
+        rows = [mine.accepted_row(prompt, known, split, clean) for prompt in prompts]
         store.write_rows(job.folder / ACCEPTED, rows, columns=("id", "prompt", "completion"))
         return {"rows": len(rows)}
 
@@ -218,14 +254,14 @@ def accepted_rows(job: Job) -> list[train.Row]:
 
 def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
     """Content hashes of the prompts of all rows that a stage may have trained on."""
-    hashes = {name: prompt_keys(session, request=False) for name, session in known.sessions.items()}
-    places = [
-        (row["session"], int(row["step"]))
-        for name in (PAIRS, ACCEPTED)
+    index = mine.index_of(known)
+    places = {
+        (session, int(step))
+        for name in (PAIRS, ACCEPTED, *((UNPAIRED,) if job.config.kto.enabled else ()))
         if (job.folder / name).exists()
-        for row in store.read_rows(job.folder / name)
-    ]
-    return sorted({hashes[session][step] for session, step in places})
+        for session, step in store.read_stream(job.folder / name, ("session", "step"))
+    }
+    return sorted({index.bare(index.row(session, step)) for session, step in places})
 
 
 def advice(facts: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Scanning: logs to sessions to findings and verdicts, with the counts that `scan` prints.
 
 In: paths. Out: a `Scanned` with everything in memory, or, where only files and figures are asked
-for, a `Told` and the files, with nothing held. No model, no torch; `scan_stage` writes a scan to a
-run folder and `kept` reads it back.
+for, a `Told` and the files, with nothing held. No model, no torch; `kept.py` writes a scan to a run
+folder.
 """
 
 from __future__ import annotations
@@ -16,20 +16,16 @@ from typing import Any
 import msgspec
 import orjson
 
-import misstep
-from misstep import store, validate
+from misstep import store
 from misstep.config import RunConfig
-from misstep.errors import InputError
 from misstep.pipeline.digest import Digest, digest_of
 from misstep.pipeline.gather import Gathered, gathered
-from misstep.pipeline.job import Job, Progress, silent, stage
+from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.page import Page
 from misstep.pipeline.rows import finding_row
 from misstep.types import Finding, Session, SetAside, Verdict
 from misstep.validate import Judged
 
-FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
-_EVERYTHING = ("rows", "session", "findings", "verdicts")
 _SESSION = msgspec.json.Decoder(Session)
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
 _DIGEST = msgspec.msgpack.Decoder(Digest)
@@ -155,111 +151,3 @@ def finding_rows(scanned: Scanned) -> list[dict[str, Any]]:
     """One plain row a finding, with the place in the logs that it leads back to."""
     by_id = {session.id: session for session in scanned.sessions}
     return [finding_row(f, by_id[f.session]) for f in scanned.findings]
-
-
-def _keep(found: Gathered, folder: store.RunFolder) -> None:
-    """Write a scan to a run folder."""
-    sessions = [_session_row(session) for session in _sessions(found)]
-    store.write_rows(folder / "sessions.parquet", sessions, columns=("id", "session"))
-    del sessions
-    findings = list(_finding_rows(found))
-    store.write_rows(folder / "findings.parquet", findings, columns=("session", "code", "finding"))
-    del findings
-    verdicts = [
-        {"session": v.session, "step": v.step, "state": v.state, "verdict": _text(v)}
-        for data, _ in found.ledger.kept("verdicts")
-        for v in _VERDICTS.decode(data)
-    ]
-    store.write_rows(folder / "verdicts.parquet", verdicts, columns=("session", "verdict"))
-    store.write_pieces(folder / "set_aside.jsonl", found.ledger.asides())
-
-
-def _session_row(session: Session) -> dict[str, Any]:
-    return {
-        "id": session.id,
-        "format": session.format,
-        "family": session.family,
-        "parent": session.parent,
-        "messages": len(session.messages),
-        "steps": len(list(session.steps)),
-        "session": _text(session),
-    }
-
-
-def _finding_rows(found: Gathered) -> Iterator[dict[str, Any]]:
-    both = zip(found.ledger.kept("rows"), found.ledger.kept("findings"), strict=True)
-    for (rows, _), (data, _) in both:
-        for line, finding in zip(rows.splitlines(), _FINDINGS.decode(data), strict=True):
-            row = orjson.loads(line)
-            place = _place(row["origin"])
-            yield row | {"finding": _text(finding), "loop": None, "origin": place}
-
-
-def scan_stage(job: Job, paths: Sequence[Path]) -> Scanned:
-    """The scan of these paths, from the run folder where it is done already."""
-    config = job.config
-    _refuse(job, paths)
-    given = [config.ingest.tools, config.validate.schema]
-    key = store.key_of(
-        "scan",
-        misstep.__version__,
-        [[str(path), store.file_digest(path)] for path in paths],
-        [replace(config.ingest, workers=0), config.validate],
-        [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
-        validate.own_identity(config.validate),
-    )
-
-    def work() -> Mapping[str, Any]:
-        started = time.perf_counter()
-        with gathered(
-            paths, config, wants=_EVERYTHING, set_aside=True, progress=job.progress
-        ) as found:
-            _keep(found, job.folder)
-            return {**_timed(found, started), "key": key}
-
-    stage(job, "scan", key=key, outputs=FILES, work=work)
-    return kept(job.folder)
-
-
-def _refuse(job: Job, paths: Sequence[Path]) -> None:
-    run = job.folder.path.resolve()
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder; give the logs to read")
-        if run.is_relative_to(path.resolve()):
-            raise InputError(
-                f"{job.folder.path}: lies inside the logs ({path}), so its own files would be read "
-                f"as logs; choose a run folder beside them"
-            )
-
-
-def _place(origin: Mapping[str, Any]) -> str:
-    return f"{origin['file']}:{origin['line']}" if origin["line"] else str(origin["file"])
-
-
-def _text(value: Any) -> str:
-    return store.encode(value).decode()
-
-
-def kept(folder: store.RunFolder) -> Scanned:
-    """The scan that `keep` wrote.
-
-    Raises:
-        InputError: the folder holds no scan.
-    """
-    return Scanned(
-        sessions=tuple(
-            store.decode(row["session"], Session)
-            for row in store.read_rows(folder / "sessions.parquet")
-        ),
-        findings=tuple(
-            store.decode(row["finding"], Finding)
-            for row in store.read_rows(folder / "findings.parquet")
-        ),
-        verdicts=tuple(
-            store.decode(row["verdict"], Verdict)
-            for row in store.read_rows(folder / "verdicts.parquet")
-        ),
-        set_aside=tuple(store.read_jsonl(folder / "set_aside.jsonl", SetAside)),
-        summary=folder.noted("scan"),
-    )

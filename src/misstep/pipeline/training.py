@@ -1,4 +1,4 @@
-"""Training: the SFT stage, the DPO stage, and the control, each an adapter folder in the run.
+"""Training: SFT, then DPO or KTO, and the control, each an adapter folder in the run.
 
 In: rows that `mining` wrote. Out: `sft`, `adapter`, `control`: LoRA adapters on one base,
 each with the content hashes of the prompts that it was trained on. The DPO stage continues the
@@ -8,7 +8,7 @@ SFT adapter, so one adapter carries both.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from misstep import models, store, train
 from misstep.pipeline.job import Job, stage
 from misstep.pipeline.measuring import TRAINED
 
-Kind = Literal["sft", "dpo"]
+Kind = Literal["sft", "dpo", "kto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,11 @@ def dpo_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Ada
     return _train(job, "adapter", rows, kind="dpo", start=start)
 
 
+def kto_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Adapter:
+    """Optimisation on labelled answers, from the SFT adapter where there is one."""
+    return _train(job, "adapter", rows, kind="kto", start=start)
+
+
 def control_stage(
     job: Job, rows: Sequence[train.Row], start: Adapter | None, dpo: Adapter
 ) -> Adapter:
@@ -49,19 +54,25 @@ def control_stage(
     """
     left_out = set(dpo.facts["left_out"])
     chosen = [
-        dataclasses.replace(row, rejected=None, cut=False) for row in rows if row.id not in left_out
+        dataclasses.replace(row, rejected=None, cut=False)
+        for row in rows
+        if row.id not in left_out and row.label
     ]
+    after = job.config.kto if job.config.kto.enabled else job.config.dpo
     sft = dataclasses.replace(
         job.config.sft,
-        learning_rate=job.config.dpo.learning_rate,
-        per_device_train_batch_size=job.config.dpo.per_device_train_batch_size,
-        gradient_accumulation_steps=job.config.dpo.gradient_accumulation_steps,
-        warmup_ratio=job.config.dpo.warmup_ratio,
-        max_length=job.config.dpo.max_length,
+        learning_rate=after.learning_rate,
+        per_device_train_batch_size=after.per_device_train_batch_size,
+        gradient_accumulation_steps=after.gradient_accumulation_steps,
+        warmup_ratio=after.warmup_ratio,
+        max_length=after.max_length,
         max_rows=-1,
         max_steps=int(dpo.facts["steps"]),
     )
-    config = dataclasses.replace(job.config, sft=sft)
+    budget = dataclasses.replace(
+        job.config.budget, max_prompt=models.budget_of(job.config).max_prompt
+    )
+    config = dataclasses.replace(job.config, sft=sft, budget=budget)
     return _train(
         dataclasses.replace(job, config=config), "control", chosen, kind="sft", start=start
     )
@@ -76,14 +87,14 @@ def _train(
     ref = models.resolve(config.model)
     base_hash = models.unpacked(ref)[1]
     tokenizer, _ = models.load_tokenizer(ref)
-    settings = config.sft if kind == "sft" else config.dpo
+    settings = {"sft": config.sft, "dpo": config.dpo, "kto": config.kto}[kind]
     key = store.key_of(
         kind,
         base_hash,
         str(tokenizer.chat_template),
         start.key if start else "",
         [[row.id, store.encode(row).decode()] for row in rows],
-        [settings, config.lora, config.seed, config.dtype],
+        [settings, config.lora, config.seed, config.dtype, models.budget_of(config)],
     )
     facts = stage(
         job,
@@ -103,30 +114,27 @@ def _work(
         seed=config.seed,
         dtype=config.dtype,
         progress=lambda step, steps, loss: job.progress(f"train {name}", step, steps),
+        say=job.say,
+        report_to=config.report_to,
+        budget=models.budget_of(config),
         control=name == "control",
     )
     first = start.path if start else None
     out = job.folder / name
-    if kind == "sft":
-        trained = train.train_sft(
-            rows,
-            base=config.model,
-            adapter=first,
-            out=out,
-            config=config.sft,
-            lora=config.lora,
-            run=run,
-        )
-    else:
-        trained = train.train_dpo(
-            rows,
-            base=config.model,
-            adapter=first,
-            out=out,
-            config=config.dpo,
-            lora=config.lora,
-            run=run,
-        )
+    stages: dict[Kind, Callable[..., train.Trained]] = {
+        "sft": train.train_sft,
+        "dpo": train.train_dpo,
+        "kto": train.train_kto,
+    }
+    trained = stages[kind](
+        rows,
+        base=config.model,
+        adapter=first,
+        out=out,
+        config={"sft": config.sft, "dpo": config.dpo, "kto": config.kto}[kind],
+        lora=config.lora,
+        run=run,
+    )
     return {
         "steps": trained.steps,
         "rows": trained.rows,
@@ -148,6 +156,12 @@ def continued(path: Path) -> str:
     """Content hash of the adapter that this one was started from; empty where there was none."""
     note = path / models.ADAPTER_NOTE
     return str(store.read_json(note).get("continued") or "") if note.exists() else ""
+
+
+def stage_of(path: Path) -> str:
+    """The stage that made the adapter; empty where nothing says so."""
+    note = path / models.ADAPTER_NOTE
+    return str(store.read_json(note).get("stage") or "") if note.exists() else ""
 
 
 def note_trained(adapter: Adapter, hashes: Sequence[str]) -> None:

@@ -33,12 +33,13 @@ from misstep.ingest import (
 from misstep.pipeline.digest import digest_of
 from misstep.pipeline.rows import finding_row
 from misstep.pipeline.tally import Tally, tally_of
+from misstep.redact import switch
 from misstep.types import Session, SetAside
 from misstep.validate import Judged
 
-WANTS = ("rows", "session", "findings", "verdicts", "digest")
-"""What can be kept of each session: finding rows, the session, its findings, its verdicts, and
-what the failure page needs."""
+WANTS = ("rows", "session", "findings", "verdicts", "digest", "facts")
+"""What can be kept of each session: finding rows, the session, its findings, its verdicts, what the
+failure page needs, and what mining asks of sessions that it does not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Kit:
 
     given: Given
     known: Known
+    looking: ingest.Looking
     tools: tuple[ingest.ToolSpec, ...]
     settings: validate.Settings
     places: Places
@@ -114,9 +116,12 @@ def spool_name(number: int) -> str:
 
 def prepare(given: Given) -> Kit:
     """Once in each process."""
+    switch(given.config.validate.redact)
+    known = ingest.known(given.config.ingest)
     return Kit(
         given=given,
-        known=ingest.known(given.config.ingest),
+        known=known,
+        looking=ingest.Looking(known, given.config.ingest),
         tools=ingest.given_tools(given.config.ingest),
         settings=validate.settings(given.config.validate),
         places=Places(given.found),
@@ -150,9 +155,9 @@ def _one_sweep() -> Iterator[None]:
 
 def _look(kit: Kit, look: Look) -> Iterator[Surveyed]:
     for number, start, end in look.files:
-        found, config = kit.given.found[number], kit.given.config.ingest
         span, folder = Span(start, end, 1), Path(kit.given.folder)
-        yield ingest.survey(found, number, kit.known, config, span=span, folder=folder)
+        found = kit.given.found[number]
+        yield ingest.survey(found, number, kit.looking, span=span, folder=folder)
 
 
 def _parted(kit: Kit, piece: Deepen) -> list[list[Share]]:
@@ -215,6 +220,10 @@ def _kept(want: str, session: Session, judged: Judged) -> bytes:
         return store.encode(session)
     if want == "digest":
         return msgspec.msgpack.encode(digest_of(session, judged))
+    if want == "facts":
+        from misstep import mine  # a scan does without it
+
+        return msgspec.msgpack.encode(mine.fact_of(session))
     return store.encode(judged.findings if want == "findings" else judged.verdicts)
 
 

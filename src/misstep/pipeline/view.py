@@ -19,6 +19,7 @@ from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.job import Job
+from misstep.pipeline.training import stage_of
 from misstep.redact import redact
 from misstep.types import Finding, Session, SetAside
 
@@ -101,11 +102,13 @@ def _pairs(run: store.RunFolder, config: RunConfig) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     settings = validate.settings(config.validate, own=False)
-    sessions = {
-        row["id"]: store.decode(row["session"], Session)
-        for row in store.read_rows(run / "sessions.parquet")
-    }
     rows = store.read_rows(path)[:SHOWN_PAIRS]
+    wanted = {row["session"] for row in rows}
+    sessions = {
+        name: store.decode(data, Session)
+        for name, data in store.read_stream(run / "sessions.parquet", ("id", "session"))
+        if name in wanted
+    }
     return [row | {"marks": _marks(row, sessions[row["session"]], settings)} for row in rows]
 
 
@@ -135,7 +138,8 @@ def _mark(finding: Finding) -> dict[str, Any]:
 
 
 def _training(run: store.RunFolder) -> list[report.Training]:
-    stages = (("sft", "train sft"), ("dpo", "train adapter"), ("control", "train control"))
+    last = stage_of(run / "adapter") or "dpo"
+    stages = (("sft", "train sft"), (last, "train adapter"), ("control", "train control"))
     noted = [(name, run.noted(stage)) for name, stage in stages]
     return [
         report.Training(

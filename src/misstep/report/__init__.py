@@ -1,18 +1,25 @@
 """What a person sees: terminal summary, report.md and report.html, from one `RunView`."""
 
+from misstep.report.contrast import comparison_text
 from misstep.report.html import write_html
 from misstep.report.markdown import before_after, write_markdown
+from misstep.report.pairview import PairView, pair_view
 from misstep.report.scanpage import write_scan
 from misstep.report.terminal import scan_summary, terminal_summary, wants_colour
 from misstep.report.view import RunView, ScanView, Training
+from misstep.report.words import visible
 
 __all__ = [
+    "PairView",
     "RunView",
     "ScanView",
     "Training",
     "before_after",
+    "comparison_text",
+    "pair_view",
     "scan_summary",
     "terminal_summary",
+    "visible",
     "wants_colour",
     "write_html",
     "write_markdown",

@@ -14,7 +14,7 @@ from misstep.codes import CODES
 from misstep.report.view import Row, RunView
 from misstep.report.words import number, percent, points, spell_p, visible
 
-STAGES = ("base", "sft", "dpo")
+STAGES = ("base", "sft", "dpo", "kto")
 
 GUARD_WORDS: Mapping[str, str] = {
     "no_call_rate": "demanded call not made",

@@ -60,7 +60,7 @@ def terminal_summary(run: RunView, *, colour: bool = False, width: int = WIDTH) 
     As many failure codes as fit into 40 lines; the rest is counted.
     """
     for codes in range(_CODES, 0, -1):
-        text = _render(_run_parts(run, codes), colour=colour, width=width)
+        text = rendered(_run_parts(run, codes), colour=colour, width=width)
         if text.count("\n") <= LINES:
             break
     return text
@@ -96,7 +96,7 @@ def _funnel_line(run: RunView) -> str:
 def _change_table(scores: Row, lines: Sequence[Change]) -> Table:
     before, after = compared(scores) or ("", "")
     total = lines[0]
-    table = _table(
+    table = new_table(
         f"of {number(scores.get('families', 0))} families",
         f"{before}, n={total.before.n}",
         f"{after}, n={total.after.n}",
@@ -120,7 +120,7 @@ def _change_table(scores: Row, lines: Sequence[Change]) -> Table:
 def _guard_tables(run: RunView) -> Iterator[RenderableType]:
     guards, clean = rows_of(run, "guards"), rows_of(run, "collateral")
     if guards:
-        table = _table("guards", "before", "after", "change, points", "")
+        table = new_table("guards", "before", "after", "change, points", "")
         for row in guards:
             moved = f"{points(row['difference'])} [{points(row['low'])}, {points(row['high'])}]"
             table.add_row(
@@ -149,7 +149,7 @@ def scan_summary(summary: Row, *, colour: bool = False, width: int = WIDTH) -> s
     As many rows of each table as fit into 40 lines; the rest is counted.
     """
     for rows in range(_ROWS, 2, -1):
-        text = _render(_scan_parts(summary, width, rows), colour=colour, width=width)
+        text = rendered(_scan_parts(summary, width, rows), colour=colour, width=width)
         if text.count("\n") <= LINES:
             break
     return text
@@ -166,7 +166,7 @@ def _scan_parts(summary: Row, width: int, rows: int) -> Iterator[RenderableType]
     if codes:
         yield from _code_table(codes, width, min(_ROWS, rows + 2))
     if failing:
-        table = _table("tool", "calls", "failed", "rate")
+        table = new_table("tool", "calls", "failed", "rate")
         for name, calls, failed in failing[:rows]:
             cells = (number(calls), number(failed), percent(failed / calls))
             table.add_row(Text(visible(name)), *cells)
@@ -177,7 +177,7 @@ def _scan_parts(summary: Row, width: int, rows: int) -> Iterator[RenderableType]
 
 
 def _code_table(codes: Sequence[CodeCount], width: int, rows: int) -> Iterator[RenderableType]:
-    table = _table("code", "defect", "suspect", "info", "meaning", left=4)
+    table = new_table("code", "defect", "suspect", "info", "meaning", left=4)
     room = max(0, width - 29 - max(len(row.code) for row in codes[:rows]))
     for row in codes[:rows]:
         counts = (number(n) if n else "·" for n in (row.defect, row.suspect, row.info))
@@ -236,7 +236,7 @@ def _scan_counts(summary: Row) -> str:
 def _format_table(formats: Mapping[str, Row], rows: int) -> Table:
     """Formats by their steps; what does not fit is one row."""
     keys = ("files", "records", "sessions", "steps", "tool_calls", "failed_steps")
-    table = _table("format", *(key.replace("_", " ") for key in keys))
+    table = new_table("format", *(key.replace("_", " ") for key in keys))
     ordered = sorted(formats.items(), key=lambda item: (-item[1].get("steps", 0), item[0]))
     shown = len(ordered) if len(ordered) <= rows + 1 else rows
     for name, row in ordered[:shown]:
@@ -255,7 +255,7 @@ def _with_rest(title: str, table: Table, rest: int) -> Iterator[RenderableType]:
         yield f"… and {number(rest)} more"
 
 
-def _table(first: str, *columns: str, left: int | None = None) -> Table:
+def new_table(first: str, *columns: str, left: int | None = None) -> Table:
     """A borderless table; the first column and column number `left` are left-aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=34)
@@ -271,7 +271,8 @@ def _interval(value: float, low: float, high: float) -> str:
     return f"{percent(value)} [{100 * low:.0f}–{100 * high:.0f}]"
 
 
-def _render(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
+def rendered(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
+    """Text of these parts, one below the other, without trailing space."""
     out = StringIO()
     console = Console(
         file=out,

@@ -15,7 +15,16 @@ from misstep.errors import ExtraMissing
 from misstep.train.card import fill
 from misstep.train.rows import Row, Trained, TrainSettings
 
-__all__ = ["Row", "TrainSettings", "Trained", "fill", "train_dpo", "train_kto", "train_sft"]
+__all__ = [
+    "Row",
+    "TrainSettings",
+    "Trained",
+    "fill",
+    "merge",
+    "train_dpo",
+    "train_kto",
+    "train_sft",
+]
 
 
 def train_sft(
@@ -76,3 +85,15 @@ def train_kto(
     return kto.train_kto(
         rows, base=base, adapter=adapter, out=out, config=config, lora=lora, run=run
     )
+
+
+def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
+    """Base and adapter as one model folder; see `merging.merge`."""
+    try:
+        import peft as _  # noqa: F401
+        import torch as _torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", error.name or "torch") from None
+    from misstep.train import merging
+
+    return merging.merge(base, adapter, out, dtype=dtype)

@@ -21,11 +21,15 @@ _NOT_YET = "Not measured yet."
 def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]) -> str:
     """The card of an adapter; `note` has `base stage seed steps rows versions config stopped`."""
     stage = str(note["stage"])
+    whole = note.get("trained") == "model"
+    what = "All weights" if whole else "A LoRA adapter"
     lines = [
         *_front(note),
-        f"# {stage.upper()} adapter for {note['base']}",
+        f"# {note['base']} after {stage.upper()}"
+        if whole
+        else f"# {stage.upper()} adapter for {note['base']}",
         "",
-        f"A LoRA adapter, trained by misstep with {_METHOD[stage]} on {note['rows']} rows from "
+        f"{what}, trained by misstep with {_METHOD[stage]} on {note['rows']} rows from "
         f"logs of an agent, in {note['steps']} steps with seed {note['seed']}.",
         "",
         "## Before and after",
@@ -57,11 +61,12 @@ _METHOD = {
 
 
 def _front(note: Mapping[str, Any]) -> list[str]:
-    tags = ["misstep", "trl", "lora", str(note["stage"])]
+    whole = note.get("trained") == "model"
+    tags = ["misstep", "trl", *([] if whole else ["lora"]), str(note["stage"])]
     return [
         "---",
         f"base_model: {note['base']}",
-        "library_name: peft",
+        f"library_name: {'transformers' if whole else 'peft'}",
         f"tags: [{', '.join(tags)}]",
         "---",
         "",

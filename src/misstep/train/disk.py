@@ -13,8 +13,10 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from misstep.errors import StageError
+from misstep.train import ranks
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_SIGNS = (
@@ -37,10 +39,20 @@ def last_checkpoint(work: Path) -> str | None:
         try:
             json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            shutil.rmtree(folder, ignore_errors=True)
+            if ranks.is_main():
+                shutil.rmtree(folder, ignore_errors=True)
         else:
             return str(folder)
     return None
+
+
+def keep(path: Path, value: Any) -> None:
+    """Write a value as JSON, all or nothing, once for all processes."""
+    if ranks.is_main():
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(value), encoding="utf-8")
+        fresh.replace(path)
+    ranks.wait()
 
 
 @contextlib.contextmanager

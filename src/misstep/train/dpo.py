@@ -1,7 +1,7 @@
-"""The preference stage: DPO with LoRA, from pairs to one adapter on the base.
+"""The preference stage: DPO, from pairs to one adapter on the base, or to a model.
 
 In: rows with a rejected side, and the SFT adapter to continue, if there is one. Out: an adapter
-folder and what happened. The reference is the adapter as given (or the bare base); its
+folder and what happened. The reference is what training begins with (adapter or bare base); its
 log-probabilities are measured once, before the first step, and kept with the checkpoints.
 Importing this module imports torch and TRL.
 """
@@ -18,15 +18,13 @@ from datasets import Dataset
 from trl import DPOConfig as TrlConfig
 
 from misstep.config import DpoConfig, LoraConfig
-from misstep.models import load
 from misstep.train import stage
-from misstep.train.disk import last_checkpoint, room_on_disk
+from misstep.train.disk import keep, last_checkpoint, room_on_disk
 from misstep.train.focus import counts
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
-from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route
-from misstep.train.tree import tokens_read
-from misstep.train.watch import Guard, watched
+from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route, most_tokens
+from misstep.train.watch import Advice, Guard, watched
 
 
 def train_dpo(
@@ -48,7 +46,7 @@ def train_dpo(
     with stage.quiet(), room_on_disk(out):
         job = stage.Job(
             name="dpo",
-            loaded=load(base, dtype=run.dtype),
+            loaded=stage.opened(base, adapter, lora, run),
             adapter=adapter,
             out=out,
             config=config,
@@ -61,17 +59,19 @@ def train_dpo(
             max_length=config.max_length,
             pairs=True,
             limit=config.max_pairs,
+            budget=run.budget,
         )
         if not ids or job.steps(len(ids))[0] == 0:
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
+        advice = Advice("dpo", run.say)
         trainer = pair_trainer(job, config, ids)
-        watched(trainer, run.progress, guard)
+        watched(trainer, run.progress, guard, advice)
         trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        story = stage.tell(trainer, ids, guard.stopped)
-        return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
+        story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))
+        return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
 
 
 def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairTrainer:
@@ -82,10 +82,9 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=config.share_prompts),
+        reading=reading(model, shared=config.share_prompts, budget=config.tokens_per_batch),
     )
-    shared = route.reading.shared
-    tokens = max(tokens_read(_sides(ids, batch), shared=shared) for batch in route.batches)
+    tokens = most_tokens(route, lambda batch: _sides(ids, batch))
     common = stage.arguments(job, model, steps=steps, tokens=tokens)
     focus = [counts(row, config.preference_tokens) for row in ids]
     return PairTrainer(
@@ -102,6 +101,7 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
             f_divergence_type=config.f_divergence_type,
             f_alpha_divergence_coef=config.f_alpha_divergence_coef,
             discopop_tau=config.discopop_tau,
+            precompute_ref_log_probs=not job.lora.enabled,  # no second model; see `references`
         ),
         data_collator=PairCollator(pad_token_id=stage.pad_id(job.loaded.tokenizer)),
         train_dataset=Dataset.from_dict(
@@ -131,7 +131,5 @@ def _references(trainer: Any, ids: Sequence[Ids], job: stage.Job) -> dict[int, R
     size = job.config.per_device_train_batch_size
     once = batches(ids, batch=size, count=-(-len(ids) // size), seed=job.run.seed)
     found: dict[int, Reference] = trainer.references(once)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([astuple(found[at]) for at in range(len(ids))]), encoding="utf-8")
-    fresh.replace(path)
+    keep(path, [astuple(found[at]) for at in range(len(ids))])
     return found

@@ -19,8 +19,8 @@ class ScoredPositions(torch.autograd.Function):
     """hidden [N, H], weight [V, H], targets [N] -> what is reported for each position.
 
     Log-probability, entropy, mean logit, top-1 and log of the summed squared probabilities, all
-    [N] float32 (top-1 is boolean; the last is empty unless `squares`). Only the log-probability and
-    `hidden` carry gradients: the head itself is frozen under LoRA. Products are made in the
+    [N] float32 (top-1 is boolean; the last is empty unless `squares`). Only the log-probability
+    carries gradients, to `hidden` and, where it is trained, to the head. Products are made in the
     weight's dtype, everything after them in float32.
     """
 
@@ -50,14 +50,20 @@ class ScoredPositions(torch.autograd.Function):
     def backward(ctx: Any, grad: Any, *_: Any) -> Any:
         """d log p(target) / d logits = onehot(target) - softmax."""
         hidden, weight, targets, log_z = ctx.saved_tensors
-        slices = []
+        slices, head = [], None
+        if ctx.needs_input_grad[1]:
+            head = torch.zeros_like(weight, dtype=torch.float32)
         for start in range(0, hidden.shape[0], _SLICE):
             stop = start + _SLICE
             shares = _logits(hidden, weight, start).sub_(log_z[start:stop, None]).exp_()
             shares.mul_(-grad[start:stop, None])
             shares.scatter_add_(1, targets[start:stop, None], grad[start:stop, None])
-            slices.append(shares.to(weight.dtype) @ weight)
-        return torch.cat(slices).to(hidden.dtype), None, None, None
+            shares = shares.to(weight.dtype)
+            slices.append(shares @ weight)
+            if head is not None:
+                head += shares.t() @ hidden[start:stop].to(weight.dtype)
+        whole = None if head is None else head.to(weight.dtype)
+        return torch.cat(slices).to(hidden.dtype), whole, None, None
 
 
 def _logits(hidden: Any, weight: Any, start: int) -> Any:

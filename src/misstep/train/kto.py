@@ -15,15 +15,13 @@ from datasets import Dataset
 from trl import KTOConfig as TrlConfig
 
 from misstep.config import KtoConfig, LoraConfig
-from misstep.models import load
 from misstep.train import stage
-from misstep.train.disk import last_checkpoint, room_on_disk
+from misstep.train.disk import keep, last_checkpoint, room_on_disk
 from misstep.train.labels import Couple, LabelCollator, LabelTrainer
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, evenly, mixed_batches, tokenise
-from misstep.train.trainers import Route
-from misstep.train.tree import tokens_read
-from misstep.train.watch import Guard, watched
+from misstep.train.trainers import Route, most_tokens
+from misstep.train.watch import Advice, Guard, watched
 
 
 def train_kto(
@@ -45,7 +43,7 @@ def train_kto(
     with stage.quiet(), room_on_disk(out):
         job = stage.Job(
             name="kto",
-            loaded=load(base, dtype=run.dtype),
+            loaded=stage.opened(base, adapter, lora, run),
             adapter=adapter,
             out=out,
             config=config,
@@ -58,17 +56,19 @@ def train_kto(
             max_length=config.max_length,
             pairs=False,
             limit=config.max_rows,
+            budget=run.budget,
         )
         if len({row.label for row in ids}) < 2 or job.steps(len(ids))[0] == 0:
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop, "kto")
+        advice = Advice("kto", run.say)
         trainer = label_trainer(job, config, ids)
-        watched(trainer, run.progress, guard)
+        watched(trainer, run.progress, guard, advice)
         trainer.refer(_references(trainer, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        story = stage.tell(trainer, ids, guard.stopped)
-        return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
+        story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))
+        return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
 
 
 def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> LabelTrainer:
@@ -79,11 +79,10 @@ def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> Labe
     route = Route(
         batches=mixed_batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=True),
+        reading=reading(model, shared=True, budget=config.tokens_per_batch),
     )
     sequences = [row.prompt + row.chosen for row in ids]
-    shared = route.reading.shared
-    tokens = max(tokens_read([sequences[at] for at in b], shared=shared) for b in route.batches)
+    tokens = most_tokens(route, lambda batch: [sequences[at] for at in batch])
     return LabelTrainer(
         route=route,
         model=model,
@@ -93,6 +92,7 @@ def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> Labe
             loss_type=config.loss_type,
             desirable_weight=config.desirable_weight,
             undesirable_weight=config.undesirable_weight,
+            precompute_ref_log_probs=not job.lora.enabled,  # no second model; see `references`
         ),
         data_collator=LabelCollator(
             pad_token_id=stage.pad_id(job.loaded.tokenizer), coupled=config.loss_type == "kto"
@@ -116,7 +116,5 @@ def _references(trainer: LabelTrainer, job: stage.Job) -> dict[Couple, float]:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return {(prompt, completion): value for prompt, completion, value in kept}
     found = trainer.references()
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([[*at, value] for at, value in found.items()]), encoding="utf-8")
-    fresh.replace(path)
+    keep(path, [[*at, value] for at, value in found.items()])
     return found

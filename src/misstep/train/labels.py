@@ -18,7 +18,7 @@ import torch
 from trl import KTOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-from misstep.train import logps
+from misstep.train import ranks
 from misstep.train.trainers import Answered, Quiet, Route
 from misstep.train.watch import CHANGE
 
@@ -73,18 +73,16 @@ class LabelTrainer(Quiet, KTOTrainer):
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
         self.route = route
         super().__init__(**kwargs)
-        self.processing_class = None
+        self.take_over()
         self.precompute_ref_logps = True
-        if "ref" in self.model.peft_config:
-            self.model.delete_adapter("ref")
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
 
     def references(self) -> dict[Couple, float]:
-        """Log-probabilities of every row and couple of the route, under the adapter as it is."""
+        """Log-probabilities of every row and couple of the route, under the model as it is."""
         found: dict[Couple, float] = {}
-        for batch in self.route.batches:
+        for batch in self.route.batches[ranks.rank() :: ranks.count()]:
             rows = [self.train_dataset[at] for at in batch]
             mates = [batch[mate] for mate in mated([tuple(row["prompt_ids"]) for row in rows])]
             inputs = self._prepare_inputs(self.data_collator(rows))
@@ -96,7 +94,7 @@ class LabelTrainer(Quiet, KTOTrainer):
                 with torch.no_grad():
                     sums = self._score(self.model, inputs, prefix).log_probs.sum(1)
                 found.update(zip(couples, sums.tolist(), strict=True))
-        return found
+        return ranks.gathered(found)
 
     def refer(self, references: Mapping[Couple, float]) -> None:
         """Hand the reference log-probabilities to the rows."""
@@ -106,28 +104,21 @@ class LabelTrainer(Quiet, KTOTrainer):
         names = ("input_ids", "attention_mask", "completion_mask")
         rows = {name: inputs[prefix + name] for name in names}
         labels = rows["input_ids"].masked_fill(rows["completion_mask"] == 0, -100)
-        with self.accelerator.autocast():
-            if self.route.reading.own_head:
-                return logps.score(self.model, rows, labels, shared=self.route.reading.shared)
-            return model(
-                input_ids=rows["input_ids"],
-                attention_mask=rows["attention_mask"],
-                labels=labels,
-                use_cache=False,
-                fused_lm_head=True,
-            )
+        return self.read(model, rows, labels)
 
     def _compute_kl_logps(self, model: Any, batch: dict[str, Any]) -> Any:
         if not self.calculate_KL:
             return None
         with torch.no_grad():
-            return self._score(self.model, batch, "KL_").log_probs.sum(1)
+            return self._score(self.model_wrapped, batch, "KL_").log_probs.sum(1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         """TRL's losses on log-probabilities from `logps.score`."""
-        outputs = self._score(self.model, inputs)
+        outputs = self._score(model, inputs)
         moved = outputs.log_probs.detach().sum(1) - inputs["ref_logps"]
         wanted = moved[inputs["label"]]
-        if len(wanted):
-            self._metrics["train"][CHANGE].append(wanted.mean().item())
+        told = torch.stack((wanted.sum(), torch.ones_like(wanted).sum()))
+        change, count = self.accelerator.gather(told).view(-1, 2).sum(0).tolist()
+        if count:
+            self._metrics["train"][CHANGE].append(change / count)
         return super()._compute_loss(Answered(outputs), inputs, return_outputs)

@@ -6,10 +6,18 @@ vocabulary is scored at completion positions only (off the GPU, TRL scores all),
 of a batch have in common is read once (`tree`): tools and instructions, the prompt of a pair, the
 earlier steps of a session. Models for which the second would be wrong (sliding windows, recurrent
 layers) are read row by row; those with an unusual head (scaled or capped logits) take TRL's path.
+
+Under a token budget the rows are read in several sequences, and only the last keeps its
+activations: those before it are read again when gradients are asked of them, so memory follows the
+budget and not the batch. What comes out is the same.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +25,13 @@ import numpy as np
 import torch
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
+from torch.distributed.tensor import DTensor
+from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
 from misstep.train import attention
 from misstep.train.head import ScoredPositions
-from misstep.train.tree import lay_out
+from misstep.train.tree import grow, packed
 
 _TRANSFORMS = (
     "final_logit_softcapping",
@@ -43,9 +53,11 @@ class Reading:
     """Score completion positions only; False leaves everything to TRL."""
     shared: bool
     """Read what the rows of a batch have in common once."""
+    budget: int = 0
+    """Tokens of one sequence at most; 0 reads all rows of a batch together."""
 
 
-def reading(model: Any, *, shared: bool) -> Reading:
+def reading(model: Any, *, shared: bool, budget: int = 0) -> Reading:
     """What is right for this model, from its config.
 
     The tree needs full attention in every layer, through PyTorch's SDPA, and rotary positions
@@ -57,7 +69,7 @@ def reading(model: Any, *, shared: bool) -> Reading:
     own_head = plain and type(head) is torch.nn.Linear and head.bias is None
     usual = _full_attention(config) and _fixed_positions(config)
     sdpa = model.config._attn_implementation in ("sdpa", attention.NAME)
-    return Reading(own_head=own_head, shared=shared and own_head and usual and sdpa)
+    return Reading(own_head=own_head, shared=shared and own_head and usual and sdpa, budget=budget)
 
 
 def _full_attention(config: dict[str, Any]) -> bool:
@@ -72,7 +84,13 @@ def _fixed_positions(config: dict[str, Any]) -> bool:
 
 
 def score(
-    model: Any, inputs: dict[str, Any], labels: Any, *, shared: bool, squares: bool = False
+    model: Any,
+    inputs: dict[str, Any],
+    labels: Any,
+    *,
+    shared: bool,
+    budget: int = 0,
+    squares: bool = False,
 ) -> FusedCausalLMOutput:
     """Per-token log-probabilities of the labelled tokens; the base of a PEFT model is found.
 
@@ -81,25 +99,29 @@ def score(
         inputs: `input_ids` and `attention_mask`, [rows, length], padded on the right.
         labels: [rows, length], -100 where a token is not scored.
         shared: read what the rows have in common once.
+        budget: tokens of one sequence at most, as in `tree.packed`.
         squares: give `log_sum_sq_probs` too, which `use_weighting` needs.
 
     Returns:
         fields of shape [rows, length - 1], zero where the next token's label is -100.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
-    mask = labels[:, 1:] != -100
     attention.switch(base, on=shared)
-    # under autocast, PEFT's own casts would go up to float32 and straight back down
-    with disable_input_dtype_casting(model, active=torch.is_autocast_enabled(mask.device.type)):
-        hidden, at = (_tree_states if shared else _row_states)(base, inputs, mask)
-    targets = labels[:, 1:][mask]
-    spots, where = _distinct(at, targets)
-    weight = base.get_output_embeddings().weight
-    # index_select, not indexing: its backward adds up in a fixed order
-    asked = hidden.index_select(0, at.index_select(0, spots))
-    values = ScoredPositions.apply(asked, weight, targets.index_select(0, spots), squares)
+    mask = labels[:, 1:] != -100
+    questions = _questions(inputs, mask, shared=shared, budget=budget)
+    states = []
+    for asked in questions:
+        read = functools.partial(_states, model, base, asked, shared)
+        again = torch.is_grad_enabled() and asked is not questions[-1]
+        states.append(checkpoint(read, use_reentrant=False) if again else read())
+    targets = torch.cat([asked.targets for asked in questions])
+    values = ScoredPositions.apply(torch.cat(states), _head(base), targets, squares)
+    places = torch.cat([asked.places for asked in questions])
+    before = _before(questions)
+    where = torch.cat([asked.where + at for asked, at in zip(questions, before, strict=True)])
     scored, entropy, mean, top, square = (
-        _spread(value.index_select(0, where), mask) if len(value) else None for value in values
+        _spread(value.index_select(0, where), places, mask) if len(value) else None
+        for value in values
     )
     return FusedCausalLMOutput(
         log_probs=scored,
@@ -111,38 +133,130 @@ def score(
     )
 
 
-def _distinct(at: Any, targets: Any) -> tuple[Any, Any]:
-    """Indices of the distinct (position, token) questions, and which of them each one is."""
-    both = torch.stack((at, targets)).cpu().numpy()
-    _, first, where = np.unique(both, axis=1, return_index=True, return_inverse=True)
-    device = at.device
-    return torch.from_numpy(first).to(device), torch.from_numpy(where.reshape(-1)).to(device)
+def listen(model: Any) -> None:
+    """Let `model(scored={...})` give `score` with these arguments.
+
+    So what wraps the model (several processes, sharded weights) sees a forward pass of its own.
+    """
+    plain = model.forward
+
+    @functools.wraps(plain)
+    def forward(*given: Any, scored: dict[str, Any] | None = None, **named: Any) -> Any:
+        return plain(*given, **named) if scored is None else score(model, **scored)
+
+    model.forward = forward
 
 
-def _spread(values: Any, mask: Any) -> Any:
-    return values.new_zeros(mask.shape).masked_scatter(mask, values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One sequence (or padded batch) for the model, and what is asked of it."""
+
+    given: dict[str, Any]
+    """Arguments of the model's backbone."""
+    spots: Any
+    """[m] positions of its hidden states that predict a scored token, each question once."""
+    targets: Any
+    """[m] the token that is asked for there."""
+    where: Any
+    """[s] which of the m questions each scored token is."""
+    places: Any
+    """[s] where each scored token lies in the flattened [rows, length - 1]."""
 
 
-def _row_states(base: Any, inputs: dict[str, Any], mask: Any) -> tuple[Any, Any]:
-    """Hidden states [rows * length, H] of the rows, and where each scored token is predicted."""
-    ids = inputs["input_ids"]
-    out = base.base_model(input_ids=ids, attention_mask=inputs["attention_mask"], use_cache=False)
-    rows, columns = torch.nonzero(mask, as_tuple=True)
-    return out.last_hidden_state.flatten(0, 1), rows * ids.shape[1] + columns
-
-
-def _tree_states(base: Any, inputs: dict[str, Any], mask: Any) -> tuple[Any, Any]:
-    """The same as `_row_states`, with what the rows share read once."""
-    device = inputs["input_ids"].device
+def _questions(inputs: dict[str, Any], mask: Any, *, shared: bool, budget: int) -> list[_Asked]:
+    """What is read, in the order in which it is read."""
+    ids = inputs["input_ids"].cpu().numpy()
     lengths = inputs["attention_mask"].sum(1).tolist()
-    rows = [row[:n] for row, n in zip(inputs["input_ids"].tolist(), lengths, strict=True)]
-    layout = lay_out(rows)
-    out = base.base_model(
-        input_ids=torch.from_numpy(layout.ids)[None].to(device),
-        position_ids=torch.from_numpy(layout.positions)[None].to(device),
-        attention_mask=torch.from_numpy(layout.sees).to(device),
-        use_cache=False,
-    )
     scored = mask.cpu().numpy()
-    at = np.concatenate([layout.paths[i][np.flatnonzero(scored[i])] for i in range(len(rows))])
-    return out.last_hidden_state[0], torch.from_numpy(at).to(device)
+    rows = [row[:n].tolist() for row, n in zip(ids, lengths, strict=True)]
+    make = _tree if shared else _padded
+    device = inputs["input_ids"].device
+    return [
+        make([rows[at] for at in part], np.asarray(part), scored, device)
+        for part in packed(rows, budget=budget, shared=shared)
+    ]
+
+
+def _tree(rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any) -> _Asked:
+    """The rows with what they share read once."""
+    tree = grow(rows)
+    given = {
+        "input_ids": torch.from_numpy(tree.ids)[None].to(device),
+        "position_ids": torch.from_numpy(tree.positions)[None].to(device),
+        "attention_mask": torch.from_numpy(tree.ends)[None, None, None].to(device),
+    }
+    places = [np.flatnonzero(scored[at]) for at in part]
+    spots = [path[at] for path, at in zip(tree.paths, places, strict=True)]
+    return _asked(given, rows, spots, places, part=part, width=scored.shape[1])
+
+
+def _padded(rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any) -> _Asked:
+    """The rows one below the other."""
+    width = max(map(len, rows))
+    ids, real = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(2))
+    for at, row in enumerate(rows):
+        ids[at, : len(row)], real[at, : len(row)] = row, 1
+    given = {
+        "input_ids": torch.from_numpy(ids).to(device),
+        "attention_mask": torch.from_numpy(real).to(device),
+    }
+    places = [np.flatnonzero(scored[at]) for at in part]
+    spots = [at * width + place for at, place in enumerate(places)]
+    return _asked(given, rows, spots, places, part=part, width=scored.shape[1])
+
+
+def _asked(
+    given: dict[str, Any],
+    rows: Sequence[Sequence[int]],
+    spots: Sequence[Any],
+    places: Sequence[Any],
+    *,
+    part: Any,
+    width: int,
+) -> _Asked:
+    """Questions from where each row's scored tokens are predicted; equal ones are asked once."""
+    targets = [np.asarray(row)[place + 1] for row, place in zip(rows, places, strict=True)]
+    both = np.stack((np.concatenate(spots), np.concatenate(targets)))
+    once, where = np.unique(both, axis=1, return_inverse=True)
+    flat = [at * width + place for at, place in zip(part, places, strict=True)]
+    device = given["input_ids"].device
+    found = (once[0], once[1], where.reshape(-1), np.concatenate(flat))
+    spots_, targets_, where_, places_ = (torch.from_numpy(each).to(device) for each in found)
+    return _Asked(given=given, spots=spots_, targets=targets_, where=where_, places=places_)
+
+
+def _states(model: Any, base: Any, asked: _Asked, shared: bool) -> Any:
+    """[m, H] hidden states at the asked spots."""
+    with _uncast(model, asked.spots.device.type):
+        out = base.base_model(**asked.given, use_cache=False)
+    # index_select, not indexing: its backward adds up in a fixed order
+    return out.last_hidden_state.flatten(0, 1).index_select(0, asked.spots)
+
+
+def _uncast(model: Any, kind: str) -> Any:
+    """Under autocast, PEFT's own casts would go up to float32 and straight back down.
+
+    With gradient checkpointing they stay: layers are read again where nobody switches them off.
+    """
+    if not isinstance(model, PeftModel) or not torch.is_autocast_enabled(kind):
+        return contextlib.nullcontext()
+    return disable_input_dtype_casting(model, active=not model.is_gradient_checkpointing)
+
+
+def _head(base: Any) -> Any:
+    """[V, H] the head's weight, whole where it is sharded, in the number format of the products."""
+    weight = base.get_output_embeddings().weight
+    if isinstance(weight, DTensor):
+        weight = weight.full_tensor()
+    kind = weight.device.type
+    return weight.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else weight
+
+
+def _before(questions: Sequence[_Asked]) -> list[int]:
+    """How many questions stand before those of each sequence."""
+    return list(itertools.accumulate((len(asked.targets) for asked in questions[:-1]), initial=0))
+
+
+def _spread(values: Any, places: Any, mask: Any) -> Any:
+    flat = values.new_zeros(mask.numel())
+    return flat.index_copy(0, places, values).view(mask.shape)

@@ -13,6 +13,8 @@ from typing import Any
 _BYTES = 110
 """Of activations per token, layer and hidden unit in bfloat16 with LoRA on every linear layer;
 measured 100 for a 135M Llama-type model (2,720 tokens, 4.7 GB)."""
+_STATE = 12
+"""Bytes of a trained weight's gradient and of what AdamW keeps of it, in float32."""
 _SHARE = 0.6
 """Of the free memory that activations may take."""
 
@@ -21,7 +23,8 @@ def needs_checkpointing(model: Any, tokens: int) -> bool:
     """Whether activations of `tokens` tokens would take more than the free memory allows."""
     config = model.config.get_text_config()
     size = tokens * config.num_hidden_layers * config.hidden_size * _BYTES
-    size *= next(model.get_base_model().parameters()).element_size() / 2
+    size *= next(model.parameters()).element_size() / 2
+    size += _STATE * sum(p.numel() for p in model.parameters() if p.requires_grad)
     return bool(size > _SHARE * free_bytes(model.device.type))
 
 

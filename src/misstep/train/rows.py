@@ -1,8 +1,9 @@
 """Rows as trainers meet them: token ids, what was set aside, and the order of the batches.
 
 In: `Row` values (a prompt, an accepted answer, perhaps a rejected one) and the model's template.
-Out: `Ids` ready for a trainer. Nothing is cut to fit: a row that cannot be used is set aside with
-a reason, and *rows in = ids out + set aside*. Pure: no torch, no files, no clock.
+Out: `Ids` ready for a trainer. A prompt over its budget loses whole turns (`models.budget`); a row
+that cannot be used even so is set aside with a reason, and *rows in = ids out + set aside*. Pure:
+no torch, no files, no clock.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from misstep.models.budget import Budget, fitted, lost
 from misstep.models.template import Encoded
 from misstep.types import Context, Message, Origin, SetAside, content_id
 
@@ -49,6 +51,12 @@ class TrainSettings:
     """Go on from the last checkpoint of an interrupted run with the same inputs."""
     progress: Callable[[int, int, float], None] | None = None
     """Called with (optimizer step, all steps, loss) after each step."""
+    say: Callable[[str], None] | None = None
+    """Called with each early warning."""
+    report_to: tuple[str, ...] = ()
+    """Trackers that get losses and metrics; none unless asked, since they may send them away."""
+    budget: Budget | None = None
+    """How long a prompt may be; None leaves every prompt whole."""
     control: bool = False
     """True for the control arm: supervised training on the chosen sides of pairs."""
 
@@ -99,14 +107,25 @@ class Template(Protocol):
     ) -> Encoded:
         """Prompt and answer as token ids, or why they make no training row."""
 
+    def prompt_ids(self, messages: Sequence[Message], context: Context) -> list[int]:
+        """Token ids of a prompt, up to where the answer begins."""
+
 
 def tokenise(
-    rows: Sequence[Row], template: Template, *, max_length: int, pairs: bool, limit: int = 0
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    max_length: int,
+    pairs: bool,
+    limit: int = 0,
+    budget: Budget | None = None,
 ) -> tuple[list[Ids], list[SetAside]]:
     """Token ids of the rows that can be trained on, in their order, and the others with reasons.
 
     Reasons: `template` (the chat template does not render prompt and answer as prompt + answer),
-    `too-long` (longer than `max_length` tokens, prompt and answer together), `same-sides` (equal
+    `too-long` (longer than `max_length` tokens, prompt and answer together, or a prompt that no
+    `budget` makes short enough), `lost-value` (the accepted answer names what stands only in turns
+    that were left out to fit the budget: it would teach to make values up), `same-sides` (equal
     after the template), `no-rejected`, `copy` (the same tokens as an earlier row), `over-limit`
     (with a `limit` above 0: that many rows are kept already).
     """
@@ -118,7 +137,7 @@ def tokenise(
             said = f"not drawn: at most {limit} of {len(rows)} rows are trained on"
             aside.append(set_aside(row, "over-limit", said))
             continue
-        ids = _ids(row, template, pairs)
+        ids = _fitting(row, template, pairs, budget)
         fault = ids if not isinstance(ids, Ids) else _fault(ids, max_length, seen)
         if isinstance(ids, Ids) and fault is None:
             seen.add(row_key(ids))
@@ -126,6 +145,23 @@ def tokenise(
         elif fault is not None:
             aside.append(set_aside(row, *fault))
     return kept, aside
+
+
+def _fitting(
+    row: Row, template: Template, pairs: bool, budget: Budget | None
+) -> Ids | tuple[str, str]:
+    """The row in token ids, its prompt shortened where it is over the budget."""
+    ids = _ids(row, template, pairs)
+    if not isinstance(ids, Ids) or budget is None or len(ids.prompt) <= budget.max_prompt:
+        return ids
+    kept = fitted(template, row.prompt, row.context, budget=budget)
+    if kept is None:
+        said = f"a prompt of {len(ids.prompt)} tokens, of which at most {budget.max_prompt} fit"
+        return "too-long", said
+    value = lost(row.chosen, row.prompt, kept) if row.label else None
+    if value is not None:
+        return "lost-value", "the answer names a value that only turns left out to fit hold"
+    return _ids(replace(row, prompt=kept), template, pairs)
 
 
 def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:

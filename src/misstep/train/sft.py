@@ -15,13 +15,11 @@ from trl import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from misstep.config import LoraConfig, SftConfig
-from misstep.models import load
 from misstep.train import stage
 from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
-from misstep.train.trainers import AnswerTrainer, Route
-from misstep.train.tree import tokens_read
+from misstep.train.trainers import AnswerTrainer, Route, most_tokens
 from misstep.train.watch import watched
 
 
@@ -46,7 +44,7 @@ def train_sft(
     with stage.quiet(), room_on_disk(out):
         job = stage.Job(
             name="sft",
-            loaded=load(base, dtype=run.dtype),
+            loaded=stage.opened(base, adapter, lora, run),
             adapter=adapter,
             out=out,
             config=config,
@@ -59,6 +57,7 @@ def train_sft(
             max_length=config.max_length,
             pairs=False,
             limit=config.max_rows,
+            budget=run.budget,
         )
         if not ids or job.steps(len(ids))[0] == 0:
             return stage.untrained(job, rows=rows, aside=aside)
@@ -67,7 +66,7 @@ def train_sft(
         watched(trainer, run.progress)
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids)
-        return stage.finish(job, trainer.model, rows=rows, aside=aside, story=story)
+        return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
 
 
 def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> AnswerTrainer:
@@ -79,10 +78,9 @@ def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> Ans
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=True),
+        reading=reading(model, shared=True, budget=config.tokens_per_batch),
     )
-    shared = route.reading.shared
-    tokens = max(tokens_read([sequences[at] for at in b], shared=shared) for b in route.batches)
+    tokens = most_tokens(route, lambda batch: [sequences[at] for at in batch])
     return AnswerTrainer(
         route=route,
         model=model,

@@ -1,14 +1,16 @@
-"""What both stages of training share: the adapter, the working folder, the saved result.
+"""What all stages of training share: the trained weights, the working folder, the saved result.
 
 A stage works in `OUT.work` (checkpoints and a key of its inputs) and publishes `OUT` by one rename
 when it is done; a killed stage finds its last whole checkpoint there and goes on. A working folder
-made from other inputs is removed. A full disk is a `StageError` that names the path.
+made from other inputs is removed. A full disk is a `StageError` that names the path. Of several
+processes (`ranks`) the main one alone writes and removes.
 Importing this module imports nothing heavy.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -20,15 +22,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
-from misstep.models import ADAPTER_NOTE, Loaded
-from misstep.models.load import check_adapter
+from misstep.errors import ConfigError
+from misstep.models import ADAPTER_NOTE, Loaded, load
+from misstep.models.load import best_dtype, check_adapter
+from misstep.train import ranks
 from misstep.train.card import card
 from misstep.train.disk import file_sha
 from misstep.train.memory import needs_checkpointing
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.types import SetAside
 
-_WEIGHTS = "adapter_model.safetensors"
 _PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
 
 
@@ -51,21 +54,37 @@ class Job:
         return self.out.with_name(self.out.name + ".work")
 
     def steps(self, count: int) -> tuple[int, int]:
-        """(optimizer steps, micro-batches) over `count` rows."""
+        """(optimizer steps, micro-batches of all processes) over `count` rows."""
         return plan(
             count,
             batch=self.config.per_device_train_batch_size,
-            accumulate=self.config.gradient_accumulation_steps,
+            accumulate=self.config.gradient_accumulation_steps * ranks.count(),
             epochs=self.config.num_train_epochs,
             max_steps=self.config.max_steps,
         )
 
 
+def opened(base: str, adapter: Path | None, lora: LoraConfig, run: TrainSettings) -> Loaded:
+    """The model that a stage begins with.
+
+    Where every weight is trained, weights are float32 (in bfloat16 an update below 0.4 % of a
+    weight would round to nothing; the products are made in `run.dtype` all the same), and what is
+    continued is a model folder.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    ranks.join()
+    if lora.enabled:
+        return load(base, dtype=run.dtype)
+    return load(base if adapter is None else str(adapter), dtype="float32")
+
+
 def attach(job: Job) -> Any:
     """The model with one trainable adapter: a copy of the job's, or a new one drawn by its seed.
 
-    The adapter's weights are float32 whatever the base is: in bfloat16 an update below 0.4 % of
-    a weight would round to nothing.
+    The adapter's weights are float32 whatever the base is, for the same reason as in `opened`.
+    Without an adapter (`lora.enabled: false`) the model itself, all of it trainable.
 
     Raises:
         ModelError: the adapter belongs to another base.
@@ -75,6 +94,8 @@ def attach(job: Job) -> Any:
 
     set_seed(job.run.seed)
     model = job.loaded.model
+    if not job.lora.enabled:
+        return model.requires_grad_(True)
     if job.adapter is not None:
         check_adapter(job.adapter, job.loaded.ref, job.loaded.base_hash)
         return peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
@@ -83,6 +104,8 @@ def attach(job: Job) -> Any:
         lora_alpha=job.lora.lora_alpha,
         lora_dropout=job.lora.lora_dropout,
         target_modules=job.lora.lora_target_modules,
+        use_rslora=job.lora.use_rslora,
+        use_dora=job.lora.use_dora,
         task_type="CAUSAL_LM",
     )
     return peft.get_peft_model(model, wanted)
@@ -92,9 +115,10 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
     """Keyword arguments that TRL's SFTConfig and DPOConfig have in common.
 
     `tokens` is the number of tokens of the largest micro-batch, for the choice of checkpointing.
-    """
-    import torch
 
+    Raises:
+        ConfigError: a tracker of `report_to` is not installed.
+    """
     config = job.config
     device = next(model.parameters()).device.type
     return {
@@ -108,15 +132,30 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "save_steps": config.save_steps,
         "save_total_limit": 2,
         "seed": job.run.seed,
-        "bf16": model.get_base_model().dtype == torch.bfloat16,
+        "bf16": _dtype(job) == "bfloat16",
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": device == "cuda",
         "max_length": None,
         "remove_unused_columns": False,
         "logging_steps": 1,
-        "report_to": "none",
+        "report_to": _trackers(job.run.report_to),
+        "run_name": f"misstep-{job.name}",
         "disable_tqdm": True,
     }
+
+
+def _dtype(job: Job) -> str:
+    """Of the products; with an adapter, that of the base."""
+    if job.lora.enabled:
+        return str(job.loaded.model.dtype).removeprefix("torch.")
+    return best_dtype() if job.run.dtype == "auto" else job.run.dtype
+
+
+def _trackers(names: Sequence[str]) -> list[str] | str:
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"report_to: {name} is not installed; pip install {name}")
+    return list(names) or "none"
 
 
 # --- the working folder ------------------------------------------------------------------------
@@ -126,10 +165,14 @@ def open_work(job: Job, ids: Sequence[Ids]) -> None:
     """Make the working folder; what an interrupted run with the same inputs left stays in it."""
     key = inputs_key(job, ids)
     note = job.work / "key"
-    if not (job.run.resume and note.is_file() and note.read_text(encoding="utf-8") == key):
+    ranks.wait()
+    if not ranks.is_main():
+        pass
+    elif not (job.run.resume and note.is_file() and note.read_text(encoding="utf-8") == key):
         shutil.rmtree(job.work, ignore_errors=True)
         job.work.mkdir(parents=True)
         note.write_text(key, encoding="utf-8")
+    ranks.wait()
 
 
 def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
@@ -138,11 +181,12 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
         [
             job.name,
             job.loaded.base_hash,
-            str(job.loaded.model.dtype),
+            _dtype(job),
             _start_sha(job),
             job.config,
             job.lora,
             job.run.seed,
+            ranks.count(),
             sorted(versions().items()),
             *map(row_key, ids),
         ]
@@ -153,11 +197,13 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
 
 
 def finish(
-    job: Job, model: Any, *, rows: Sequence[Row], aside: Sequence[SetAside], story: Story
+    job: Job, trainer: Any, *, rows: Sequence[Row], aside: Sequence[SetAside], story: Story
 ) -> Trained:
-    """Publish the adapter with its note and card, and say what happened."""
+    """Publish what was trained with its note and card, and say what happened."""
+    model, state = (attach(job), None) if trainer is None else (trainer.model, _whole(trainer))
     note = {
         "stage": job.name,
+        "trained": "adapter" if job.lora.enabled else "model",
         "control": job.run.control,
         "base": job.loaded.ref.name,
         "base_hash": job.loaded.base_hash,
@@ -172,9 +218,13 @@ def finish(
     }
     used = {ids.id for ids in story.ids}
     text = card(note, [row for row in rows if row.id in used], aside)
-    sha = publish(model, job.out, note, text)
-    shutil.rmtree(job.work, ignore_errors=True)
-    notes = ({"note": story.stopped},) if story.stopped else ()
+    ranks.wait()
+    if ranks.is_main():
+        publish(job, model, note, text, state=state)
+        shutil.rmtree(job.work, ignore_errors=True)
+    ranks.wait()
+    sha = weights_sha(job.out)
+    notes = [{"note": said} for said in (*story.notes, story.stopped) if said]
     return Trained(
         adapter=job.out,
         steps=story.steps,
@@ -194,12 +244,15 @@ class Story:
     steps: int = 0
     log: Sequence[dict[str, Any]] = ()
     stopped: str = ""
+    notes: Sequence[str] = ()
+    """Early warnings."""
 
 
-def tell(trainer: Any, ids: Sequence[Ids], stopped: str = "") -> Story:
+def tell(trainer: Any, ids: Sequence[Ids], stopped: str = "", notes: Sequence[str] = ()) -> Story:
     """The story of a trainer that is done."""
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return Story(ids=ids, steps=trainer.state.global_step, log=log, stopped=stopped)
+    steps = trainer.state.global_step
+    return Story(ids=ids, steps=steps, log=log, stopped=stopped, notes=notes)
 
 
 def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Trained:
@@ -210,23 +263,43 @@ def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Tr
     why = "nothing was trained: no row was left to train on" if aside else "no rows were given"
     if job.name == "kto" and len({row.label for row in rows}) == 1:
         why = "nothing was trained: KTO needs accepted and failed answers"
-    return finish(job, attach(job), rows=rows, aside=aside, story=Story(stopped=why))
+    return finish(job, None, rows=rows, aside=aside, story=Story(stopped=why))
 
 
-def publish(model: Any, out: Path, note: dict[str, Any], text: str) -> str:
-    """Write the adapter folder in one rename and give the SHA-256 of its weights file."""
-    fresh = out.with_name(out.name + ".new")
+def _whole(trainer: Any) -> Any:
+    """The weights brought together where processes hold a part each; None where none does."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return None
+
+
+def publish(job: Job, model: Any, note: dict[str, Any], text: str, *, state: Any = None) -> None:
+    """Write the adapter folder, or the model folder, in one rename."""
+    fresh = job.out.with_name(job.out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = note["base"]
-    model.save_pretrained(str(fresh), selected_adapters=["default"], save_embedding_layers=False)
-    _sort_targets(fresh / "adapter_config.json")
-    sha = file_sha(fresh / _WEIGHTS)
-    facts = json.dumps({**note, "sha256": sha}, indent=2, sort_keys=True)
+    if job.lora.enabled:
+        model.peft_config["default"].base_model_name_or_path = note["base"]
+        model.save_pretrained(
+            str(fresh),
+            selected_adapters=["default"],
+            save_embedding_layers=False,
+            state_dict=state,
+        )
+        _sort_targets(fresh / "adapter_config.json")
+    else:
+        model.save_pretrained(str(fresh), state_dict=state)
+        job.loaded.tokenizer.save_pretrained(str(fresh))
+    facts = json.dumps({**note, "sha256": weights_sha(fresh)}, indent=2, sort_keys=True)
     (fresh / ADAPTER_NOTE).write_text(facts + "\n", encoding="utf-8")
     (fresh / "README.md").write_text(text, encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(fresh, out)
-    return sha
+    shutil.rmtree(job.out, ignore_errors=True)
+    os.replace(fresh, job.out)
+
+
+def weights_sha(folder: Path) -> str:
+    """SHA-256 of an adapter's weights file; of a model's too, or over those of its files."""
+    files = sorted(folder.glob("*.safetensors"))
+    return file_sha(files[0]) if len(files) == 1 else digest(map(file_sha, files))
 
 
 def _sort_targets(path: Path) -> None:
@@ -238,7 +311,7 @@ def _sort_targets(path: Path) -> None:
 
 
 def _start_sha(job: Job) -> str:
-    return "" if job.adapter is None else file_sha(job.adapter / _WEIGHTS)
+    return "" if job.adapter is None else weights_sha(job.adapter)
 
 
 def versions() -> dict[str, str]:

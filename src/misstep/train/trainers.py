@@ -9,16 +9,18 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch.utils.data import BatchSampler, DataLoader
 from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from misstep.train import logps
+from misstep.train import logps, ranks
+from misstep.train.tree import packed, tokens_read
 from misstep.train.watch import CHANGE
 
 
@@ -27,10 +29,20 @@ class Route:
     """Which rows meet in which batch, and how they are read."""
 
     batches: Sequence[Sequence[int]]
-    """Row indices of each micro-batch, for the whole training."""
+    """Row indices of each micro-batch, for the whole training and all processes in turn."""
     batch: int
     """The size of a full micro-batch."""
     reading: logps.Reading
+
+
+def most_tokens(route: Route, rows: Callable[[Sequence[int]], Sequence[Sequence[int]]]) -> int:
+    """Tokens of the longest sequence that is read; `rows` gives the token rows of a batch."""
+    shared, budget = route.reading.shared, route.reading.budget
+    return max(
+        tokens_read([found[at] for at in part], shared=shared)
+        for found in map(rows, route.batches)
+        for part in packed(found, budget=budget, shared=shared)
+    )
 
 
 class _Given(BatchSampler):
@@ -38,6 +50,8 @@ class _Given(BatchSampler):
 
     def __init__(self, route: Route) -> None:
         super().__init__(range(len(route.batches)), route.batch, drop_last=False)
+        # several processes then get whole batches in turn, whatever their sizes
+        self.batch_size = None
         self._batches = [list(batch) for batch in route.batches]
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -48,12 +62,35 @@ class _Given(BatchSampler):
 
 
 class Quiet:
-    """What both trainers do differently from TRL, apart from the log-probabilities."""
+    """What all our trainers do differently from TRL."""
 
     route: Route
+    model: Any
     train_dataset: Any
     data_collator: Any
     accelerator: Any
+
+    def take_over(self) -> None:
+        """What is left to do when TRL has made the trainer."""
+        self.processing_class = None  # so that checkpoints do not hold a tokenizer each
+        logps.listen(self.model)
+        if isinstance(self.model, PeftModel) and "ref" in self.model.peft_config:
+            self.model.delete_adapter("ref")
+
+    def read(self, model: Any, inputs: dict[str, Any], labels: Any, **wants: bool) -> Any:
+        """The labelled tokens scored, in our way or by TRL's fused head."""
+        reading = self.route.reading
+        given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        with self.accelerator.autocast():
+            if reading.own_head:
+                shared, budget = reading.shared, reading.budget
+                asked = {"labels": labels, "shared": shared, "budget": budget, **wants}
+                return model(scored={"inputs": given, **asked})
+            return model(**given, labels=labels, use_cache=False, fused_lm_head=True)
+
+    def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
+        """Not here: `references` measures them, in our way."""
+        return dataset
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
@@ -75,7 +112,7 @@ class AnswerTrainer(Quiet, SFTTrainer):
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
         self.route = route
         super().__init__(**kwargs)
-        self.processing_class = None  # so that checkpoints do not hold a tokenizer each
+        self.take_over()
 
     def compute_loss(
         self,
@@ -87,10 +124,7 @@ class AnswerTrainer(Quiet, SFTTrainer):
         """TRL's loss on log-probabilities from `logps.score`."""
         stand_in = model
         if self.route.reading.own_head:
-            with self.accelerator.autocast():
-                shared = self.route.reading.shared
-                outputs = logps.score(self.model, inputs, inputs["labels"], shared=shared)
-            stand_in = Answered(outputs)
+            stand_in = Answered(self.read(model, inputs, inputs["labels"]))
         return super().compute_loss(stand_in, inputs, return_outputs, num_items_in_batch)
 
 
@@ -99,25 +133,23 @@ class PairTrainer(Quiet, DPOTrainer):
 
     With `chosen_counts` and `rejected_counts` (a number for each token of a side, see `focus`) the
     preference counts each token so much; without them every token counts. The reference is the
-    adapter as it is when training begins. Its log-probabilities are measured once (`references`)
+    model as it is when training begins. Its log-probabilities are measured once (`references`)
     and handed to the rows by `refer`.
     """
 
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
         self.route = route
         super().__init__(**kwargs)
-        self.processing_class = None
+        self.take_over()
         self.precompute_ref_logps = True
-        if "ref" in self.model.peft_config:
-            self.model.delete_adapter("ref")
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
 
     def references(self, batches: Sequence[Sequence[int]]) -> dict[int, Reference]:
-        """Log-probabilities of every row in `batches` under the adapter as it is now."""
+        """Log-probabilities of every row in `batches` under the model as it is now."""
         found: dict[int, Reference] = {}
-        for batch in batches:
+        for batch in batches[ranks.rank() :: ranks.count()]:
             inputs = self.data_collator([self.train_dataset[at] for at in batch])
             inputs = self._prepare_inputs(inputs)
             with torch.no_grad():
@@ -126,7 +158,7 @@ class PairTrainer(Quiet, DPOTrainer):
             columns = (*(scored * weights).sum(1).chunk(2), scored.chunk(2)[0].sum(1))
             for at, *values in zip(batch, *(column.tolist() for column in columns), strict=True):
                 found[at] = Reference(*values)
-        return found
+        return ranks.gathered(found)
 
     def refer(self, references: Mapping[int, Reference]) -> None:
         """Give every row its reference log-probabilities."""
@@ -139,19 +171,7 @@ class PairTrainer(Quiet, DPOTrainer):
 
     def _score(self, model: Any, inputs: dict[str, Any]) -> Any:
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
-        with self.accelerator.autocast():
-            if self.route.reading.own_head:
-                shared = self.route.reading.shared
-                return logps.score(
-                    self.model, inputs, labels, shared=shared, squares=self.use_weighting
-                )
-            return model(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                labels=labels,
-                use_cache=False,
-                fused_lm_head=True,
-            )
+        return self.read(model, inputs, labels, squares=self.use_weighting)
 
     def _tail_weights(self, inputs: dict[str, Any]) -> Any:
         """[rows, length - 1]: what TRL weighs each token by: `ld_alpha` behind the shorter side."""

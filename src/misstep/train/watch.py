@@ -1,4 +1,4 @@
-"""What looks on while a trainer trains: progress for the user, and a guard that stops.
+"""What looks on while a trainer trains: progress, early warnings, and a guard that stops.
 
 Importing this module imports transformers.
 """
@@ -57,12 +57,75 @@ class Guard(TrainerCallback):
             )
 
 
+class Advice(TrainerCallback):
+    """Early warnings, each said once, with what to change.
+
+    - Likelihood displacement: the chosen answers lose probability though they are what is taught
+      (Razin et al. 2024, arXiv 2410.08847); the guard stops the run where it goes on.
+    - Saturation: with a mean reward margin of `_SATURATED` the gradient of the sigmoid loss is
+      below a fiftieth of what it was, so the rest of the run teaches little.
+    - Told apart at once: all pairs are ranked right within the first steps, which a single
+      feature such as the length of the sides does, and learning does not.
+    """
+
+    def __init__(self, section: str = "dpo", say: Callable[[str], None] | None = None) -> None:
+        self._section, self._say = section, say
+        self.notes: dict[str, str] = {}
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        step, section = state.global_step, self._section
+        change = _mean(state.log_history, CHANGE)
+        if change is not None and change < -_DISPLACED:
+            self._note(
+                "displaced",
+                f"step {step}: the chosen answers lost {-change:.1f} nats each; give the sft loss "
+                f"more weight, raise {section}.beta or lower {section}.learning_rate",
+            )
+        margin = _mean(state.log_history, "rewards/margins")
+        if margin is not None and margin > _SATURATED and step < state.max_steps * 0.75:
+            self._note(
+                "saturated",
+                f"step {step} of {state.max_steps}: the margins are saturated (mean {margin:.1f}), "
+                f"the rest teaches little; lower {section}.num_train_epochs, or mine with "
+                "mine.hard_negatives: nearest",
+            )
+        right = [log["rewards/accuracies"] for log in state.log_history if _ACCURACY in log]
+        if len(right) >= _WINDOW and step <= _EARLY and min(right[-_WINDOW:]) == 1.0:
+            self._note(
+                "trivial",
+                f"step {step}: all pairs are told apart already; `misstep lint` says whether one "
+                "feature, such as length, tells chosen from rejected",
+            )
+
+    def _note(self, kind: str, said: str) -> None:
+        if kind not in self.notes:
+            self.notes[kind] = said
+            if self._say is not None:
+                self._say(f"training: {said}")
+
+
+_ACCURACY = "rewards/accuracies"
+_DISPLACED = 1.0
+"""Nats; runs that helped stayed within 2 in the mean of their last steps, and mostly within 1."""
+_SATURATED = 4.0
+"""Reward margin at which the sigmoid loss has 1.8 % of its first gradient."""
+_EARLY = 8
+
+
+def _mean(history: list[dict[str, Any]], name: str) -> float | None:
+    seen = [log[name] for log in history if name in log][-_WINDOW:]
+    return sum(seen) / len(seen) if len(seen) >= _WINDOW else None
+
+
 def watched(
-    trainer: Any, report: Callable[[int, int, float], None] | None, guard: Guard | None = None
+    trainer: Any,
+    report: Callable[[int, int, float], None] | None,
+    *looks: TrainerCallback,
 ) -> None:
-    """Let the two look on, and take away what would print to stdout."""
+    """Let them look on, and take away what would print to stdout."""
     trainer.remove_callback(PrinterCallback)
-    if guard is not None:
-        trainer.add_callback(guard)
+    for look in looks:
+        trainer.add_callback(look)
     if report is not None:
         trainer.add_callback(Progress(report))

@@ -1,0 +1,59 @@
+"""`misstep lint`: is this preference data fit to train on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from misstep.cli.options import CONFIG, JSON, MODEL, SET, VALIDATOR, build_config
+
+
+@click.command("lint")
+@click.argument("pairs", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--heldout",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Held-out prompts: heldout.parquet of a run, or JSONL or Parquet rows with prompts.",
+)
+@click.option("--schema", help="JSON Schema that every text answer must meet.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if anything is wrong (for CI).")
+@MODEL
+@VALIDATOR
+@JSON
+@CONFIG
+@SET
+def command(
+    pairs: Path,
+    heldout: Path | None,
+    schema: str | None,
+    strict: bool,
+    model: str | None,
+    validators: tuple[str, ...],
+    as_json: bool,
+    config_path: Path | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Hold preference data of any origin against the gate: PAIRS is a file or a folder.
+
+    Reads misstep's own pairs and `prompt`, `chosen`, `rejected` (or `completion`, `label`) in
+    JSONL, JSON or Parquet. With --model also what its tokenizer can tell.
+    """
+    import orjson
+
+    from misstep import api
+
+    config = build_config(
+        config_path,
+        settings,
+        model=model,
+        validate__schema=schema,
+        validate__validators=validators or None,
+    )
+    facts = api.lint(pairs, config, heldout=heldout, tokens=model is not None)
+    if as_json:
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(api.lint_text(facts))
+    if strict and facts["faulty"]:
+        raise click.exceptions.Exit(3)

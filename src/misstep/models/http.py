@@ -1,0 +1,229 @@
+"""One POST to a chat endpoint, repeated until it is answered or there is no hope.
+
+In: a JSON body. Out: the JSON object that came back. `Refused` says that this body is at fault;
+`ModelError` that no body could be answered. Only the standard library is used: one request at a
+time and thread, no connection is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from threading import Event
+from typing import IO, Any, cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+
+import orjson
+
+from misstep.config import EndpointConfig
+from misstep.errors import ConfigError, ModelError
+from misstep.redact import clip, redact
+
+AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+"""Statuses after which the same request may be answered."""
+NO_ACCESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405})
+"""Statuses that every request would get."""
+FIRST_PAUSE = 0.5
+"""Seconds before the second try; each further pause is twice as long."""
+LONGEST_PAUSE = 60.0
+"""Seconds of a pause at most, whatever `Retry-After` says."""
+MAX_BYTES = 32_000_000
+_CHUNK = 65_536
+
+
+class Refused(Exception):
+    """The endpoint turned this request down."""
+
+    def __init__(self, said: str, *, read: bool = True) -> None:
+        super().__init__(said)
+        self.said = said
+        self.read = read
+        """False where the request was given up, and nobody said what is wrong with it."""
+
+
+class _Unanswered(Exception):
+    """No answer this time."""
+
+    def __init__(self, said: str, pause: float | None = None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.pause = pause
+
+
+class _Stay(HTTPRedirectHandler):
+    """Follows no redirect: a key is for the host that it was given for."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def completions_url(url: str) -> str:
+    """The address that is posted to, from a base address or the whole one.
+
+    Raises:
+        ConfigError: the address is not http or https.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(
+            f"endpoint.url {url!r}: expected an address such as http://localhost:8000/v1"
+        )
+    path = parts.path.rstrip("/")
+    if not path.endswith("/chat/completions"):
+        path = f"{path or '/v1'}/chat/completions"
+    return parts._replace(path=path, fragment="").geturl()
+
+
+@dataclass(slots=True)
+class Client:
+    """Posts to one endpoint; may be shared by threads."""
+
+    config: EndpointConfig
+    stop: Event
+    """Set, it ends every wait: the next thing that happens is an error."""
+    _url: str = field(init=False)
+    _opener: OpenerDirector = field(init=False)
+    _reached: bool = False
+    _last: str = ""
+
+    def __post_init__(self) -> None:
+        self._url = completions_url(self.config.url or "")
+        self._opener = build_opener(_Stay())
+
+    def post(self, body: bytes) -> Mapping[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            Refused: the endpoint turned it down, or did not answer any of the tries.
+            ModelError: it would turn down every request.
+        """
+        said = "the endpoint was not asked"
+        for attempt in range(self.config.retries + 1):
+            if self.stop.is_set():
+                break
+            try:
+                answer = self._once(body)
+            except _Unanswered as failure:
+                said = self._last = failure.said
+                if attempt < self.config.retries:
+                    self.stop.wait(_pause(attempt, failure.pause))
+            else:
+                self._reached = True
+                return answer
+        tries = f"no answer after {self.config.retries + 1} tries: {said}"
+        raise Refused(tries, read=False)
+
+    def check_reached(self) -> None:
+        """Raise where not one request was answered and the reason is not in the requests.
+
+        Raises:
+            ModelError: nobody answered.
+        """
+        if not self._reached and self._last:
+            raise ModelError(
+                f"{self._url}: no request was answered ({self._last}); "
+                f"see that the endpoint is up, or raise endpoint.timeout or endpoint.retries"
+            )
+
+    def _once(self, body: bytes) -> Mapping[str, Any]:
+        # completions_url has seen to the scheme
+        request = Request(self._url, data=body, headers=self._headers(), method="POST")  # noqa: S310
+        deadline = time.monotonic() + self.config.timeout
+        try:
+            with self._opener.open(request, timeout=self.config.timeout) as response:
+                data = _read(response, deadline)
+        except HTTPError as error:
+            raise self._failure(error) from None
+        except (URLError, HTTPException, OSError) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            raise _Unanswered(f"{type(reason).__name__}: {clip(str(reason), 200)}") from None
+        try:
+            answer = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise _Unanswered(
+                f"not JSON: {clip(data[:200].decode('utf-8', 'replace'), 120)!r}"
+            ) from None
+        if not isinstance(answer, dict):
+            raise _Unanswered(f"expected an object, got {type(answer).__name__}")
+        return answer
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        key = os.environ.get(self.config.api_key_env, "")
+        return {**headers, "Authorization": f"Bearer {key}"} if key else headers
+
+    def _failure(self, error: HTTPError) -> Exception:
+        """What a status means for this request, and for all."""
+        said = f"status {error.code}: {_said(error)}"
+        if error.code in AGAIN:
+            return _Unanswered(said, _retry_after(error.headers.get("Retry-After")))
+        if error.code in NO_ACCESS:
+            self.stop.set()
+            return ModelError(
+                f"{self._url}: {said}; give an address and a model that this endpoint serves "
+                f"(--endpoint, --endpoint-model) and a key that it takes in "
+                f"${self.config.api_key_env}"
+            )
+        self._reached = True
+        return Refused(said)
+
+
+def _read(response: HTTPResponse, deadline: float) -> bytes:
+    """The whole body, within the time that the whole answer may take."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := response.read1(_CHUNK):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise _Unanswered(f"the answer is longer than {MAX_BYTES:,} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer took too long")
+    expected = response.headers.get("Content-Length")
+    if expected is not None and expected.isdigit() and size < int(expected):
+        raise ConnectionResetError(f"the answer was cut after {size} of {expected} bytes")
+    return b"".join(pieces)
+
+
+def _said(error: HTTPError) -> str:
+    """What the endpoint gives as its reason, on one line."""
+    try:
+        raw = cast(IO[bytes], error).read(4_000)
+    except (HTTPException, OSError):
+        raw = b""
+    text = raw.decode("utf-8", "replace")
+    try:
+        told = orjson.loads(raw)["error"]
+        text = str(told.get("message", told)) if isinstance(told, dict) else str(told)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    return clip(redact(" ".join(text.split())).text or error.reason, 300)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds that the endpoint asks to wait: a number, or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _pause(attempt: int, asked: float | None) -> float:
+    """Seconds to wait; what the endpoint asked for, else twice as long each time, with jitter."""
+    if asked is not None:
+        return min(asked, LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+    return pause * random.uniform(0.5, 1.0)

@@ -1,0 +1,132 @@
+"""Two sets of logs set against each other: did the new model, prompt or harness fail less?
+
+In: two paths, each with logs or a run folder. Out: a `Comparison`. Sessions of the two match where
+the user's first message is the same, whatever system prompt and tools stand before it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from misstep import store
+from misstep.config import RunConfig
+from misstep.evaluate import Contrast, Tried, contrasts
+from misstep.pipeline.gather import gathered
+from misstep.pipeline.job import Progress, silent
+from misstep.pipeline.kept import FILES
+from misstep.types import Session, Verdict, content_id
+
+_SESSION = msgspec.json.Decoder(Session)
+_VERDICT = msgspec.json.Decoder(Verdict)
+_VERDICTS = msgspec.json.Decoder(tuple[Verdict, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One side in figures."""
+
+    path: str
+    sessions: int
+    steps: int
+    unjudged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Both sides, the total first and then every code."""
+
+    first: Sample
+    second: Sample
+    contrasts: tuple[Contrast, ...]
+
+    @property
+    def total(self) -> Contrast:
+        """All codes together."""
+        return self.contrasts[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `misstep compare --json` prints; schemas/comparison.json."""
+        return {
+            "first": asdict(self.first),
+            "second": asdict(self.second),
+            "verdict": self.total.word,
+            "contrasts": [asdict(each) for each in self.contrasts],
+        }
+
+
+def compare(
+    first: Path, second: Path, config: RunConfig, *, progress: Progress = silent
+) -> Comparison:
+    """Read and judge both with the same settings, and set their failures against each other.
+
+    Raises:
+        InputError: a path does not exist, or a tools or schema file cannot be used.
+    """
+    sides = []
+    for path in (first, second):
+        steps = Counter[str]()
+        tried = list(_tried(path, config, steps, progress))
+        sample = Sample(
+            path=str(path),
+            sessions=len(tried),
+            steps=steps.total(),
+            unjudged=steps["unjudged"],
+        )
+        sides.append((sample, tried))
+    (one, before), (other, after) = sides
+    found = contrasts(before, after, confidence=config.eval.confidence)
+    return Comparison(first=one, second=other, contrasts=tuple(found))
+
+
+def _tried(
+    path: Path, config: RunConfig, steps: Counter[str], progress: Progress
+) -> Iterator[Tried]:
+    for session, verdicts in _judged(path, config, progress):
+        steps.update(verdict.state for verdict in verdicts)
+        yield Tried(
+            task=_task(session),
+            judged=sum(verdict.state != "unjudged" for verdict in verdicts),
+            failed=sum(verdict.state == "fail" for verdict in verdicts),
+            codes=Counter(code for verdict in verdicts for code in verdict.codes),
+        )
+
+
+def _judged(
+    path: Path, config: RunConfig, progress: Progress
+) -> Iterator[tuple[Session, Sequence[Verdict]]]:
+    if all((path / name).exists() for name in FILES):
+        yield from _kept(path)
+        return
+    with gathered([path], config, wants=("session", "verdicts"), progress=progress) as found:
+        both = zip(found.ledger.kept("session"), found.ledger.kept("verdicts"), strict=True)
+        for (session, _), (verdicts, _) in both:
+            yield _SESSION.decode(session), _VERDICTS.decode(verdicts)
+
+
+def _kept(folder: Path) -> Iterator[tuple[Session, Sequence[Verdict]]]:
+    """What a run folder holds; sessions stand in one order in all of its files."""
+    rows = store.read_stream(folder / "verdicts.parquet", ("session", "verdict"))
+    judged = groupby(rows, key=itemgetter(0))
+    name, said = next(judged, ("", iter(())))
+    for own, data in store.read_stream(folder / "sessions.parquet", ("id", "session")):
+        verdicts: list[Verdict] = []
+        if own == name:
+            verdicts = [_VERDICT.decode(text) for _, text in said]
+            name, said = next(judged, ("", iter(())))
+        yield _SESSION.decode(data), verdicts
+
+
+def _task(session: Session) -> str:
+    """Content of the user's first message; empty for a session that goes on from another."""
+    if session.prefix:
+        return ""
+    said = next((m for m in session.messages if m.role == "user" and m.text.strip()), None)
+    return "" if said is None else content_id(" ".join(said.text.split()))

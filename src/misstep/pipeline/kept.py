@@ -1,0 +1,227 @@
+"""A scan in a run folder: written as it comes, read back as a corpus that lies on disk.
+
+In: paths and a run folder. Out: `sessions.parquet`, `findings.parquet`, `verdicts.parquet`,
+`set_aside.jsonl`, and the `mine.Corpus` of a folder that holds them. Both ways session by session:
+memory does not grow with the logs but for a few hundred bytes a session and a few dozen a step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+import misstep
+from misstep import mine, store, validate
+from misstep.errors import InputError
+from misstep.pipeline.forgotten import forgotten, key_without, summary_without
+from misstep.pipeline.gather import Gathered, gathered
+from misstep.pipeline.job import Job, stage
+from misstep.pipeline.shelf import Findings, Sessions, Shelf
+from misstep.pipeline.tally import Tally
+from misstep.types import Finding, Session, Verdict
+
+FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
+_WANTS = ("rows", "session", "findings", "verdicts", "facts")
+_FORM = 2
+"""Of the files; a folder in another form is scanned again."""
+_SESSION = msgspec.json.Decoder(Session)
+_FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+_VERDICT = msgspec.json.Decoder(Verdict)
+_VERDICTS = msgspec.json.Decoder(tuple[Verdict, ...])
+_FACT = msgspec.msgpack.Decoder(mine.Fact)
+
+
+class _Role(msgspec.Struct):
+    role: str
+
+
+class _Outline(msgspec.Struct):
+    """What the columns of a session's row hold, read without the rest of it."""
+
+    id: str
+    format: str
+    messages: list[_Role]
+    family: str = ""
+    parent: str | None = None
+    prefix: int = 0
+    copies: int = 1
+
+
+_OUTLINE = msgspec.json.Decoder(_Outline)
+
+
+def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
+    """The scan of these paths, from the run folder where it is done already."""
+    config = job.config
+    _refuse(job, paths)
+    given = [config.ingest.tools, config.validate.schema]
+    gone = forgotten(job.folder.path)
+    base = store.key_of(
+        "scan",
+        [misstep.__version__, _FORM],
+        [[str(path), store.file_digest(path)] for path in paths],
+        [replace(config.ingest, workers=0), config.validate],
+        [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
+        validate.own_identity(config.validate),
+    )
+    key = key_without(base, gone)
+
+    def work() -> Mapping[str, Any]:
+        started = time.perf_counter()
+        with gathered(paths, config, wants=_WANTS, set_aside=True, progress=job.progress) as found:
+            _keep(found, job.folder, gone)
+            summary = summary_without(found.summary, _tallies(found, gone))
+            seconds = round(time.perf_counter() - started, 3)
+            return {**summary, "seconds": seconds, "key": key, "base": base}
+
+    stage(job, "scan", key=key, outputs=FILES, work=work)
+    return corpus_of(job.folder)
+
+
+def _refuse(job: Job, paths: Sequence[Path]) -> None:
+    run = job.folder.path.resolve()
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; give the logs to read")
+        if run.is_relative_to(path.resolve()):
+            raise InputError(
+                f"{job.folder.path}: lies inside the logs ({path}), so its own files would be read "
+                f"as logs; choose a run folder beside them"
+            )
+
+
+def _keep(found: Gathered, folder: store.RunFolder, gone: Container[str]) -> None:
+    """Write a scan to a run folder, without the sessions that were forgotten."""
+    sessions = (row for row in _session_rows(found) if row["id"] not in gone)
+    findings = (row for row in _finding_rows(found) if row["session"] not in gone)
+    verdicts = (row for row in _verdict_rows(found) if row["session"] not in gone)
+    store.stream_rows(folder / "sessions.parquet", sessions, _SESSION_COLUMNS)
+    store.stream_rows(folder / "findings.parquet", findings, _FINDING_COLUMNS)
+    store.stream_rows(folder / "verdicts.parquet", verdicts, _VERDICT_COLUMNS)
+    store.write_pieces(folder / "set_aside.jsonl", found.ledger.asides())
+
+
+def _tallies(found: Gathered, gone: Collection[str]) -> Iterator[tuple[str, Tally]]:
+    """Format and figures of the sessions that were forgotten."""
+    if gone:
+        both = zip(found.ledger.kept("session"), found.ledger.tallies(), strict=True)
+        yield from (told for (data, _), told in both if _OUTLINE.decode(data).id in gone)
+
+
+_SESSION_COLUMNS = {
+    "id": "text",
+    "format": "text",
+    "family": "text",
+    "parent": "text",
+    "messages": "number",
+    "steps": "number",
+    "session": "text",
+    "facts": "bytes",
+}
+_VERDICT_COLUMNS = {"session": "text", "step": "number", "state": "text", "verdict": "text"}
+_FINDING_COLUMNS = {
+    "session": "text",
+    "step": "number",
+    "call": "number",
+    "code": "text",
+    "level": "text",
+    "channel": "text",
+    "where": "text",
+    "span": "numbers",
+    "evidence": "text",
+    "tags": "texts",
+    "cause": "text",
+    "origin": "text",
+    "finding": "text",
+}
+
+
+def _session_rows(found: Gathered) -> Iterator[dict[str, Any]]:
+    both = zip(found.ledger.kept("session"), found.ledger.kept("facts"), strict=True)
+    for (data, copies), (facts, _) in both:
+        known = _OUTLINE.decode(data)
+        if known.copies != copies:
+            data = store.encode(replace(_SESSION.decode(data), copies=copies))
+        own = known.messages[known.prefix :]
+        yield {
+            "id": known.id,
+            "format": known.format,
+            "family": known.family,
+            "parent": known.parent,
+            "messages": len(known.messages),
+            "steps": sum(message.role == "assistant" for message in own),
+            "session": data.decode(),
+            "facts": facts,
+        }
+
+
+def _verdict_rows(found: Gathered) -> Iterator[dict[str, Any]]:
+    for data, _ in found.ledger.kept("verdicts"):
+        for verdict in _VERDICTS.decode(data):
+            yield {
+                "session": verdict.session,
+                "step": verdict.step,
+                "state": verdict.state,
+                "verdict": _text(verdict),
+            }
+
+
+def _finding_rows(found: Gathered) -> Iterator[dict[str, Any]]:
+    both = zip(found.ledger.kept("rows"), found.ledger.kept("findings"), strict=True)
+    for (rows, _), (data, _) in both:
+        for line, finding in zip(rows.splitlines(), _FINDINGS.decode(data), strict=True):
+            row = orjson.loads(line)
+            row["origin"] = _place(row["origin"])
+            row["finding"] = _text(finding)
+            del row["loop"]
+            yield row
+
+
+def _place(origin: Mapping[str, Any]) -> str:
+    return f"{origin['file']}:{origin['line']}" if origin["line"] else str(origin["file"])
+
+
+def _text(value: Any) -> str:
+    return store.encode(value).decode()
+
+
+def corpus_of(folder: store.RunFolder) -> mine.Corpus:
+    """The corpus of a run folder that was scanned before; it reads sessions when they are asked.
+
+    Raises:
+        InputError: the folder holds no scan.
+    """
+    shelf = Shelf(folder.path)
+    sessions, findings, index = Sessions(shelf), Findings(shelf), mine.Index()
+    verdicts = _by_session(folder / "verdicts.parquet", "verdict")
+    found = _by_session(folder / "findings.parquet", "finding")
+    judged, blamed = next(verdicts, None), next(found, None)
+    for row in store.read_stream(folder / "sessions.parquet", ("id", "session", "facts")):
+        name, data, facts = row
+        sessions.put(name, data.encode())
+        said: Sequence[str] = ()
+        if judged is not None and judged[0] == name:
+            said, judged = judged[1], next(verdicts, None)
+        index.add(_FACT.decode(facts), map(_VERDICT.decode, said))
+        if blamed is not None and blamed[0] == name:
+            findings.put(name, f"[{','.join(blamed[1])}]".encode())
+            blamed = next(found, None)
+    shelf.done()
+    return mine.Corpus(
+        sessions=sessions, verdicts=mine.Verdicts(index), findings=findings, index=index
+    )
+
+
+def _by_session(path: Path, column: str) -> Iterator[tuple[str, list[str]]]:
+    """The JSON of each session's rows; sessions stand together, in one order in all files."""
+    rows = store.read_stream(path, ("session", column))
+    for name, group in groupby(rows, key=itemgetter(0)):
+        yield name, [text for _, text in group]

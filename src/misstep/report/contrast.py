@@ -1,0 +1,71 @@
+"""The comparison of two sets of logs as text of at most 40 lines and 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from misstep.report.terminal import WIDTH, new_table, rendered
+from misstep.report.words import number, percent, points, spell_p, visible
+
+_CODES = 14
+_FAILS = {
+    "less": "The second fails less",
+    "more": "The second fails more",
+    "no difference shown": "No difference is shown",
+}
+
+
+def comparison_text(row: dict[str, Any], *, colour: bool = False, width: int = WIDTH) -> str:
+    """What `misstep compare` prints; `row` is what it gives as JSON."""
+    return rendered(_parts(row), colour=colour, width=width)
+
+
+def _parts(row: dict[str, Any]) -> Iterator[RenderableType]:
+    total, codes = row["contrasts"][0], row["contrasts"][1:]
+    first, second = total["first"], total["second"]
+    moved = f"{points(total['difference'])} [{points(total['low'])}, {points(total['high'])}]"
+    said = f"{_FAILS[total['word']]}: {percent(second['value'])} of its {number(second['n'])} "
+    said += f"judged steps against {percent(first['value'])} of {number(first['n'])}, "
+    yield Text(f"{said}{moved} points.", style="bold")
+    for name in ("first", "second"):
+        side = row[name]
+        yield (
+            f"{name:6} {visible(side['path'])}: {number(side['sessions'])} sessions, "
+            f"{number(side['steps'])} steps, {number(side['unjudged'])} unjudged"
+        )
+    yield from _matched(total["matched"])
+    if codes:
+        grid = new_table("code", "first", "second", "change, points", "better/worse")
+        for line in codes[:_CODES]:
+            change = f"{points(line['difference'])} [{points(line['low'])}, {points(line['high'])}]"
+            matched = line["matched"]
+            grid.add_row(
+                visible(line["code"]),
+                percent(line["first"]["value"]),
+                percent(line["second"]["value"]),
+                Text(change, style=_STYLE[line["word"]]),
+                f"{matched['fixed']}/{matched['broken']}",
+            )
+        yield ""
+        yield grid
+        if len(codes) > _CODES:
+            yield f"… and {len(codes) - _CODES} rarer codes, see --json"
+        yield f"One interval in twenty misleads; with {len(codes)} codes, trust the total first."
+
+
+_STYLE = {"less": "green", "more": "red", "no difference shown": ""}
+
+
+def _matched(matched: dict[str, Any]) -> Iterator[str]:
+    if not matched["sessions"]:
+        yield "No session of the two opens with the same user message: the work may differ."
+        return
+    yield (
+        f"{number(matched['sessions'])} sessions match by their first user message: "
+        f"{number(matched['fixed'])} failed in the first alone, {number(matched['broken'])} in the "
+        f"second alone (p {spell_p(matched['p'])})"
+    )

@@ -1,0 +1,76 @@
+"""`misstep compare`: which of two sets of logs fails less, and whether that can be believed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from logs import RIGHT, WRONG, mixed, session, write
+from misstep import store
+from misstep.cli import main
+
+
+def compare(*words):
+    return CliRunner().invoke(main, ["compare", *map(str, words)])
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """Forty tasks; the first side fails half of them, the second a tenth."""
+    first = [session(n, (WRONG if n % 2 else RIGHT) % n) for n in range(1, 41)]
+    second = [session(n, (WRONG if n % 10 == 1 else RIGHT) % n) for n in range(1, 41)]
+    return write(tmp_path / "a" / "log.jsonl", first), write(tmp_path / "b" / "log.jsonl", second)
+
+
+def test_the_side_that_fails_less_is_named_with_its_interval(sides):
+    result = compare(*sides)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(
+        "The second fails less: 10.0 % of its 40 judged steps against 50.0 %"
+    )
+    assert "40 sessions match by their first user message: 16 failed in the first alone, 0" in (
+        result.stdout
+    )
+    assert any(line.startswith("WRONG_TYPE") for line in lines)
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_json_meets_its_schema(sides):
+    found = json.loads(compare(*sides, "--json").stdout)
+    store.check_row(found, "comparison")
+    total = found["contrasts"][0]
+    assert (found["verdict"], total["first"]["k"], total["second"]["k"]) == ("less", 20, 4)
+    assert total["high"] < 0
+    assert total["matched"]["p"] < 0.001
+
+
+def test_strict_fails_only_where_the_second_fails_more(sides):
+    first, second = sides
+    assert compare(first, second, "--strict").exit_code == 0
+    assert compare(second, first, "--strict").exit_code == 3
+    assert compare(first, first, "--strict").exit_code == 0
+
+
+def test_other_work_is_not_called_matched(tmp_path):
+    one = write(tmp_path / "a" / "log.jsonl", [session(n, RIGHT % n) for n in range(1, 4)])
+    other = write(tmp_path / "b" / "log.jsonl", [session(n, RIGHT % n) for n in range(50, 53)])
+    assert "No session of the two opens with the same user message" in compare(one, other).stdout
+
+
+def test_a_run_folder_is_read_without_reading_its_logs_again(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 3)
+    run = tmp_path / "pairs"
+    assert CliRunner().invoke(main, ["mine", str(log), "-o", str(run)]).exit_code == 0
+    log.unlink()
+    found = json.loads(compare(run, run, "--json").stdout)
+    assert (found["first"]["sessions"], found["verdict"]) == (6, "no difference shown")
+
+
+def test_a_path_that_is_missing_is_named(tmp_path):
+    result = compare(tmp_path / "none", tmp_path)
+    assert result.exit_code == 2
+    assert str(tmp_path / "none") in result.stderr

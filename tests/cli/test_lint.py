@@ -1,0 +1,125 @@
+"""`misstep lint` and `misstep mine --explain` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from logs import RIGHT, TOOL, WRONG, answer, mixed, write
+from misstep.cli import main
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def rows(count, right=RIGHT, wrong=WRONG):
+    asks = [f"Please start a timer of {n} minutes for task number {n * 17}." for n in range(count)]
+    return [
+        {
+            "prompt": [{"role": "user", "content": ask}],
+            "chosen": [answer(right % (n + 1))],
+            "rejected": [answer(wrong % (n + 1))],
+            "tools": [TOOL],
+        }
+        for n, ask in enumerate(asks)
+    ]
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    made = rows(3)
+    for n, word in enumerate(("breakfast", "the long walk", "x")):
+        made[n]["prompt"][0]["content"] = f"Start a timer for {word}: {n + 1} minutes."
+    return write(tmp_path / "pairs.jsonl", made)
+
+
+def test_good_pairs_pass_and_strict_says_so(pairs):
+    got = run("lint", pairs, "--strict")
+    assert got.exit_code == 0, got.output
+    assert got.output.startswith(f"3 rows in 1 files of {pairs}: 3 pairs; 3 without objection\n")
+    assert got.output.endswith("no fault found\n")
+
+
+def test_a_fault_is_named_with_its_place_and_strict_exits_with_three(pairs):
+    with pairs.open("a") as out:
+        out.write('{"prompt": "hi", "chosen": "a", "rejected": "a"}\n{broken\n')
+    got = run("lint", pairs, "--json", "--strict")
+    facts = json.loads(got.stdout)
+    assert got.exit_code == 3
+    assert facts["wrong"] == {"NOT_A_PAIR": 1, "SAME_SIDES": 1}
+    assert facts["examples"]["SAME_SIDES"] == [
+        {"place": "pairs.jsonl line 4", "said": "both sides say the same"}
+    ]
+    assert run("lint", pairs).exit_code == 0
+
+
+def test_a_parquet_of_plain_texts_is_read(tmp_path):
+    path = tmp_path / "made.parquet"
+    pl.DataFrame({"prompt": ["a b"], "chosen": ["yes"], "rejected": ["no"]}).write_parquet(path)
+    facts = json.loads(run("lint", path, "--json").stdout)
+    assert (facts["pairs"], facts["wrong"], facts["unsure"]) == (1, {}, {"REJECTED_CLEAN": 1})
+
+
+def test_one_feature_that_separates_the_sides_is_a_fault(tmp_path):
+    path = write(tmp_path / "p.jsonl", rows(40, wrong='{"minutes": "%d minutes, if you please"}'))
+    facts = json.loads(run("lint", path, "--json", "--set", "mine.near_duplicate=1").stdout)
+    tell = facts["tells"][0]
+    assert facts["wrong"] == {}
+    assert (tell["accuracy"], tell["flagged"], tell["n"]) == (1.0, True, 40)
+    assert 0.9 < tell["low"] < tell["high"] == 1.0
+    assert facts["faulty"]
+
+
+def test_the_held_out_prompts_of_a_run_are_found_again(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 12)
+    out = tmp_path / "run"
+    made = run("mine", log, "-o", out, "--quiet", "--set", "mine.heldout=0.5")
+    assert made.exit_code == 0, made.output
+    assert json.loads(run("lint", out, "--json").stdout)["wrong"] == {}
+    session = json.loads(log.read_text().splitlines()[0])
+    ask = session["messages"][:1]
+    leak = {"prompt": ask, "chosen": [answer(RIGHT % 1)], "rejected": [answer(WRONG % 1)]}
+    other = write(tmp_path / "other.jsonl", [{**leak, "tools": [TOOL]}])
+    held = write(tmp_path / "held.jsonl", [{"messages": ask}])
+    facts = json.loads(run("lint", other, "--heldout", held, "--json").stdout)
+    assert facts["wrong"] == {"LEAK": 1}
+
+
+def test_what_cannot_be_asked_is_said(pairs):
+    facts = json.loads(run("lint", pairs, "--json").stdout)
+    assert facts["not_asked"]["LEARNED_LATER"] == (
+        "what followed the failure stands in the log alone"
+    )
+    assert facts["not_asked"]["PROMPT_LONG"] == "asked with --model"
+
+
+def test_a_folder_without_rows_is_a_wrong_set_up(tmp_path):
+    got = CliRunner().invoke(main, ["lint", str(tmp_path)])
+    assert got.exit_code == 2
+    assert got.stderr == (
+        f"misstep: {tmp_path}: holds no rows; give JSONL, JSON or Parquet with pairs\n"
+    )
+
+
+def test_a_held_out_file_without_prompts_is_a_wrong_set_up(pairs, tmp_path):
+    held = write(tmp_path / "held.jsonl", [{"note": 1}])
+    got = CliRunner().invoke(main, ["lint", str(pairs), "--heldout", str(held)])
+    assert got.exit_code == 2
+    assert "holds no held-out prompts" in got.stderr
+
+
+def test_the_funnel_adds_up_and_shows_why(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 6)
+    words = ["-o", tmp_path / "run", "--quiet", "--set", "mine.min_margin=0.99"]
+    got = run("mine", log, *words, "--explain")
+    lines = got.output.splitlines()
+    assert lines[0] == "      6 failed steps"
+    numbers = [int(line.split()[0]) for line in lines if line[:7].strip().lstrip("-").isdigit()]
+    split = next(at for at, line in enumerate(lines) if line.endswith("candidates"))
+    assert any("NO_MARGIN" in line for line in lines[split:])
+    assert sum("wanted" in line for line in lines) <= 3
+    assert numbers[-1] == 0

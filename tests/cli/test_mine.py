@@ -1,0 +1,72 @@
+"""`misstep mine`: formats beside, and what is said when nothing is redacted."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import CliRunner
+
+from logs import mixed, write
+from misstep.cli import main
+
+SECRET = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1234"
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def leaky(path):
+    """Logs in which every user tells a key."""
+    log = mixed(path, 6)
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    for row in rows:
+        row["messages"][0]["content"] += f" My key is {SECRET}."
+    return write(path, rows)
+
+
+def test_formats_are_written_beside_the_lines_and_counted(tmp_path):
+    log, out = mixed(tmp_path / "log.jsonl", 12), tmp_path / "out"
+    got = run("mine", log, "-o", out, "--format", "openai", "--format", "hf", "--json")
+    assert got.exit_code == 0, got.stderr
+    told = json.loads(got.stdout)["files"]
+    assert list(told["outputs"]) == ["jsonl", "openai", "hf"]
+    assert (out / "openai/train.jsonl").exists()
+    assert (out / "pairs/train.jsonl").exists()
+
+
+def test_a_log_format_is_no_output_format(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 2)
+    got = run("mine", log, "-o", tmp_path / "out", "--format", "chat-rows")
+    assert got.exit_code == 2
+    assert "unknown output format 'chat-rows'" in got.stderr
+    assert not (tmp_path / "out").exists()
+    named = run("mine", log, "-o", tmp_path / "out", "--log-format", "chat-rows", "--quiet")
+    assert named.exit_code == 0, named.stderr
+
+
+def test_no_redact_says_what_it_does_and_marks_the_card(tmp_path):
+    log = leaky(tmp_path / "log.jsonl")
+    kept = run("mine", log, "-o", tmp_path / "kept", "--quiet", "--no-redact")
+    clean = run("mine", log, "-o", tmp_path / "clean", "--quiet")
+    assert kept.stderr.splitlines() == [
+        "misstep: not redacted: secrets, e-mail addresses and users' names stay in what is "
+        "written, as they stand in the logs; do not share it"
+    ]
+    assert clean.stderr == ""
+    assert "**Not redacted**" in (tmp_path / "kept/README.md").read_text()
+    assert "**Not redacted**" not in (tmp_path / "clean/README.md").read_text()
+    assert SECRET in (tmp_path / "kept/unpaired/train.jsonl").read_text()
+    assert SECRET not in (tmp_path / "clean/unpaired/train.jsonl").read_text()
+
+
+def test_a_scan_redacts_its_exports_unless_told_not_to(tmp_path):
+    log = leaky(tmp_path / "log.jsonl")
+    page = tmp_path / "page.html"
+    assert run("scan", log, "--html", page, "--quiet").stderr == ""
+    assert SECRET not in page.read_text()
+    got = run("scan", log, "--html", page, "--quiet", "--no-redact")
+    assert got.stderr.startswith("misstep: not redacted: ")
+    again = run("scan", log, "--html", page, "--quiet")
+    assert again.exit_code == 0
+    assert SECRET not in page.read_text()

@@ -1,0 +1,157 @@
+"""The folder as others load it: `datasets.load_dataset`, TRL's KTO, and back into our own rows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from misstep import mine, store
+from misstep.mine.rows import Redactor
+from scenes import TRAIN_ONLY, called, corpus, mined, result, session, user
+
+datasets = pytest.importorskip("datasets", reason="needs the train extra")
+
+ODD = (
+    '{"city": null, "days": 3, "list": [1, "two", null, {"x": []}]}',
+    '{"city": 12345678901234567890123456789012345678901234567890}',
+    '{"city": 1e400, "low": -1e-400, "long": 0.1234567890123456789012345}',
+    '{"city": "a", "city": "b", "city": {"city": "c"}}',
+    '{"city": "Zürich 東京 🌦 \u2028 \u202e x"}',
+    '{"city": "half \\ud800 a pair", "nul": "\\u0000"}',
+    '{ "city" :\t"spaces kept" ,\n "days": 1.0 }',
+    '{"city": "Oslo',
+    "[1, 2]",
+    "",
+    "null",
+    '{"city": true, "extra": "other members than the rest"}',
+)
+"""Argument texts that a table, or a JSON library, would like to change."""
+
+
+def log(number, arguments):
+    """A failed call, its correction, and a second failure that has no partner."""
+    return session(
+        user(f"What is the weather in Oslo on day number {number}?"),
+        called("weather", arguments if arguments.strip() else "{"),
+        result("Error: invalid arguments", error=True),
+        called("weather", {"city": "Oslo"}),
+        result("sunny", error=False),
+        user(f"And how was it in Bergen on day number {number}?"),
+        called("weather", arguments),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("export")
+    logs = [log(number, arguments) for number, arguments in enumerate(ODD)]
+    known = corpus(*logs)
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    config = TRAIN_ONLY.__class__(heldout=0.0, dev=0.0, outputs=("jsonl", "hf"))
+    mine.export(mined(*logs), known, split, folder=path, config=config)
+    return path, known
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path):
+    """A cache of its own, and no network to fall back on."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+
+
+def logged(known, row):
+    """The argument text of the step that the row is about, as the log has it."""
+    return known.sessions[row["session"]].messages[row["step"]].calls[0].arguments
+
+
+def test_load_dataset_takes_the_folder_as_it_is(folder):
+    path, _ = folder
+    pairs = datasets.load_dataset(str(path))["train"]
+    unpaired = datasets.load_dataset(str(path), "unpaired")["train"]
+    assert len(pairs) == len(store.read_rows(path / "pairs/train.parquet"))
+    assert {"prompt", "chosen", "rejected", "tools"} <= set(pairs.column_names)
+    assert {"prompt", "completion", "label", "tools"} <= set(unpaired.column_names)
+    assert set(unpaired["label"]) == {True, False}
+
+
+def test_every_argument_text_comes_back_byte_for_byte(folder):
+    path, known = folder
+    checked = set()
+    for name, side in (("pairs", "rejected"), ("unpaired", "completion")):
+        for row in datasets.load_dataset(str(path), name)["train"]:
+            if row.get("label"):
+                continue
+            text = row[side][0]["tool_calls"][0]["function"]["arguments"]
+            assert text == logged(known, row)
+            if name == "pairs":
+                assert mine.row_to_sides(row).rejected.calls[0].arguments == text
+            else:
+                assert mine.accepted_to_sides(row).chosen.calls[0].arguments == text
+            checked.add(text)
+    assert checked >= set(ODD)
+
+
+def test_the_lines_hold_the_same_rows_as_the_table(folder):
+    path, _ = folder
+    for name in ("pairs", "unpaired"):
+        table = [mine.tidy(row) for row in store.read_rows(path / f"{name}/train.parquet")]
+        text = (path / f"{name}/train.jsonl").read_text(encoding="utf-8")
+        assert [json.loads(line) for line in text.split("\n") if line] == table
+
+
+def test_a_lone_surrogate_that_no_table_can_hold_is_replaced_where_it_stands():
+    assert Redactor()('{"city": "\ud83d"}') == '{"city": "\ufffd"}'
+
+
+def test_the_typed_folder_holds_arguments_as_objects_without_null_members(folder):
+    path, known = folder
+    pairs = datasets.load_dataset(str(path / "hf"), "pairs")["train"]
+    assert isinstance(pairs.features["prompt"].feature, datasets.Json)
+    for row in pairs:
+        call = row["rejected"][0]["tool_calls"][0]["function"]
+        assert call["arguments"] == json.loads(logged(known, row))
+        assert "tool_calls" not in row["prompt"][0]
+    reasons = {row["reason"] for row in _lines(path / "hf/set_aside.jsonl")}
+    assert reasons == {"broken-arguments", "inexact-arguments"}
+
+
+def _lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.slow
+def test_kto_of_trl_takes_the_unpaired_rows_as_they_are(folder, tmp_path):
+    pytest.importorskip("trl", reason="needs the train extra")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import KTOConfig, KTOTrainer
+
+    from tiny import build_tiny
+
+    path, _ = folder
+    model = str(build_tiny(tmp_path / "tiny"))
+    rows = datasets.load_dataset(str(path), "unpaired")["train"]
+    config = KTOConfig(
+        output_dir=str(tmp_path / "out"),
+        per_device_train_batch_size=2,
+        max_steps=2,
+        max_length=4096,
+        bf16=False,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = KTOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(model),
+        args=config,
+        processing_class=AutoTokenizer.from_pretrained(model),
+        train_dataset=rows,
+    )
+    taken = trainer.train_dataset
+    assert len(taken) == len(rows)
+    assert all(row["completion_ids"] for row in taken)
+    batches = [set(taken[at : at + 2]["label"]) for at in range(0, len(taken) - 1, 2)]
+    assert batches.count({True, False}) >= len(batches) - 1
+    assert trainer.train().global_step == 2

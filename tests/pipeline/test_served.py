@@ -1,0 +1,62 @@
+"""Mining with a served model: its answers to the failed prompts become both sides of pairs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from click.testing import CliRunner
+
+from logs import WRONG, session, write
+from misstep import store
+from misstep.cli import main
+from serving import serving
+
+
+def played(body: dict) -> tuple:
+    """Half of the answers are right, half are wrong in another way."""
+    minutes = re.findall(r"\d+", body["messages"][-1]["content"])[0]
+    texts = [f'{{"minutes": {minutes}}}', '{"minutes": "soon"}']
+    tool = body["tools"][0]["function"]["name"]
+    choices = [
+        {
+            "message": {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": tool, "arguments": text}}
+                ],
+            },
+            "finish_reason": "tool_calls",
+        }
+        for text in texts[: body.get("n", 1)]
+    ]
+    return 200, {}, {"choices": choices}
+
+
+def test_a_served_model_is_asked_the_failed_prompts_and_paired(tmp_path):
+    log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(3, 15)])
+    told = ["--set", "resample.num_generations=2", "--set", "mine.sources=[resample]"]
+    with serving(*[played] * 99) as (server, config):
+        command = ["mine", str(log), "-o", str(tmp_path / "run"), "--endpoint", config.url]
+        command += ["--endpoint-model", "served", "--json", *told]
+        done = CliRunner().invoke(main, command)
+        again = CliRunner().invoke(main, command)
+        asked = len(server.bodies)
+    assert (done.exit_code, again.exit_code) == (0, 0), done.output
+    facts = json.loads(done.stdout)
+    assert facts["sources"] == {"resample": facts["pairs"]}
+    assert facts["candidates"] == asked > 0  # one for each prompt; the second run asked nothing
+    assert {body["model"] for body in server.bodies} == {"served"}
+    rows = store.read_rows(tmp_path / "run/pairs/train.parquet")
+    assert {row["model_chosen"] for row in rows} == {"resample"}
+
+
+def test_an_endpoint_that_is_not_there_is_the_users_set_up(tmp_path):
+    log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(3, 9)])
+    done = CliRunner().invoke(
+        main,
+        ["mine", str(log), "-o", str(tmp_path / "run"), "--endpoint", "localhost:8000", "--quiet"],
+    )
+    assert done.exit_code == 2
+    assert "expected an address such as http://localhost:8000/v1" in done.output

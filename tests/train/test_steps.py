@@ -1,0 +1,189 @@
+"""Steps of a training: accumulated and uneven batches, token budgets, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training import DPO, KTO, LORA, SFT, labelled, pairs, settings
+
+torch = pytest.importorskip("torch")
+
+from misstep import train  # noqa: E402
+
+STAGES = {
+    "sft": (train.train_sft, SFT),
+    "dpo": (train.train_dpo, replace(DPO, loss_weights=(1.0, 0.5))),
+    "kto": (train.train_kto, KTO),
+}
+
+
+def losses(trained):
+    return [entry["loss"] for entry in trained.log if "loss" in entry]
+
+
+def go(stage, tiny, out, rows=None, run=None, **changes):
+    do, config = STAGES[stage]
+    rows = rows or (labelled(18) if stage == "kto" else pairs(18))
+    return do(
+        rows,
+        base=tiny,
+        adapter=None,
+        out=out,
+        config=replace(config, **changes),
+        lora=LORA,
+        run=run or settings(),
+    )
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_a_token_budget_leaves_the_losses_of_a_training_as_they_are(stage, tiny, tmp_path):
+    whole = go(stage, tiny, tmp_path / "whole")
+    parted = go(stage, tiny, tmp_path / "parted", tokens_per_batch=64)
+    assert len(losses(whole)) == 5
+    assert losses(parted) == pytest.approx(losses(whole), abs=1e-4)
+
+
+def test_a_budget_below_the_longest_row_is_refused():
+    from misstep.config import load_config
+    from misstep.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="dpo.tokens_per_batch: out of range, expected 0, or at"):
+        load_config(overrides={"dpo.tokens_per_batch": 512})
+    assert load_config(overrides={"dpo.tokens_per_batch": 1024}).dpo.tokens_per_batch == 1024
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_accumulated_steps_with_an_uneven_last_one_have_the_losses_of_trl(stage, tiny, tmp_path):
+    ours = trainer_for(stage, tiny, tmp_path / "a")
+    theirs = by_trl(ours, trainer_for(stage, tiny, tmp_path / "b").model)
+    if stage == "dpo":
+        ours.refer(ours.references(ours.route.batches))
+    found = []
+    for trainer in (ours, theirs):
+        trainer.train()
+        logs = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+        weights = {n: p.detach() for n, p in trainer.model.named_parameters() if ".default." in n}
+        found.append((logs, weights))
+    (mine, moved), (yours, their_moved) = found
+    assert len(yours) == 3  # of 5 micro-batches, the last of 2 rows
+    assert mine == pytest.approx(yours, abs=1e-4)
+    for name, value in their_moved.items():
+        torch.testing.assert_close(moved[name], value, atol=1e-3, rtol=1e-2)
+
+
+def trainer_for(name, tiny, out):
+    from misstep.models import load
+    from misstep.train import stage
+    from misstep.train.dpo import pair_trainer
+    from misstep.train.rows import tokenise
+    from misstep.train.sft import answer_trainer
+
+    config = replace(STAGES[name][1], gradient_accumulation_steps=2, learning_rate=1e-3)
+    job = stage.Job(
+        name=name,
+        loaded=load(tiny, dtype="float32"),
+        adapter=None,
+        out=out,
+        config=config,
+        lora=LORA,
+        run=settings(),
+    )
+    ids, _ = tokenise(pairs(18), job.loaded.template, max_length=999, pairs=name == "dpo")
+    with stage.quiet():
+        trainer = (pair_trainer if name == "dpo" else answer_trainer)(job, config, ids)
+    order = [list(range(at, min(at + 4, 18))) for at in range(0, 18, 4)]
+    trainer.route = replace(trainer.route, batches=order)
+    return trainer
+
+
+def by_trl(ours, model):
+    """TRL's own trainer on the same rows in the same order."""
+    import trl
+
+    from misstep.train import stage
+
+    kind = trl.DPOTrainer if hasattr(ours, "references") else trl.SFTTrainer
+
+    class Plain(kind):
+        def _prepare_dataset(self, dataset, *_):
+            return dataset
+
+        def create_model_card(self, *_, **__):
+            pass
+
+    with stage.quiet():
+        return Plain(
+            model=model,
+            args=replace(ours.args, train_sampling_strategy="sequential"),
+            train_dataset=ours.train_dataset,
+            data_collator=None if kind is trl.DPOTrainer else ours.data_collator,
+            processing_class=ours._tokenizer,
+        )
+
+
+# --- several processes -----------------------------------------------------------------------
+
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
+LAUNCH += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+LAUNCH += ["--main_process_port", "0"]
+"""`--multi_gpu` starts several processes on a machine without a GPU too; `--cpu` starts one."""
+
+
+def launched(tiny, folder, jobs, *words):
+    """What two processes give for each job: (stage, changes), trained one after the other."""
+    here = Path(__file__).parent
+    command = [*LAUNCH, *words, str(here / "several.py"), tiny, str(folder), json.dumps(jobs)]
+    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = str(here.parent)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"told.{rank}").read_text()) for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_and_weights_of_one(tiny, tmp_path):
+    # KTO compares with a mean over the batches of all processes, so here without that term
+    jobs = {
+        "sft": {"max_rows": 16, "tokens_per_batch": 90},
+        "dpo": {"max_pairs": 16, "tokens_per_batch": 90},
+        "kto": {"max_rows": 16, "loss_type": "apo_zero_unpaired"},
+    }
+    first, second = launched(tiny, tmp_path, jobs, "--multi_gpu")
+    assert first == second
+    for stage, changes in jobs.items():
+        one = go(stage, tiny, tmp_path / "one" / stage, gradient_accumulation_steps=2, **changes)
+        assert len(losses(one)) == 2
+        assert first[stage]["losses"] == pytest.approx(losses(one), abs=1e-4)
+        theirs = weights(tmp_path / stage)
+        for name, value in weights(tmp_path / "one" / stage).items():
+            torch.testing.assert_close(theirs[name], value, atol=1e-4, rtol=1e-2)
+        assert not (tmp_path / f"{stage}.work").exists()
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.slow
+def test_a_model_sharded_over_two_processes_gives_what_the_whole_one_gives(tiny, tmp_path):
+    # FSDP2 over gloo, by PyTorch alone: accelerate shards on GPUs only
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--standalone", str(here / "sharded.py"), tiny, str(tmp_path)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    apart = json.loads((tmp_path / "apart.json").read_text())
+    assert set(apart) == {"adapter 0", "adapter 10", "model 0", "model 10"}
+    for compared, difference in apart.values():
+        assert compared > 10
+        assert difference < 1e-4
