@@ -1,0 +1,406 @@
+"""misstep's preference trainer beside TRL's, on the same pairs, in one run.
+
+    MISSTEP_CORPUS=LOGS BFCL_EVAL=DATA python benchmarks/trainer.py [--quick] --json FILE
+
+Two works, with SmolLM2-135M-Instruct and a fresh LoRA (r 16) on every linear layer; a group of
+pairs is one optimizer step:
+
+- `multi_turn`: a group is a session of tau-bench with a pair for each of its first six steps;
+  chosen is what the log holds, rejected what the model itself answers there.
+- `single_turn`: a group is eight BFCL questions; chosen is the reference, rejected what the model
+  itself answers.
+
+Every arm is a process of its own: TRL's DPOTrainer as it is; the same with its option to measure
+the reference once; misstep's. All get the same token ids, adapter, groups and order. TRL reads
+`--trl-batch` pairs at a time and accumulates gradients over the group. An arm reports
+log-probabilities and gradients of the first group at one and the same stirred adapter, the losses
+of free-running steps, processor seconds for each step and for its references, and its peak memory.
+Pairs a second are those of one epoch, references included. Ratios are theirs over ours;
+`max_logp_difference` and `gradient_difference` (relative, over all weights) are of float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WORKS = {"multi_turn": 1, "single_turn": 8}
+"""With the pairs that TRL reads at a time; more of the long ones do not fit in 24 GB."""
+ARMS = ("misstep", "trl", "trl-precomputed")
+_SIDE = 48
+"""Tokens of an answer, at most."""
+_LONGEST = 1_900
+"""Tokens of a prompt, at most."""
+_STEPS = 6
+"""Pairs taken from one session: its first steps."""
+
+# --- the pairs -----------------------------------------------------------------------------------
+
+
+def pairs_of(work: str, count: int) -> list[dict[str, Any]]:
+    """The pairs of `count` groups as token ids."""
+    from misstep import models
+
+    loaded = models.load("smollm2", dtype="bfloat16")
+    rows = list((_sessions if work == "multi_turn" else _questions)(loaded, count))
+    answers = models.sample(
+        loaded,
+        [row["prompt_ids"] for row in rows],
+        num_generations=1,
+        temperature=1.0,
+        top_p=1.0,
+        max_new_tokens=_SIDE,
+        batch_size=8,
+        seed=0,
+    )
+    for row, given in zip(rows, answers, strict=True):
+        row["rejected_ids"] = list(given[0].ids)[:_SIDE]
+    return rows
+
+
+def _sessions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
+    from misstep.config import IngestConfig
+    from misstep.ingest import ingest
+
+    logs = Path(os.environ["MISSTEP_CORPUS"]) / "logs" / "tau-bench"
+    group = 0
+    for session in ingest([logs], config=IngestConfig(workers=1)).sessions:
+        found = []
+        for step in session.steps:
+            context, answer = session.context_of(step), session.messages[step]
+            row = loaded.template.encode(session.messages[:step], context, answer=answer)
+            if row.refused is None and len(row.prompt_ids) <= _LONGEST:
+                found.append((list(row.prompt_ids), list(row.answer_ids)[:_SIDE]))
+        if len(found) >= _STEPS and group < count:
+            for prompt, answer_ids in found[:_STEPS]:
+                yield {"group": group, "prompt_ids": prompt, "chosen_ids": answer_ids}
+            group += 1
+
+
+def _questions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
+    from parts import lab_questions
+
+    made = 0
+    for question in lab_questions.questions()["train"]:
+        row = loaded.template.encode(question.messages, question.context, answer=question.reference)
+        if row.refused is None and made < 8 * count:
+            answer = list(row.answer_ids)[:_SIDE]
+            yield {"group": made // 8, "prompt_ids": list(row.prompt_ids), "chosen_ids": answer}
+            made += 1
+
+
+# --- one arm, in a process of its own ------------------------------------------------------------
+
+
+def arm(given: argparse.Namespace) -> dict[str, Any]:
+    """What one arm reports."""
+    import torch
+
+    from misstep.train import stage
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    rows = json.loads(Path(given.pairs).read_text(encoding="utf-8"))
+    groups = [
+        [i for i, row in enumerate(rows) if row["group"] == group]
+        for group in range(max(row["group"] for row in rows) + 1)
+    ]
+    job = _job(given)
+    with stage.quiet():
+        start = time.process_time()
+        trainer = (_ours if given.arm == "misstep" else _theirs)(job, given, rows, groups)
+        reference = time.process_time() - start if given.arm != "trl" else 0.0
+        model = trainer.model
+        fresh = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+        first = groups[0]
+        size = len(first) if given.arm == "misstep" else min(given.trl_batch, len(first))
+        look = _look(trainer, [first[at : at + size] for at in range(0, len(first), size)])
+        np.savez(given.out + ".npz", **look)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in fresh:
+                    parameter.copy_(fresh[name])
+        model.zero_grad()
+        seconds, losses = _train(trainer)
+    tokens = _tokens(rows, groups, shared=given.arm == "misstep")
+    steps = len(seconds)
+    pairs = sum(len(groups[at % len(groups)]) for at in range(steps))
+    epoch = sum(seconds) * len(rows) / pairs + reference
+    return {
+        "n": len(rows),
+        "steps": steps,
+        "seconds": round(epoch, 2),
+        "pairs_per_second": round(len(rows) / epoch, 4),
+        "seconds_per_step": round(sum(seconds) / steps, 2),
+        "reference_seconds": round(reference, 2),
+        "tokens_per_pair": round(tokens / len(rows)),
+        "losses": [round(loss, 6) for loss in losses],
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+    }
+
+
+def _job(given: argparse.Namespace) -> Any:
+    from misstep.config import DpoConfig, LoraConfig
+    from misstep.models import load
+    from misstep.train import TrainSettings, stage
+
+    config = DpoConfig(loss_type=("sigmoid",), loss_weights=(1.0,), beta=0.5, warmup_ratio=0.0)
+    return stage.Job(
+        name="dpo",
+        loaded=load("smollm2", dtype=given.dtype),
+        adapter=None,
+        out=Path(given.out).with_suffix(".adapter"),
+        config=config,
+        lora=LoraConfig(),
+        run=TrainSettings(seed=1, dtype=given.dtype),
+    )
+
+
+def _ours(
+    job: Any, given: argparse.Namespace, rows: Sequence[dict[str, Any]], groups: list[list[int]]
+) -> Any:
+    from dataclasses import replace
+
+    from misstep.train.dpo import pair_trainer
+    from misstep.train.rows import Ids
+
+    ids = [
+        Ids(
+            id=str(at),
+            prompt=tuple(row["prompt_ids"]),
+            chosen=tuple(row["chosen_ids"]),
+            rejected=tuple(row["rejected_ids"]),
+        )
+        for at, row in enumerate(rows)
+    ]
+    size = max(map(len, groups))
+    config = replace(job.config, per_device_train_batch_size=size, max_steps=given.steps)
+    trainer = pair_trainer(replace(job, config=config), config, ids)
+    order = [groups[at % len(groups)] for at in range(given.steps)]
+    trainer.route = replace(trainer.route, batches=order)
+    trainer.refer(trainer.references(groups))
+    return trainer
+
+
+def _theirs(
+    job: Any, given: argparse.Namespace, rows: Sequence[dict[str, Any]], groups: list[list[int]]
+) -> Any:
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from misstep.train import stage
+
+    class Given(DPOTrainer):
+        """DPOTrainer on rows that are token ids already."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """None is wanted."""
+
+    model = stage.attach(job)
+    size = min(len(groups[0]), given.trl_batch)
+    same = stage.arguments(job, model, steps=given.steps, tokens=0)
+    return Given(
+        model=model,
+        args=DPOConfig(
+            **same
+            | {
+                "gradient_checkpointing": False,
+                "per_device_train_batch_size": size,
+                "gradient_accumulation_steps": len(groups[0]) // size,
+                "train_sampling_strategy": "sequential",
+            },
+            beta=job.config.beta,
+            precompute_ref_log_probs=given.arm == "trl-precomputed",
+        ),
+        train_dataset=Dataset.from_list(
+            [{k: v for k, v in row.items() if k != "group"} for row in rows]
+        ),
+        processing_class=job.loaded.tokenizer,
+    )
+
+
+def _look(trainer: Any, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Log-probabilities and gradients of one group, with the adapter stirred by a fixed draw."""
+    import torch
+
+    model = trainer.model
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if parameter.requires_grad and "lora_B" in name:
+                parameter += 0.02 * torch.randn_like(parameter)
+    model.train()
+    sums: list[Any] = []
+
+    def see(_module: Any, _given: Any, out: Any) -> None:
+        if out.log_probs.requires_grad:  # the policy, not the reference
+            sums.append(out.log_probs.detach().float().sum(1).view(2, -1).numpy())
+
+    seen = model.register_forward_hook(see)
+    for batch in batches:
+        inputs = trainer.data_collator([trainer.train_dataset[at] for at in batch])
+        inputs = trainer._prepare_inputs(inputs)
+        loss = trainer.compute_loss(model, inputs)
+        (loss * len(batch)).backward()
+    seen.remove()
+    total = sum(map(len, batches))
+    grads = {
+        name.replace(".default", ""): (p.grad / total).float().numpy()
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    }
+    return {**grads, "logps": np.concatenate(sums, axis=1)}
+
+
+def _train(trainer: Any) -> tuple[list[float], list[float]]:
+    """Processor seconds and loss of every optimizer step."""
+    from transformers import PrinterCallback, TrainerCallback
+
+    seconds: list[float] = []
+
+    class Clock(TrainerCallback):
+        """Times each step."""
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.start = time.process_time()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds.append(time.process_time() - self.start)
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Clock())
+    trainer.train()
+    return seconds, [log["loss"] for log in trainer.state.log_history if "loss" in log]
+
+
+def _tokens(rows: Sequence[dict[str, Any]], groups: list[list[int]], *, shared: bool) -> int:
+    """Tokens that the policy reads in one epoch."""
+    from misstep.train.tree import tokens_read
+
+    def sides(at: int) -> list[tuple[int, ...]]:
+        prompt = tuple(rows[at]["prompt_ids"])
+        return [prompt + tuple(rows[at][side]) for side in ("chosen_ids", "rejected_ids")]
+
+    if shared:
+        return sum(tokens_read([s for at in g for s in sides(at)], shared=True) for g in groups)
+    return sum(len(side) for at in range(len(rows)) for side in sides(at))
+
+
+# --- all arms ------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="fewer groups and steps")
+    parser.add_argument("--only", choices=list(WORKS))
+    parser.add_argument("--dtypes", default="float32,bfloat16")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--steps", type=int, default=0, help="free-running steps (10; 2 if quick)")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", help=argparse.SUPPRESS)
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--trl-batch", type=int, default=0, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.arm:
+        Path(given.out).write_text(json.dumps(arm(given)), encoding="utf-8")
+        return
+    rows, looks = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for work in [given.only] if given.only else WORKS:
+            pairs = Path(folder) / f"{work}.json"
+            made = pairs_of(work, 1 if given.quick else 2)
+            pairs.write_text(json.dumps(made), encoding="utf-8")
+            for dtype in given.dtypes.split(","):
+                for name in given.arms.split(","):
+                    row, look = _measure(given, work, dtype=dtype, arm_name=name, pairs=pairs)
+                    rows.append(row)
+                    looks[work, dtype, name] = look
+                    print(json.dumps(row), flush=True)
+    result = {
+        "name": "trainer",
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("misstep", "torch", "transformers", "trl", "peft")
+        },
+        "rows": rows,
+        "ratios": ratios(rows, looks),
+    }
+    print(json.dumps(result["ratios"], indent=2))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _measure(
+    given: argparse.Namespace, work: str, *, dtype: str, arm_name: str, pairs: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    out = pairs.with_name(f"{work}-{dtype}-{arm_name}")
+    steps = given.steps or (2 if given.quick else 10)
+    words = ["--work", work, "--arm", arm_name, "--dtype", dtype, "--pairs", str(pairs)]
+    words += ["--out", str(out), "--steps", str(steps)]
+    words += ["--trl-batch", str(given.trl_batch or WORKS[work])]
+    done = subprocess.run([sys.executable, __file__, *words], check=False)
+    row = {"arm": arm_name, "work": f"{work} {dtype}"}
+    if done.returncode:
+        return {**row, "failed": f"ended with {done.returncode}"}, {}
+    with np.load(f"{out}.npz") as look:
+        return {**row, **json.loads(out.read_text(encoding="utf-8"))}, dict(look)
+
+
+def ratios(
+    rows: Sequence[dict[str, Any]], looks: dict[tuple[str, str, str], dict[str, Any]]
+) -> dict[str, float]:
+    """Theirs over ours; larger is better, but for the differences."""
+    of = {(row["work"], row["arm"]): row for row in rows if "failed" not in row}
+    out: dict[str, float] = {}
+    for (work, name), row in of.items():
+        ours = of.get((work, "misstep"))
+        if name == "misstep" or ours is None:
+            continue
+        kind, dtype = work.split()
+        tail = ("" if dtype == "float32" else "_bf16") + ("" if name == "trl" else "_precomputed")
+        out[f"{kind}_vs_trl{tail}"] = round(row["seconds"] / ours["seconds"], 2)
+        out[f"{kind}_memory_vs_trl{tail}"] = round(row["peak_mb"] / ours["peak_mb"], 2)
+        mine, theirs = looks[kind, dtype, "misstep"], looks[kind, dtype, name]
+        if name == "trl":
+            sides = np.abs(mine["logps"] - theirs["logps"]).max()
+            out[f"{kind}_max_logp_difference{tail}"] = float(f"{sides:.1e}")
+            out[f"{kind}_gradient_difference{tail}"] = float(f"{_apart(mine, theirs):.1e}")
+            losses = zip(ours["losses"], row["losses"], strict=True)
+            out[f"{kind}_loss_difference{tail}"] = round(max(abs(a - b) for a, b in losses), 6)
+    return out
+
+
+def _apart(mine: dict[str, Any], theirs: dict[str, Any]) -> float:
+    """Norm of the difference of all gradients over the norm of theirs."""
+    names = [name for name in theirs if name != "logps"]
+    apart = sum(float(((mine[name] - theirs[name]) ** 2).sum()) for name in names)
+    whole = sum(float((theirs[name] ** 2).sum()) for name in names)
+    return float((apart / whole) ** 0.5)
+
+
+if __name__ == "__main__":
+    main()
