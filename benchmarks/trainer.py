@@ -32,77 +32,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from parts import preference_pairs
 
-WORKS = {"multi_turn": 1, "single_turn": 8}
-"""With the pairs that TRL reads at a time; more of the long ones do not fit in 24 GB."""
+WORKS = {"multi_turn": 1, "single_turn": 4}
+"""With the pairs that TRL reads at a time: more do not fit in 24 GB beside anything else."""
 ARMS = ("misstep", "trl", "trl-precomputed")
-_SIDE = 48
-"""Tokens of an answer, at most."""
-_LONGEST = 1_900
-"""Tokens of a prompt, at most."""
-_STEPS = 6
-"""Pairs taken from one session: its first steps."""
-
-# --- the pairs -----------------------------------------------------------------------------------
-
-
-def pairs_of(work: str, count: int) -> list[dict[str, Any]]:
-    """The pairs of `count` groups as token ids."""
-    from misstep import models
-
-    loaded = models.load("smollm2", dtype="bfloat16")
-    rows = list((_sessions if work == "multi_turn" else _questions)(loaded, count))
-    answers = models.sample(
-        loaded,
-        [row["prompt_ids"] for row in rows],
-        num_generations=1,
-        temperature=1.0,
-        top_p=1.0,
-        max_new_tokens=_SIDE,
-        batch_size=8,
-        seed=0,
-    )
-    for row, given in zip(rows, answers, strict=True):
-        row["rejected_ids"] = list(given[0].ids)[:_SIDE]
-    return rows
-
-
-def _sessions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
-    from misstep.config import IngestConfig
-    from misstep.ingest import ingest
-
-    logs = Path(os.environ["MISSTEP_CORPUS"]) / "logs" / "tau-bench"
-    group = 0
-    for session in ingest([logs], config=IngestConfig(workers=1)).sessions:
-        found = []
-        for step in session.steps:
-            context, answer = session.context_of(step), session.messages[step]
-            row = loaded.template.encode(session.messages[:step], context, answer=answer)
-            if row.refused is None and len(row.prompt_ids) <= _LONGEST:
-                found.append((list(row.prompt_ids), list(row.answer_ids)[:_SIDE]))
-        if len(found) >= _STEPS and group < count:
-            for prompt, answer_ids in found[:_STEPS]:
-                yield {"group": group, "prompt_ids": prompt, "chosen_ids": answer_ids}
-            group += 1
-
-
-def _questions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
-    from parts import lab_questions
-
-    made = 0
-    for question in lab_questions.questions()["train"]:
-        row = loaded.template.encode(question.messages, question.context, answer=question.reference)
-        if row.refused is None and made < 8 * count:
-            answer = list(row.answer_ids)[:_SIDE]
-            yield {"group": made // 8, "prompt_ids": list(row.prompt_ids), "chosen_ids": answer}
-            made += 1
-
-
 # --- one arm, in a process of its own ------------------------------------------------------------
 
 
@@ -120,9 +59,9 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
     ]
     job = _job(given)
     with stage.quiet():
-        start = time.process_time()
-        trainer = (_ours if given.arm == "misstep" else _theirs)(job, given, rows, groups)
-        reference = time.process_time() - start if given.arm != "trl" else 0.0
+        trainer, reference = (_ours if given.arm == "misstep" else _theirs)(
+            job, given, rows, groups
+        )
         model = trainer.model
         fresh = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         first = groups[0]
@@ -171,7 +110,8 @@ def _job(given: argparse.Namespace) -> Any:
 
 def _ours(
     job: Any, given: argparse.Namespace, rows: Sequence[dict[str, Any]], groups: list[list[int]]
-) -> Any:
+) -> tuple[Any, float]:
+    """Our trainer, and the processor seconds that its references took."""
     from dataclasses import replace
 
     from misstep.train.dpo import pair_trainer
@@ -191,13 +131,15 @@ def _ours(
     trainer = pair_trainer(replace(job, config=config), config, ids)
     order = [groups[at % len(groups)] for at in range(given.steps)]
     trainer.route = replace(trainer.route, batches=order)
+    start = time.process_time()
     trainer.refer(trainer.references(groups))
-    return trainer
+    return trainer, time.process_time() - start
 
 
 def _theirs(
     job: Any, given: argparse.Namespace, rows: Sequence[dict[str, Any]], groups: list[list[int]]
-) -> Any:
+) -> tuple[Any, float]:
+    """TRL's trainer, and the processor seconds that its references took beforehand."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -212,10 +154,17 @@ def _theirs(
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """None is wanted."""
 
+        def _precompute_ref_logps(self, *given: Any) -> Any:
+            start = time.process_time()
+            dataset = super()._precompute_ref_logps(*given)
+            spent.append(time.process_time() - start)
+            return dataset
+
+    spent: list[float] = []
     model = stage.attach(job)
     size = min(len(groups[0]), given.trl_batch)
     same = stage.arguments(job, model, steps=given.steps, tokens=0)
-    return Given(
+    trainer = Given(
         model=model,
         args=DPOConfig(
             **same
@@ -233,6 +182,7 @@ def _theirs(
         ),
         processing_class=job.loaded.tokenizer,
     )
+    return trainer, sum(spent)
 
 
 def _look(trainer: Any, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -330,7 +280,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for work in [given.only] if given.only else WORKS:
             pairs = Path(folder) / f"{work}.json"
-            made = pairs_of(work, 1 if given.quick else 2)
+            made = preference_pairs.made(work, 1 if given.quick else 2)
             pairs.write_text(json.dumps(made), encoding="utf-8")
             for dtype in given.dtypes.split(","):
                 for name in given.arms.split(","):

@@ -54,7 +54,7 @@ def test_a_budget_below_the_longest_row_is_refused():
     from misstep.config import load_config
     from misstep.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="dpo.tokens_per_batch: out of range, expected 0, or at"):
+    with pytest.raises(ConfigError, match=r"tokens_per_batch: out of range, expected 0, or at"):
         load_config(overrides={"dpo.tokens_per_batch": 512})
     assert load_config(overrides={"dpo.tokens_per_batch": 1024}).dpo.tokens_per_batch == 1024
 

@@ -1,8 +1,8 @@
 """Several processes that train together: which one writes, and what they tell each other.
 
-Started by `accelerate launch`, `torchrun` or `mpirun`, each process has its rank in the environment. Only
-the main process writes files; the others wait where they need what it wrote. With one process
-every function here does nothing. Importing this module imports nothing heavy.
+Started by `accelerate launch`, `torchrun` or `mpirun`, each process has its rank in the
+environment. Only the main process writes files; the others wait where they need what it wrote. With
+one process every function here does nothing. Importing this module imports nothing heavy.
 """
 
 from __future__ import annotations
