@@ -86,6 +86,7 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
         "seconds_per_step": round(sum(seconds) / steps, 2),
         "reference_seconds": round(reference, 2),
         "tokens_per_pair": round(tokens / len(rows)),
+        "checkpointing": bool(trainer.args.gradient_checkpointing),
         "losses": [round(loss, 6) for loss in losses],
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
     }

@@ -142,6 +142,8 @@ class MineConfig:
     """Length of the chosen over the rejected side: the least and the most (`LENGTH_RATIO`)."""
     near_duplicate: float = 0.95
     """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
+    supported_values: bool = False
+    """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     feedback: bool = True

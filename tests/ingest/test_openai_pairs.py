@@ -166,6 +166,24 @@ def test_the_same_conversation_again_raises_copies(tmp_path):
     assert got.counts.used == 4
 
 
+def test_broken_and_whole_answers_of_a_server_that_repeats_its_ids_are_two(tmp_path):
+    broken, whole = call('{"city": "Oslo"'), call('{"city": "Oslo"}')
+    got = read_one(tmp_path, pair(request(), response(broken)), pair(request(), response(whole)))
+    read = [(s.messages[-1].calls[0].arguments, s.copies) for s in got.sessions]
+    assert read == [('{"city": "Oslo"', 1), ('{"city": "Oslo"}', 1)]
+
+
+def test_a_broken_call_that_its_client_mends_in_the_history_is_one_step(tmp_path):
+    broken, mended = call('{"city": "Oslo"'), call('{"city": "Oslo"}')
+    got = read_one(
+        tmp_path,
+        pair(request(), response(broken)),
+        pair(request(mended, found("rain")), response(said("It rains."))),
+    )
+    (session,) = got.sessions
+    assert session.messages[2].calls[0].arguments == '{"city": "Oslo"'
+
+
 def test_conversations_that_share_only_the_system_message_are_strangers(tmp_path):
     other = {"messages": [ASK[0], {"role": "user", "content": "Rome?"}]}
     got = read_one(tmp_path, TALK[0], pair(other, response(said("Sun."))))

@@ -267,6 +267,36 @@ _TASKS = st.sampled_from(
 )
 
 
+SUPPORTED = replace(TRAIN_ONLY, supported_values=True)
+DAYS = {"city": "Oslo", "days": 3}
+
+
+@pytest.mark.parametrize(
+    ("code", "chosen", "rejected"),
+    [
+        (None, {"city": "Oslo"}, {"town": "Oslo"}),
+        ("UNSUPPORTED", {"city": "Rome"}, {"town": "Oslo"}),
+        (None, {"city": "Rome"}, {"city": "Rome", "town": "x"}),  # wrong on both sides cancels
+        ("UNSUPPORTED", DAYS, {"town": "Oslo"}),
+        (None, DAYS, {"city": "Oslo", "days": "3"}),
+        ("GIVES_UP", {"city": "Oslo"}, {"city": "Oslo", "days": "2"}),
+    ],
+)
+def test_a_sampled_chosen_side_brings_in_nothing_that_nobody_gave(code, chosen, rejected):
+    ask = user("What is the weather in Oslo for the next 2 days?")
+    chosen, rejected = called("weather", chosen), called("weather", rejected)
+    at = desk(session(ask, rejected), config=SUPPORTED)
+    prompt = Prompt(session=next(iter(at.corpus.sessions)), step=1)
+    for source, expected in (("sibling", code), ("resample", code), ("reference", None)):
+        pair = Candidate(
+            prompt=prompt, chosen=message(chosen), rejected=message(rejected), source=source
+        )
+        found = objection(at, draft(at, pair))
+        assert (found and found[0]) == expected, source
+        usual = replace(at, config=TRAIN_ONLY)
+        assert objection(usual, draft(usual, pair)) is None
+
+
 @st.composite
 def talks(draw):
     rows = [user(draw(_TASKS))]

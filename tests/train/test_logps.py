@@ -168,6 +168,27 @@ def test_in_bfloat16_checkpoints_and_budgets_change_nothing(tmp_path):
             assert (again[name] - grad).norm() < 0.05 * grad.norm()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_bfloat16_is_as_near_to_float32_as_that_of_trl(tmp_path, shared):
+    from misstep.train.logps import score
+
+    inputs, labels = batch()
+    exact, half = (adapted(tmp_path / kind, dtype=kind) for kind in ("float32", "bfloat16"))
+    half.load_state_dict(exact.state_dict())
+    for parameter in half.parameters():
+        parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
+    whole = gradients(exact, score(exact, inputs, labels, shared=shared))
+    apart = []
+    for by in (
+        lambda: score(half, inputs, labels, shared=shared),
+        lambda: by_trl(half, inputs, labels),
+    ):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = gradients(half, by())
+        apart.append(sum((found[name] - grad).norm() ** 2 for name, grad in whole.items()) ** 0.5)
+    assert 0 < apart[0] < 2 * apart[1]
+
+
 def test_gradient_checkpointing_changes_nothing_but_memory(tmp_path):
     from misstep.train.logps import score
 

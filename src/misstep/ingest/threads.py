@@ -156,6 +156,8 @@ class Threads:
         if node is None:
             called = _call_ids(answer)
             node = self._rewritten(answer, up, called)
+            if node is not None and node.answered:
+                node = None  # a response of its own, from a server that gives the same ids again
         if node is None:
             node = self._plant(answer, up, key, called)
         elif node.answered:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from misstep.mine import evidence, room, rules, texture
+from misstep.mine import evidence, room, rules, texture, worth
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft, Rule, draft, margin
 from misstep.mine.feedback import failed_task
@@ -40,6 +40,8 @@ RULES: tuple[Rule, ...] = tuple(
             "the failure lies in the arguments and the chosen side calls another tool",
             rules.other_tool,
         ),
+        ("UNSUPPORTED", "the chosen side brings in a value that nobody gave", worth.unsupported),
+        ("GIVES_UP", "the chosen side lacks a value that the failed side had", worth.gives_up),
         (
             "LEARNED_LATER",
             "the chosen side knows what only a later message told",

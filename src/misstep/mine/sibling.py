@@ -1,9 +1,10 @@
 """Chosen-source `sibling`: another sample of the same prompt that came out clean.
 
 In: a failed step. Out: at most one candidate: of the steps with the same prompt (equal content
-key: messages, tools, demanded output) in any session of the same part, one that passed. The best
-score wins, then the one whose session has the best feedback, then the one that differs least from
-the failure, so that the pair teaches what went wrong. A clean answer that stands in failed sessions
+key: messages, tools, demanded output) in any session of the same part, one that passed. One that
+calls the tool that failed goes before any other (`keeps_tools`); then the best score wins, then the
+one whose session has the best feedback, then the one that differs least from the failure, so that
+the pair teaches what went wrong. A clean answer that stands in failed sessions
 alone is left to the gate to refuse. Both sides were written to this very prompt: nothing is edited.
 """
 
@@ -13,7 +14,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from misstep.mine.feedback import used, vetoing
-from misstep.mine.source import Candidate, Source, blamable, canonical, distance
+from misstep.mine.source import (
+    Candidate,
+    Source,
+    blamable,
+    canonical,
+    distance,
+    keeps_tools,
+)
 from misstep.types import Message, Prompt
 
 if TYPE_CHECKING:
@@ -32,7 +40,11 @@ def find(desk: Desk) -> Iterator[Candidate]:
 
 def _nearest(desk: Desk, prompt: Prompt, among: Sequence[Accepted], passed_over: int) -> Candidate:
     failed = desk.corpus.answer(prompt)
-    best = min(among, key=lambda other: _rank(other, failed))
+    offered = {tool.name for tool in desk.corpus.context(prompt).tools}
+    best = min(
+        among,
+        key=lambda other: (not keeps_tools(other.answer, failed, offered), *_rank(other, failed)),
+    )
     return Candidate(
         prompt=prompt,
         chosen=best.answer,

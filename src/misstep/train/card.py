@@ -1,7 +1,7 @@
 """The model card beside an adapter, with a place for the before/after table.
 
-In: the note that `stage.publish` writes, and counts. Out: Markdown. `fill` puts the table in once
-it has been measured. Pure text; nothing of the training rows is quoted.
+In: the note that `publishing.publish` writes, and counts. Out: Markdown. `fill` puts the table in
+once it has been measured. Pure text; nothing of the training rows is quoted.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,12 +21,12 @@ from typing import Any, Literal
 
 from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.errors import ConfigError
-from misstep.models import ADAPTER_NOTE, Loaded, load
+from misstep.models import Loaded, load
 from misstep.models.load import best_dtype, check_adapter
 from misstep.train import ranks
 from misstep.train.card import card
-from misstep.train.disk import file_sha
 from misstep.train.memory import needs_checkpointing
+from misstep.train.publishing import publish, weights_sha, whole
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.types import SetAside
 
@@ -165,13 +163,12 @@ def open_work(job: Job, ids: Sequence[Ids]) -> None:
     """Make the working folder; what an interrupted run with the same inputs left stays in it."""
     key = inputs_key(job, ids)
     note = job.work / "key"
-    ranks.wait()
-    if not ranks.is_main():
-        pass
-    elif not (job.run.resume and note.is_file() and note.read_text(encoding="utf-8") == key):
-        shutil.rmtree(job.work, ignore_errors=True)
-        job.work.mkdir(parents=True)
-        note.write_text(key, encoding="utf-8")
+    if ranks.is_main():
+        same = note.is_file() and note.read_text(encoding="utf-8") == key
+        if not (job.run.resume and same):
+            shutil.rmtree(job.work, ignore_errors=True)
+            job.work.mkdir(parents=True)
+            note.write_text(key, encoding="utf-8")
     ranks.wait()
 
 
@@ -200,7 +197,7 @@ def finish(
     job: Job, trainer: Any, *, rows: Sequence[Row], aside: Sequence[SetAside], story: Story
 ) -> Trained:
     """Publish what was trained with its note and card, and say what happened."""
-    model, state = (attach(job), None) if trainer is None else (trainer.model, _whole(trainer))
+    model, state = (attach(job), None) if trainer is None else (trainer.model, whole(trainer))
     note = {
         "stage": job.name,
         "trained": "adapter" if job.lora.enabled else "model",
@@ -220,7 +217,8 @@ def finish(
     text = card(note, [row for row in rows if row.id in used], aside)
     ranks.wait()
     if ranks.is_main():
-        publish(job, model, note, text, state=state)
+        keep = None if job.lora.enabled else job.loaded.tokenizer
+        publish(model, job.out, note=note, text=text, tokenizer=keep, state=state)
         shutil.rmtree(job.work, ignore_errors=True)
     ranks.wait()
     sha = weights_sha(job.out)
@@ -264,50 +262,6 @@ def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Tr
     if job.name == "kto" and len({row.label for row in rows}) == 1:
         why = "nothing was trained: KTO needs accepted and failed answers"
     return finish(job, None, rows=rows, aside=aside, story=Story(stopped=why))
-
-
-def _whole(trainer: Any) -> Any:
-    """The weights brought together where processes hold a part each; None where none does."""
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        return trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return None
-
-
-def publish(job: Job, model: Any, note: dict[str, Any], text: str, *, state: Any = None) -> None:
-    """Write the adapter folder, or the model folder, in one rename."""
-    fresh = job.out.with_name(job.out.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    if job.lora.enabled:
-        model.peft_config["default"].base_model_name_or_path = note["base"]
-        model.save_pretrained(
-            str(fresh),
-            selected_adapters=["default"],
-            save_embedding_layers=False,
-            state_dict=state,
-        )
-        _sort_targets(fresh / "adapter_config.json")
-    else:
-        model.save_pretrained(str(fresh), state_dict=state)
-        job.loaded.tokenizer.save_pretrained(str(fresh))
-    facts = json.dumps({**note, "sha256": weights_sha(fresh)}, indent=2, sort_keys=True)
-    (fresh / ADAPTER_NOTE).write_text(facts + "\n", encoding="utf-8")
-    (fresh / "README.md").write_text(text, encoding="utf-8")
-    shutil.rmtree(job.out, ignore_errors=True)
-    os.replace(fresh, job.out)
-
-
-def weights_sha(folder: Path) -> str:
-    """SHA-256 of an adapter's weights file; of a model's too, or over those of its files."""
-    files = sorted(folder.glob("*.safetensors"))
-    return file_sha(files[0]) if len(files) == 1 else digest(map(file_sha, files))
-
-
-def _sort_targets(path: Path) -> None:
-    """PEFT writes a set; sorted, the same training gives the same file."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(config.get("target_modules"), list):
-        config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _start_sha(job: Job) -> str:

@@ -1,0 +1,75 @@
+"""The folder that a stage leaves: weights, a note of how they were made, a card.
+
+In: a trained model. Out: an adapter folder or a model folder, there whole or not at all.
+Importing this module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from misstep.models import ADAPTER_NOTE
+from misstep.train.disk import file_sha
+from misstep.train.rows import digest
+
+
+def whole(trainer: Any) -> Any:
+    """The weights brought together where processes hold a part each; None where none does."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return None
+
+
+def publish(
+    model: Any,
+    out: Path,
+    *,
+    note: dict[str, Any],
+    text: str,
+    tokenizer: Any = None,
+    state: Any = None,
+) -> None:
+    """Write an adapter folder, or with a tokenizer a model folder, in one rename.
+
+    Args:
+        note: what stands in its note file, beside the SHA-256 of the weights.
+        text: the model card.
+        state: the weights, where `model` does not hold them whole.
+    """
+    fresh = out.with_name(out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    if tokenizer is None:
+        model.peft_config["default"].base_model_name_or_path = note["base"]
+        model.save_pretrained(
+            str(fresh),
+            selected_adapters=["default"],
+            save_embedding_layers=False,
+            state_dict=state,
+        )
+        _sort_targets(fresh / "adapter_config.json")
+    else:
+        model.save_pretrained(str(fresh), state_dict=state)
+        tokenizer.save_pretrained(str(fresh))
+    facts = json.dumps({**note, "sha256": weights_sha(fresh)}, indent=2, sort_keys=True)
+    (fresh / ADAPTER_NOTE).write_text(facts + "\n", encoding="utf-8")
+    (fresh / "README.md").write_text(text, encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(fresh, out)
+
+
+def weights_sha(folder: Path) -> str:
+    """SHA-256 of an adapter's weights file; of a model's too, or over those of its files."""
+    files = sorted(folder.glob("*.safetensors"))
+    return file_sha(files[0]) if len(files) == 1 else digest(map(file_sha, files))
+
+
+def _sort_targets(path: Path) -> None:
+    """PEFT writes a set; sorted, the same training gives the same file."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
