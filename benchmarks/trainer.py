@@ -262,11 +262,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="fewer groups and steps")
+    parser.add_argument(
+        "--quick", action="store_true", help="one group of at most four pairs, one step"
+    )
     parser.add_argument("--only", choices=list(WORKS))
-    parser.add_argument("--dtypes", default="float32,bfloat16")
-    parser.add_argument("--arms", default=",".join(ARMS))
-    parser.add_argument("--steps", type=int, default=0, help="free-running steps (10; 2 if quick)")
+    parser.add_argument("--dtypes", default="", help="float32,bfloat16 (float32 if quick)")
+    parser.add_argument("--arms", default="", help=",".join(ARMS) + " (the first two if quick)")
+    parser.add_argument("--steps", type=int, default=0, help="free-running steps (10; 1 if quick)")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
@@ -277,14 +279,18 @@ def main() -> None:
     if given.arm:
         Path(given.out).write_text(json.dumps(arm(given)), encoding="utf-8")
         return
+    dtypes = given.dtypes or ("float32" if given.quick else "float32,bfloat16")
+    arms = given.arms.split(",") if given.arms else ARMS[: 2 if given.quick else 3]
     rows, looks = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for work in [given.only] if given.only else WORKS:
             pairs = Path(folder) / f"{work}.json"
-            made = preference_pairs.made(work, 1 if given.quick else 2)
+            made = preference_pairs.made(
+                work, 1 if given.quick else 2, most=4 if given.quick else 8
+            )
             pairs.write_text(json.dumps(made), encoding="utf-8")
-            for dtype in given.dtypes.split(","):
-                for name in given.arms.split(","):
+            for dtype in dtypes.split(","):
+                for name in arms:
                     row, look = _measure(given, work, dtype=dtype, arm_name=name, pairs=pairs)
                     rows.append(row)
                     looks[work, dtype, name] = look
@@ -309,7 +315,7 @@ def _measure(
     given: argparse.Namespace, work: str, *, dtype: str, arm_name: str, pairs: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     out = pairs.with_name(f"{work}-{dtype}-{arm_name}")
-    steps = given.steps or (2 if given.quick else 10)
+    steps = given.steps or (1 if given.quick else 10)
     words = ["--work", work, "--arm", arm_name, "--dtype", dtype, "--pairs", str(pairs)]
     words += ["--out", str(out), "--steps", str(steps)]
     words += ["--trl-batch", str(given.trl_batch or WORKS[work])]

@@ -19,12 +19,12 @@ _STEPS = 6
 """Pairs taken from one session: its first steps."""
 
 
-def made(work: str, count: int) -> list[dict[str, Any]]:
-    """The pairs of `count` groups as token ids."""
+def made(work: str, count: int, *, most: int = 8) -> list[dict[str, Any]]:
+    """The pairs of `count` groups as token ids, at most so many of a group."""
     from misstep import models
 
     loaded = models.load("smollm2", dtype="bfloat16")
-    rows = list((_sessions if work == "multi_turn" else _questions)(loaded, count))
+    rows = list((_sessions if work == "multi_turn" else _questions)(loaded, count, most))
     answers = models.sample(
         loaded,
         [row["prompt_ids"] for row in rows],
@@ -40,7 +40,7 @@ def made(work: str, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _sessions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
+def _sessions(loaded: Any, count: int, most: int) -> Iterator[dict[str, Any]]:
     from misstep.config import IngestConfig
     from misstep.ingest import ingest
 
@@ -54,18 +54,18 @@ def _sessions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
             if row.refused is None and len(row.prompt_ids) <= _LONGEST:
                 found.append((list(row.prompt_ids), list(row.answer_ids)[:_SIDE]))
         if len(found) >= _STEPS and group < count:
-            for prompt, answer_ids in found[:_STEPS]:
+            for prompt, answer_ids in found[: min(most, _STEPS)]:
                 yield {"group": group, "prompt_ids": prompt, "chosen_ids": answer_ids}
             group += 1
 
 
-def _questions(loaded: Any, count: int) -> Iterator[dict[str, Any]]:
+def _questions(loaded: Any, count: int, most: int) -> Iterator[dict[str, Any]]:
     from parts import lab_questions
 
     done = 0
     for question in lab_questions.questions()["train"]:
         row = loaded.template.encode(question.messages, question.context, answer=question.reference)
-        if row.refused is None and done < 8 * count:
+        if row.refused is None and done < most * count:
             answer = list(row.answer_ids)[:_SIDE]
-            yield {"group": done // 8, "prompt_ids": list(row.prompt_ids), "chosen_ids": answer}
+            yield {"group": done // most, "prompt_ids": list(row.prompt_ids), "chosen_ids": answer}
             done += 1
