@@ -24,6 +24,7 @@ STAGES = {
 def main(tiny: str, folder: str, jobs: str) -> None:
     """Train each stage into the folder and leave `told.RANK` with what this process was given."""
     told = {}
+    heard = []
     for stage, changes in json.loads(jobs).items():
         do, config = STAGES[stage]
         lora = replace(LORA, enabled=changes.pop("adapter", True))
@@ -34,10 +35,11 @@ def main(tiny: str, folder: str, jobs: str) -> None:
             out=Path(folder) / stage,
             config=replace(config, **changes),
             lora=lora,
-            run=settings(),
+            run=settings(progress=lambda step, *_: heard.append(step)),
         )
         losses = [entry["loss"] for entry in trained.log if "loss" in entry]
         told[stage] = {"losses": losses, "steps": trained.steps, "sha256": trained.sha256}
+    told["heard"] = heard
     path = Path(folder) / f"told.{ranks.rank()}"
     path.write_text(json.dumps(told), encoding="utf-8")
 

@@ -251,3 +251,10 @@ def test_a_model_is_read_in_the_fastest_way_that_is_right_for_it(
     for name, value in config.items():
         setattr(model.config, name, value)
     assert reading(model, shared=True) == Reading(own_head=own_head, shared=shared)
+
+
+def test_weights_that_deepspeed_parts_are_left_to_trl(tmp_path, monkeypatch):
+    from misstep.train.logps import Reading, reading
+
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
+    assert reading(adapted(tmp_path), shared=True) == Reading(own_head=False, shared=False)

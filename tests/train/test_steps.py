@@ -156,6 +156,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(tiny, tmp_path):
         "kto": {"max_rows": 16, "loss_type": "apo_zero_unpaired"},
     }
     first, second = launched(tiny, tmp_path, jobs, "--multi_gpu")
+    assert (first.pop("heard"), second.pop("heard")) == ([1, 2] * 3, [])  # said once
     assert first == second
     for stage, changes in jobs.items():
         one = go(stage, tiny, tmp_path / "one" / stage, gradient_accumulation_steps=2, **changes)
