@@ -306,3 +306,31 @@ def test_kto_trains_on_unpaired_answers_too_and_is_measured_as_an_arm_of_its_own
     scores = json.loads((run / "scores.json").read_text())
     assert {row["model"] for row in scores["scores"]} == {"base", "sft", "kto", "control"}
     assert "KTO adapter" in (run / "adapter" / "README.md").read_text()
+
+
+def test_training_twice_on_mined_pairs_keeps_the_pairs(tmp_path, tiny_model):
+    from misstep.config import load_config
+
+    from .conftest import SMALL
+
+    folder = tmp_path / "pairs"
+    config = load_config(None, {**SMALL, "model": tiny_model})
+    api.mine([mixed(tmp_path / "log.jsonl", TASKS)], folder, config, resample=False)
+    pairs = (folder / "pairs" / "train.parquet").read_bytes()
+    first = api.train(folder, config)
+    again = load_config(None, {**SMALL, "model": tiny_model, "sft.learning_rate": 1e-3})
+    second = api.train(folder, again)
+    assert first["steps"] == second["steps"] == 3
+    assert (folder / "pairs" / "train.parquet").read_bytes() == pairs
+
+
+def test_a_run_that_would_leave_model_folders_is_refused_before_it_begins(tmp_path, tiny_model):
+    from misstep.config import load_config
+    from misstep.errors import ConfigError
+
+    from .conftest import SMALL
+
+    config = load_config(None, {**SMALL, "model": tiny_model, "lora.enabled": False})
+    with pytest.raises(ConfigError, match="a run measures adapters; mine and train one after"):
+        api.run([mixed(tmp_path / "log.jsonl", 2)], tmp_path / "run", config)
+    assert not (tmp_path / "run" / "state.json").exists()

@@ -289,8 +289,8 @@ def test_nothing_is_printed(tiny, tmp_path, capfd):
             {"rewards/margins": 4.5},
             (9, 40),
             "saturated",
-            "step 9 of 40: the margins are saturated (mean 4.5), the rest teaches little; lower "
-            "dpo.num_train_epochs, or mine with mine.hard_negatives: nearest",
+            "step 9 of 40: the margins are saturated (mean 4.5), the rest teaches little; fewer "
+            "epochs (dpo.num_train_epochs) or more pairs do",
         ),
         (
             {"rewards/accuracies": 1.0},

@@ -56,6 +56,8 @@ class Job:
     config: RunConfig
     progress: Progress = silent
     say: Say = mute
+    keep: frozenset[str] = frozenset()
+    """Stages that stand whatever is done anew before them."""
 
     def counting(self, label: str) -> Callable[[int, int], None]:
         """A two-argument progress callback under a fixed label."""
@@ -81,7 +83,7 @@ def stage(
     if known is not None:
         job.say(f"{name}: unchanged, kept")
         return known
-    job.folder.forget((name, *DEPENDENTS[name]))
+    job.folder.forget((name, *(each for each in DEPENDENTS[name] if each not in job.keep)))
     job.say(f"{name} …")
     facts = dict(work())
     job.folder.finish(name, key, outputs=outputs, facts=facts)

@@ -7,6 +7,7 @@ resumed or skipped by its key (`job.stage`); this file only says what follows wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from misstep import mine as mining_room
 from misstep import models, store
 from misstep import train as train_room
 from misstep.config import RunConfig, dump_config
-from misstep.errors import InputError
+from misstep.errors import ConfigError, InputError
 from misstep.pipeline import mining, training
 from misstep.pipeline.job import Job, Progress, Say, mute, silent
 from misstep.pipeline.kept import corpus_of, scan_stage
@@ -37,6 +38,11 @@ def run(
         SetupError: logs, settings, model or adapter cannot be used.
         StageError: a stage could not finish; the same call resumes.
     """
+    if not config.lora.enabled:
+        raise ConfigError(
+            "lora.enabled: false leaves model folders, and a run measures adapters; mine and train "
+            "one after the other, then give `misstep eval` the folder with --model"
+        )
     models.resolve(config.model)
     job = _job(folder, config, progress, say)
     mining.check_references(job)
@@ -91,7 +97,9 @@ def train(
 ) -> dict[str, Any]:
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
     corpus = corpus_of(store.RunFolder(folder))
-    job = _job(folder, config, progress, say)
+    # the pairs of the folder are what is trained on, whatever adapter comes before the pairs' stage
+    pairs = frozenset({"mine", "answers resample"})
+    job = replace(_job(folder, config, progress, say), keep=pairs)
     rows = _rows(job)
     if not rows:
         return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}

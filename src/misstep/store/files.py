@@ -54,6 +54,12 @@ def decode(data: bytes | str, kind: type[T]) -> T:
         raise StageError(f"stored {kind.__name__} cannot be read: {error}") from None
 
 
+def is_writer() -> bool:
+    """Whether this process writes files: of several that train together the first alone does."""
+    names = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
@@ -67,6 +73,8 @@ def replacing(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove(temporary)
             yield temporary
+            if not is_writer():
+                return
             if temporary.is_dir() and path.is_dir():
                 shutil.rmtree(path)
             os.replace(temporary, path)
@@ -247,6 +255,8 @@ class RunFolder:
 
     def forget(self, stages: Sequence[str]) -> None:
         """Drop the entries and the outputs of stages, and what was reported from them."""
+        if not is_writer():
+            return
         state = self._state()
         dropped = [state.pop(stage) for stage in stages if stage in state]
         for name in ("scores.json", "report.md", "report.html"):

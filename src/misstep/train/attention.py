@@ -78,6 +78,11 @@ class _Look:
     causal: bool
     mask: Any
 
+    @property
+    def own(self) -> bool:
+        """A piece on itself; these come first, and every token is in one of them."""
+        return self.start == self.first
+
 
 def by_pieces(query: Any, key: Any, value: Any, ends: Any, scale: float) -> Any:
     """Attention over the tree with these `ends`, [1, H, N, D]."""
@@ -122,7 +127,7 @@ class _Pieces(torch.autograd.Function):
             k, v = (side[:, :, look.first : look.last] for side in (key, value))
             part, mass = _kernel(q, k, v, 0.0, look.causal, attn_mask=look.mask, scale=scale)
             here, sums = (side[:, :, look.start : look.stop] for side in (out, total))
-            if look.start == look.first:
+            if look.own:
                 here.copy_(part)
                 sums.copy_(mass)
                 continue
@@ -139,7 +144,7 @@ class _Pieces(torch.autograd.Function):
     def backward(ctx: Any, grad: Any) -> Any:
         """The kernel's own backward of each look, under the sums of the whole."""
         query, key, value, out, total = ctx.saved_tensors
-        sums = [torch.zeros_like(side, dtype=torch.float32) for side in (query, key, value)]
+        sums = [torch.empty_like(side, dtype=torch.float32) for side in (query, key, value)]
         for look in ctx.looks:
             mine, seen = slice(look.start, look.stop), slice(look.first, look.last)
             given = _kernel_backward(
@@ -155,7 +160,10 @@ class _Pieces(torch.autograd.Function):
                 scale=ctx.scale,
             )
             for side, place, part in zip(sums, (mine, seen, seen), given, strict=True):
-                side[:, :, place] += part
+                if look.own:
+                    side[:, :, place] = part
+                else:
+                    side[:, :, place] += part
         return (*(side.to(query.dtype) for side in sums), None, None)
 
 

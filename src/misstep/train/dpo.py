@@ -18,7 +18,7 @@ from datasets import Dataset
 from trl import DPOConfig as TrlConfig
 
 from misstep.config import DpoConfig, LoraConfig
-from misstep.train import stage
+from misstep.train import ranks, stage
 from misstep.train.disk import keep, last_checkpoint, room_on_disk
 from misstep.train.focus import counts
 from misstep.train.logps import reading
@@ -65,9 +65,9 @@ def train_dpo(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        advice = Advice("dpo", run.say)
+        advice = Advice("dpo", ranks.spoken(run.say))
         trainer = pair_trainer(job, config, ids)
-        watched(trainer, run.progress, guard, advice)
+        watched(trainer, ranks.spoken(run.progress), guard, advice)
         trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))

@@ -15,7 +15,7 @@ from datasets import Dataset
 from trl import KTOConfig as TrlConfig
 
 from misstep.config import KtoConfig, LoraConfig
-from misstep.train import stage
+from misstep.train import ranks, stage
 from misstep.train.disk import keep, last_checkpoint, room_on_disk
 from misstep.train.labels import Couple, LabelCollator, LabelTrainer
 from misstep.train.logps import reading
@@ -62,9 +62,9 @@ def train_kto(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop, "kto")
-        advice = Advice("kto", run.say)
+        advice = Advice("kto", ranks.spoken(run.say))
         trainer = label_trainer(job, config, ids)
-        watched(trainer, run.progress, guard, advice)
+        watched(trainer, ranks.spoken(run.progress), guard, advice)
         trainer.refer(_references(trainer, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))

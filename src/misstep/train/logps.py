@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,12 +62,14 @@ def reading(model: Any, *, shared: bool, budget: int = 0) -> Reading:
     """What is right for this model, from its config.
 
     The tree needs full attention in every layer, through PyTorch's SDPA, and rotary positions
-    that do not depend on the length of the input.
+    that do not depend on the length of the input. Weights that DeepSpeed parts (stage 3) are whole
+    only inside the layers that own them, which TRL's path knows how to wait for.
     """
     config = model.config.get_text_config().to_dict()
     head = model.get_output_embeddings()
     plain = all(config.get(name) in (None, 1.0) for name in _TRANSFORMS)
-    own_head = plain and type(head) is torch.nn.Linear and head.bias is None
+    parted = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
+    own_head = plain and type(head) is torch.nn.Linear and head.bias is None and not parted
     usual = _full_attention(config) and _fixed_positions(config)
     sdpa = model.config._attn_implementation in ("sdpa", attention.NAME)
     return Reading(own_head=own_head, shared=shared and own_head and usual and sdpa, budget=budget)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+Report = TypeVar("Report")
 
 
 def count() -> int:
@@ -29,6 +31,11 @@ def _number(names: Sequence[str], otherwise: int) -> int:
 def is_main() -> bool:
     """Whether this process writes files."""
     return rank() == 0
+
+
+def spoken(report: Report) -> Report | None:
+    """The callback in the main process, None in the others: what is said is said once."""
+    return report if is_main() else None
 
 
 def join() -> None:

@@ -15,7 +15,7 @@ from trl import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from misstep.config import LoraConfig, SftConfig
-from misstep.train import stage
+from misstep.train import ranks, stage
 from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
@@ -63,7 +63,7 @@ def train_sft(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         trainer = answer_trainer(job, config, ids)
-        watched(trainer, run.progress)
+        watched(trainer, ranks.spoken(run.progress))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids)
         return stage.finish(job, trainer, rows=rows, aside=aside, story=story)

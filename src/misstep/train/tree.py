@@ -114,12 +114,9 @@ def packed(rows: Sequence[Row], *, budget: int, shared: bool) -> list[list[int]]
     A single row over the budget is a sequence of its own.
     """
     everything = list(range(len(rows)))
-    if budget <= 0 or tokens_read(rows, shared=shared) <= budget:
+    size = _measure(rows, shared) if budget > 0 else len
+    if budget <= 0 or size(everything) <= budget:
         return [everything] if rows else []
-
-    def size(group: list[int]) -> int:
-        return tokens_read([rows[at] for at in group], shared=shared)
-
     units = [part for unit in bundles(rows) for part in _halved(unit, size, budget)]
     units.sort(key=size, reverse=True)
     bins: list[list[int]] = [[] for _ in range(-(-size(everything) // budget))]
@@ -132,6 +129,23 @@ def packed(rows: Sequence[Row], *, budget: int, shared: bool) -> list[list[int]]
     return [sorted(group) for group in bins if group]
 
 
+def _measure(rows: Sequence[Row], shared: bool) -> Callable[[list[int]], int]:
+    """A function that gives the tokens of some of the rows; the rows are compared once."""
+    order, known = _sorted(rows)
+    place = {at: rank for rank, at in enumerate(order)}
+
+    def size(group: list[int]) -> int:
+        lengths = [len(rows[at]) for at in group]
+        if not shared:
+            return len(group) * max(lengths, default=0)
+        ranks = sorted(place[at] for at in group)
+        return sum(lengths) - sum(
+            min(known[one + 1 : other + 1]) for one, other in itertools.pairwise(ranks)
+        )
+
+    return size
+
+
 def _halved(unit: list[int], size: Callable[[list[int]], int], budget: int) -> list[list[int]]:
     if len(unit) == 1 or size(unit) <= budget:
         return [unit]
@@ -141,10 +155,7 @@ def _halved(unit: list[int], size: Callable[[list[int]], int], budget: int) -> l
 
 def tokens_read(rows: Sequence[Row], *, shared: bool) -> int:
     """Tokens that a model reads for rows that stand in one sequence, or in one padded batch."""
-    if not shared:
-        return len(rows) * max(map(len, rows))
-    order, known = _sorted(rows)
-    return sum(len(rows[at]) for at in order) - sum(known)
+    return _measure(rows, shared)(list(range(len(rows))))
 
 
 def bundles(rows: Sequence[Row]) -> list[list[int]]:

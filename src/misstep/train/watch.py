@@ -87,8 +87,8 @@ class Advice(TrainerCallback):
             self._note(
                 "saturated",
                 f"step {step} of {state.max_steps}: the margins are saturated (mean {margin:.1f}), "
-                f"the rest teaches little; lower {section}.num_train_epochs, or mine with "
-                "mine.hard_negatives: nearest",
+                f"the rest teaches little; fewer epochs ({section}.num_train_epochs) or more pairs "
+                "do",
             )
         right = [log["rewards/accuracies"] for log in state.log_history if _ACCURACY in log]
         if len(right) >= _WINDOW and step <= _EARLY and min(right[-_WINDOW:]) == 1.0:
