@@ -257,3 +257,27 @@ def _feed(digest: hashlib.blake2b, message: Message) -> None:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     digest.update(b"\xff" * 8)
+
+
+def values_of(answer: Message) -> set[str]:
+    """Casefolded text of every string and number in the arguments that is worth tracing.
+
+    Strings of three characters and numbers of two digits or more: shorter ones are everywhere.
+    """
+    found: set[str] = set()
+    for call in answer.calls:
+        try:
+            waiting = [orjson.loads(call.arguments)]
+        except orjson.JSONDecodeError:
+            continue
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                waiting.extend(value.values())
+            elif isinstance(value, list):
+                waiting.extend(value)
+            elif isinstance(value, str) and len(value) >= 3:
+                found.add(value.casefold())
+            elif isinstance(value, (int, float)) and abs(value) >= 10:
+                found.add(str(value))
+    return found

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
 from rapidfuzz.distance import Levenshtein
 
 from misstep.chat import prompt_keys
+from misstep.chat import values_of as values_of
 from misstep.codes import CODES
 from misstep.types import (
     Context,
@@ -186,30 +186,6 @@ def texts_of(answer: Message) -> Iterator[str]:
     for call in answer.calls:
         yield call.name
         yield call.arguments
-
-
-def values_of(answer: Message) -> set[str]:
-    """Casefolded text of every string and number in the arguments that is worth tracing.
-
-    Strings of three characters and numbers of two digits or more: shorter ones are everywhere.
-    """
-    found: set[str] = set()
-    for call in answer.calls:
-        try:
-            waiting = [orjson.loads(call.arguments)]
-        except orjson.JSONDecodeError:
-            continue
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, dict):
-                waiting.extend(value.values())
-            elif isinstance(value, list):
-                waiting.extend(value)
-            elif isinstance(value, str) and len(value) >= 3:
-                found.add(value.casefold())
-            elif isinstance(value, (int, float)) and abs(value) >= 10:
-                found.add(str(value))
-    return found
 
 
 def keeps_tools(chosen: Message, rejected: Message, offered: Collection[str]) -> bool:

@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal, Protocol
 
-import orjson
-
+from misstep.chat import values_of
 from misstep.config import RunConfig
 from misstep.types import Context, Message, Part
 
@@ -112,30 +111,6 @@ def lost(answer: Message, whole: Sequence[Message], kept: Sequence[Message]) -> 
         return None
     before, after = _text_of(whole), _text_of(kept)
     return min((v for v in wanted if v in before and v not in after), default=None)
-
-
-def values_of(answer: Message) -> set[str]:
-    """Casefolded text of every string and number in the arguments that is worth tracing.
-
-    Strings of three characters and numbers of two digits or more: shorter ones are everywhere.
-    """
-    found: set[str] = set()
-    for call in answer.calls:
-        try:
-            waiting = [orjson.loads(call.arguments)]
-        except orjson.JSONDecodeError:
-            continue
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, dict):
-                waiting.extend(value.values())
-            elif isinstance(value, list):
-                waiting.extend(value)
-            elif isinstance(value, str) and len(value) >= 3:
-                found.add(value.casefold())
-            elif isinstance(value, (int, float)) and abs(value) >= 10:
-                found.add(str(value))
-    return found
 
 
 # --- turns -------------------------------------------------------------------------------------
