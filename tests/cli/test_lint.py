@@ -123,3 +123,10 @@ def test_the_funnel_adds_up_and_shows_why(tmp_path):
     assert any("NO_MARGIN" in line for line in lines[split:])
     assert sum("wanted" in line for line in lines) <= 3
     assert numbers[-1] == 0
+
+
+def test_a_line_that_is_no_json_is_shown_with_its_place(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"a":\n', encoding="utf-8")
+    result = CliRunner().invoke(main, ["lint", str(path)])
+    assert "pairs.jsonl line 1: expected a JSON object, got '{\"a\":'" in result.output

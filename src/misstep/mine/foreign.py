@@ -17,6 +17,7 @@ from typing import Any
 
 from misstep.chat import from_chat, tool_from_chat
 from misstep.mine.sides import row_to_sides
+from misstep.redact import clip
 from misstep.types import Context, Message, Part
 
 _OWN = frozenset({"prompt", "chosen", "rejected", "tools", "context", "exact", "cut", "codes"})
@@ -60,7 +61,8 @@ def read_row(row: object, place: str) -> Loose:
     """The row as answers that can be judged."""
     loose = Loose(place=place)
     if not isinstance(row, Mapping):
-        loose.wrong.append(("NOT_A_PAIR", f"expected an object, got {type(row).__name__}"))
+        got = repr(clip(row, 60)) if isinstance(row, str) else type(row).__name__
+        loose.wrong.append(("NOT_A_PAIR", f"expected a JSON object, got {got}"))
         return loose
     loose.family, loose.source = str(row.get("family") or ""), str(row.get("source") or "")
     loose.codes = tuple(map(str, row.get("codes") or ()))

@@ -63,7 +63,7 @@ def _known(folder: Path) -> dict[str, str | None]:
 
 def _unknown(folder: Path, name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {len(known)} others"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {len(known)} others."
     return f"{folder}: knows no session {name!r}; {hint} Ids stand in the column `session` of pairs"
 
 

@@ -23,8 +23,9 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import ExtraMissing, InputError, UnknownName
 from misstep.mine import Decision, Sides, Word
 from misstep.pipeline.editing import editable, edited
+from misstep.pipeline.view import mark
 from misstep.redact import redact
-from misstep.types import Finding, Message, Session, ToolCall
+from misstep.types import Message, Session, ToolCall
 
 _NEEDED = ("id", "prompt", "chosen", "rejected", "tools", "context", "source", "codes")
 
@@ -171,7 +172,7 @@ class Review:
             settings=self._settings(),
             demand_call=bool(sides.chosen.calls),
         )
-        return [_mark(finding) for finding in findings if finding.level == "defect"]
+        return [mark(finding) for finding in findings if finding.level == "defect"]
 
     def _row(self, at: int) -> dict[str, Any]:
         head = self.heads[at]
@@ -239,18 +240,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _clean(each) for key, each in value.items()}
     return [_clean(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _mark(finding: Finding) -> dict[str, Any]:
-    start, end = finding.span or (0, 0)
-    return {
-        "channel": finding.channel,
-        "call": finding.call,
-        "start": start,
-        "end": end,
-        "code": finding.code,
-        "evidence": redact(finding.evidence).text,
-    }
 
 
 def screen(sitting: Review, wanted: str = "") -> None:

@@ -122,10 +122,11 @@ def _marks(
     findings, _ = validate.judge(
         session, int(row["step"]), rejected, settings=settings, demand_call=True
     )
-    return [_mark(f) for f in findings if f.level == "defect"]
+    return [mark(f) for f in findings if f.level == "defect"]
 
 
-def _mark(finding: Finding) -> dict[str, Any]:
+def mark(finding: Finding) -> dict[str, Any]:
+    """Where a finding lies in its side, without secrets: what a pair view underlines."""
     start, end = finding.span or (0, 0)
     return {
         "channel": finding.channel,
