@@ -20,11 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from parts.lab_arms import Arm, Lab, run_all
 from parts.lab_questions import questions
 
+VOTED = {"supported_values": True, "min_votes": 2}
 CONTROL = Arm(name="sft on chosen", stage="sft")
 ARMS = (
     CONTROL,
     Arm(name="sibling"),
     Arm(name="sibling, signed", chosen="signed"),
+    Arm(name="sibling, voted", mine=VOTED),
     Arm(name="reference", sources=("reference",)),
     Arm(name="resample", sources=("resample",)),
     Arm(name="sibling, all tokens", settings={"preference_tokens": "all"}),
@@ -37,6 +39,7 @@ ARMS = (
     Arm(name="sft on references", sources=("reference",), stage="sft"),
     Arm(name="sibling, consensus", chosen="consensus"),
     Arm(name="sft on chosen, signed", chosen="signed", stage="sft"),
+    Arm(name="sft on chosen, voted", mine=VOTED, stage="sft"),
     Arm(name="reference, 2 rounds", sources=("reference",), rounds=2),
     Arm(name="sibling, beta 1", settings={"beta": 1.0}),
 )

@@ -71,6 +71,8 @@ class Arm:
     """`sft`: on the chosen sides. `kto`: both sides as labelled answers."""
     rounds: int = 1
     """The steps are split over so many rounds; each has fresh answers and is its own reference."""
+    mine: dict[str, Any] = field(default_factory=dict)
+    """Of `misstep mine`, other than the defaults; the caps are lifted anyway."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
 
@@ -82,7 +84,8 @@ def pairs_of(arm: Arm, given: Sequence[Answered]) -> list[train.Row]:
     """The pairs of an arm: every failure with something better, then the choice of negatives."""
     rows: dict[str, train.Row] = {}
     for source in arm.sources:
-        mine = MineConfig(sources=(source,), max_pairs_per_prompt=EVERY, max_pairs_per_family=EVERY)
+        caps = {"max_pairs_per_prompt": EVERY, "max_pairs_per_family": EVERY}
+        mine = MineConfig(**{"sources": (source,), **caps, **arm.mine})
         for row in lab_model.pairs(given, mine=mine, gold=source == "reference"):
             rows.setdefault(row.id, row)
     mined = list(rows.values())

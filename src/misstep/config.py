@@ -19,8 +19,12 @@ import yaml
 from misstep.errors import ConfigError
 from misstep.fitting import build
 from misstep.tuning import DpoConfig as DpoConfig
+from misstep.tuning import EndpointConfig as EndpointConfig
+from misstep.tuning import ImagesConfig as ImagesConfig
 from misstep.tuning import KtoConfig as KtoConfig
 from misstep.tuning import LoraConfig as LoraConfig
+from misstep.tuning import ResampleConfig as ResampleConfig
+from misstep.tuning import SampleConfig as SampleConfig
 from misstep.tuning import SftConfig as SftConfig
 
 LevelSetting = Literal["defect", "suspect", "info", "off"]
@@ -144,6 +148,8 @@ class MineConfig:
     """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
     supported_values: bool = False
     """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
+    min_votes: int = 1
+    """Equal clean answers to the prompt that a sampled chosen side needs (`LONE`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     feedback: bool = True
@@ -171,50 +177,6 @@ class BudgetConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleConfig:
-    """How the model under training answers, for `resample` and for the evaluation alike."""
-
-    temperature: float = 0.7
-    """Of sampled answers; fix it before looking at any result."""
-    top_p: float = 1.0
-    """Nucleus of sampled answers; 1.0 keeps every token."""
-    max_new_tokens: int = 128
-    """An answer that reaches it ends with finish reason `length`."""
-    batch_size: int = 128
-    """Answers generated together."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointConfig:
-    """An OpenAI-compatible endpoint that answers for `resample` in the place of a loaded model."""
-
-    url: str | None = None
-    """Its address, such as http://localhost:8000/v1; None samples the loaded model."""
-    model: str | None = None
-    """The name by which it serves the model; None asks for `model`."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key; without one, none is sent."""
-    concurrency: int = 4
-    """Prompts asked at a time."""
-    timeout: float = 120.0
-    """Seconds that one answer may take."""
-    retries: int = 6
-    """Further tries after 429, 5xx, slow and cut answers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResampleConfig:
-    """How often failed prompts are answered again while mining."""
-
-    num_generations: int = 6
-    """Answers per prompt."""
-    temperature: float = 1.0
-    """Above the evaluation's temperature, to see more distinct failures."""
-    max_prompts: int = 400
-    """Failed prompts first, then others, families in turn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EvalConfig:
     """How the before/after number is made."""
 
@@ -238,6 +200,10 @@ class RunConfig:
 
     model: str = "smollm2"
     """Hub id, folder, .gguf file, or smollm2."""
+    recipe: str | None = None
+    """The recipe that the settings began with (docs/recipes.md)."""
+    rounds: int = 1
+    """How often to resample, mine and train; each round's reference is what it begins with."""
     seed: int = 42
     """Of the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -248,6 +214,7 @@ class RunConfig:
     validate: ValidateConfig = field(default_factory=ValidateConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     resample: ResampleConfig = field(default_factory=ResampleConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
@@ -296,6 +263,8 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("sample.top_p", 0 < sample.top_p <= 1, "above 0, at most 1"),
         ("sample.max_new_tokens", sample.max_new_tokens > 0, "at least 1"),
         ("sample.batch_size", sample.batch_size > 0, "at least 1"),
+        ("rounds", config.rounds > 0, "at least 1"),
+        ("images.max_pixels", config.images.max_pixels >= 0, "0 or more"),
         ("resample.num_generations", config.resample.num_generations > 0, "at least 1"),
         ("resample.temperature", config.resample.temperature > 0, "above 0"),
         ("eval.num_generations", config.eval.num_generations > 0, "at least 1"),
@@ -316,6 +285,7 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
             (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
             for name, least in _LEAST.items()
         ),
+        ("mine.min_votes", mine.min_votes > 0, "at least 1"),
         ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
         ("mine.length_ratio", _is_ratio(mine.length_ratio), "two numbers, 0 <= least < most"),
         ("mine.near_duplicate", 0.5 <= mine.near_duplicate <= 1, "from 0.5 to 1"),

@@ -297,6 +297,46 @@ def test_a_sampled_chosen_side_brings_in_nothing_that_nobody_gave(code, chosen, 
         assert objection(usual, draft(usual, pair)) is None
 
 
+def test_a_truth_value_is_given_up_where_the_prompt_names_its_argument():
+    fields = {"place": {"type": "string"}, "free_entry": {"type": "string"}}
+    tool = {"name": "find", "parameters": {"properties": fields, "type": "object"}}
+    chosen, rejected = called("find", {"place": "Oslo"}), {"place": "Oslo", "free_entry": True}
+    for asks, code in (("Sights in Oslo with free entry", "GIVES_UP"), ("Sights in Oslo", None)):
+        at = desk(session(user(asks), called("find", rejected), tools=(tool,)), config=SUPPORTED)
+        prompt = Prompt(session=next(iter(at.corpus.sessions)), step=1)
+        failed = at.corpus.answer(prompt)
+        pair = Candidate(
+            prompt=prompt, chosen=message(chosen), rejected=failed, source="sibling", votes=2
+        )
+        found = objection(at, draft(at, pair))
+        assert (found and found[0]) == code
+
+
+VOTED = replace(TRAIN_ONLY, min_votes=2)
+
+
+def test_a_sampled_chosen_side_needs_as_many_equal_clean_answers_as_asked_for():
+    wrong = called("weather", {"town": "Oslo"})
+    once = called("weather", {"city": "Oslo"})
+    twice = called("weather", {"city": "Oslo", "days": 2})
+    other = called("weather", '{ "days": 2, "city": "Oslo" }')  # the same in another spelling
+    ask = user("What is the weather in Oslo for the next 2 days?")
+    logged = [session(ask, each) for each in (wrong, once, twice, other)]
+    (usual,) = mined(*logged, config=TRAIN_ONLY).pairs
+    assert json.loads(usual.chosen.calls[0].arguments) == {"city": "Oslo"}
+    (voted,) = mined(*logged, config=VOTED).pairs
+    assert json.loads(voted.chosen.calls[0].arguments) == {"city": "Oslo", "days": 2}
+    alone = mined(*logged[:3], config=VOTED)
+    assert not alone.pairs
+    assert alone.counts["refused"] == {"LONE": 1}
+    own = Prompt(session=logged[0].id, step=1)
+    for answers, code in (((once, twice, other), None), ((once, twice), "LONE")):
+        given = {own: [message(wrong), *map(message, answers)]}
+        found = mined(logged[0], config=replace(VOTED, sources=("resample",)), answers=given)
+        assert list(found.counts["refused"]) == ([code] if code else [])
+        assert len(found.pairs) == (code is None)
+
+
 @st.composite
 def talks(draw):
     rows = [user(draw(_TASKS))]

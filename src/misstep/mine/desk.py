@@ -7,9 +7,9 @@ place of a step, which prompts may not be trained on. Judging is remembered per 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from misstep.mine.index import Index, index_of
 from misstep.mine.memo import Memo
 from misstep.mine.reference import Reference, references_by_key
 from misstep.mine.retry import Retry, retry_of
-from misstep.mine.source import Corpus, Template, canonical, tools_of
+from misstep.mine.source import Corpus, Template, canonical, meaning, tools_of
 from misstep.mine.split import Split
 from misstep.models.budget import Budget
 from misstep.types import Finding, Message, Prompt, Verdict
@@ -44,6 +44,8 @@ class Accepted:
     """For a retry: the failed step, and the index of the step that it comes from."""
     standing: Standing = UNKNOWN
     """What the log's feedback says of the session that it comes from."""
+    votes: int = 1
+    """Of a sibling: clean answers to the prompt that mean the same, itself counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +145,18 @@ class Desk:
         group = self._group(prompt)
         if group not in self._clean:
             passed: dict[str, Accepted] = {}
+            votes: Counter[str] = Counter()
             for same in self.same_prompt(prompt):
                 answer, verdict = self.corpus.answer(same), self.corpus.verdict(same)
                 if verdict.state == "pass":
                     found = Accepted(answer=answer, verdict=verdict, standing=self.standing(same))
                     known = passed.setdefault(canonical(answer), found)
+                    votes[meaning(answer)] += 1
                     if known.standing.rank < found.standing.rank:
                         passed[canonical(answer)] = found
             best = [
-                a for _, a in sorted(passed.items(), key=lambda item: (_best(item[1]), item[0]))
+                replace(a, votes=votes[meaning(a.answer)])
+                for _, a in sorted(passed.items(), key=lambda item: (_best(item[1]), item[0]))
             ]
             self._clean[group] = Clean(
                 kept=tuple(a for a in best if a.standing.sign >= 0)[:CLEAN],

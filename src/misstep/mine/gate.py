@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = tuple(
             rules.other_tool,
         ),
         ("UNSUPPORTED", "the chosen side brings in a value that nobody gave", worth.unsupported),
+        ("LONE", "too few clean answers say what the chosen side says", worth.lone),
         ("GIVES_UP", "the chosen side lacks a value that the failed side had", worth.gives_up),
         (
             "LEARNED_LATER",

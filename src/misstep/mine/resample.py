@@ -5,7 +5,8 @@ model's own (`resample`): a clean answer is chosen, a failed one rejected, and o
 couples those come first whose clean side agrees with what the log accepted, and then those that
 differ least, so that a pair teaches what went wrong and nothing else (`hard` has other orders).
 Both sides call the same tools (`keeps_tools`). Where the model has no such clean answer, its
-failure is set against the log's accepted answer (`resample+log`). At most `max_pairs_per_prompt`
+failure is set against the log's accepted answer (`resample+log`). Before all of this counts what
+`mine.min_votes` and `mine.supported_values` ask for (`worth`). At most `max_pairs_per_prompt`
 candidates a prompt and source, each with another failure.
 
 `resample_prompts` says which prompts are worth asking.
@@ -13,14 +14,15 @@ candidates a prompt and source, each with another failure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from misstep.mine import hard
+from misstep.mine import hard, worth
 from misstep.mine.feedback import UNKNOWN, used
 from misstep.mine.held import HeldText
 from misstep.mine.index import in_turn, index_of
@@ -31,6 +33,7 @@ from misstep.mine.source import (
     canonical,
     distance,
     keeps_tools,
+    meaning,
     tools_of,
     unfit,
 )
@@ -48,9 +51,10 @@ OWN = ("resample", "resample+log")
 class _Couple:
     """A clean and a failed answer, ordered by `rank`: lower is better."""
 
-    rank: tuple[float, float, str]
+    rank: tuple[Any, ...]
     clean: Message
     failed: Message
+    votes: int
 
 
 def find(desk: Desk) -> Iterator[Candidate]:
@@ -115,11 +119,8 @@ def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
     tools = {tools_of(each.answer) for each in accepted}
     right = [answer for answer in clean if not tools or tools_of(answer) in tools]
     limit = desk.config.max_pairs_per_prompt
-    couples = _ordered(desk, prompt, _couples(right, failed, accepted, offered))
-    yield from (
-        Candidate(prompt=prompt, chosen=c.clean, rejected=c.failed, source=OWN[0])
-        for c in couples[:limit]
-    )
+    couples = _ordered(desk, prompt, _couples(desk, prompt, right, failed))
+    yield from (_candidate(prompt, c) for c in couples[:limit])
     coupled = {canonical(c.failed) for c in couples}
     single = [answer for answer in failed if canonical(answer) not in coupled]
     yield from islice(_against_log(prompt, single, accepted, offered), limit)
@@ -141,26 +142,36 @@ def _sorted_out(desk: Desk, prompt: Prompt) -> tuple[list[Message], list[Message
     return clean, failed
 
 
+def _candidate(prompt: Prompt, couple: _Couple) -> Candidate:
+    return Candidate(
+        prompt=prompt,
+        chosen=couple.clean,
+        rejected=couple.failed,
+        source=OWN[0],
+        votes=couple.votes,
+    )
+
+
 def _couples(
-    clean: Sequence[Message],
-    failed: Sequence[Message],
-    accepted: Sequence[Accepted],
-    offered: Collection[str],
+    desk: Desk, prompt: Prompt, clean: Sequence[Message], failed: Sequence[Message]
 ) -> list[_Couple]:
     """The best couple of each failed answer that has one, best first."""
+    accepted = desk.accepted(prompt)
+    offered = {tool.name for tool in desk.corpus.context(prompt).tools}
     agreement = {canonical(a): _agreement(a, accepted) for a in clean}
+    votes = Counter(map(meaning, desk.answers[prompt]))
     united = len({tools_of(c) for c in clean}) == 1
     couples = []
     for f in failed:
         # which tool an unknown one stood for, only the log or one voice of all clean answers tells
         known = bool(accepted) or united or tools_of(f) <= set(offered)
-        mates = [
-            _Couple(
-                rank=(-agreement[canonical(c)], distance(c, f), canonical(c)), clean=c, failed=f
-            )
-            for c in clean
-            if known and keeps_tools(c, f, offered)
-        ]
+        mates = []
+        for c in clean:
+            if known and keeps_tools(c, f, offered):
+                rank = (-agreement[canonical(c)], distance(c, f), canonical(c))
+                couple = _Couple(rank=rank, clean=c, failed=f, votes=votes[meaning(c)])
+                doubts = worth.doubts(desk, _candidate(prompt, couple))
+                mates.append(replace(couple, rank=(doubts, *rank)))
         couples += sorted(mates, key=lambda couple: couple.rank)[:1]
     return sorted(couples, key=lambda couple: (couple.rank, canonical(couple.failed)))
 
@@ -170,10 +181,10 @@ def _ordered(desk: Desk, prompt: Prompt, couples: list[_Couple]) -> list[_Couple
     if desk.config.hard_negatives == "nearest":
         return couples  # their rank is just this
 
-    def key(couple: _Couple) -> tuple[float, hard.Key, str]:
+    def key(couple: _Couple) -> tuple[Any, hard.Key, str]:
         defects = hard.defects_of(desk, prompt, couple.failed)
         own = hard.key_of(desk, prompt, chosen=couple.clean, failed=couple.failed, defects=defects)
-        return couple.rank[0], own, canonical(couple.failed)
+        return couple.rank[:2], own, canonical(couple.failed)
 
     return sorted(couples, key=key)
 

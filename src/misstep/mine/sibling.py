@@ -2,17 +2,20 @@
 
 In: a failed step. Out: at most one candidate: of the steps with the same prompt (equal content
 key: messages, tools, demanded output) in any session of the same part, one that passed. One that
-calls the tool that failed goes before any other (`keeps_tools`); then the best score wins, then the
-one whose session has the best feedback, then the one that differs least from the failure, so that
-the pair teaches what went wrong. A clean answer that stands in failed sessions
-alone is left to the gate to refuse. Both sides were written to this very prompt: nothing is edited.
+calls the tool that failed goes before any other (`keeps_tools`); then, where `mine.min_votes` or
+`mine.supported_values` ask for it, one that meets them (`worth`); then the best score wins, then
+the one whose session has the best feedback, then the one that differs least from the failure, so
+that the pair teaches what went wrong. A clean answer that stands in failed sessions alone is left
+to the gate to refuse. Both sides were written to this very prompt: nothing is edited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from misstep.mine import worth
 from misstep.mine.feedback import used, vetoing
 from misstep.mine.source import (
     Candidate,
@@ -43,16 +46,27 @@ def _nearest(desk: Desk, prompt: Prompt, among: Sequence[Accepted], passed_over:
     offered = {tool.name for tool in desk.corpus.context(prompt).tools}
     best = min(
         among,
-        key=lambda other: (not keeps_tools(other.answer, failed, offered), *_rank(other, failed)),
+        key=lambda other: (
+            not keeps_tools(other.answer, failed, offered),
+            worth.doubts(desk, _candidate(prompt, other, failed)),
+            *_rank(other, failed),
+        ),
     )
-    return Candidate(
-        prompt=prompt,
-        chosen=best.answer,
-        rejected=failed,
-        source="sibling",
-        logged=best.verdict,
+    return replace(
+        _candidate(prompt, best, failed),
         feedback=used(best.standing, desk.standing(prompt), passed_over),
         vetoed=vetoing(best.standing),
+    )
+
+
+def _candidate(prompt: Prompt, other: Accepted, failed: Message) -> Candidate:
+    return Candidate(
+        prompt=prompt,
+        chosen=other.answer,
+        rejected=failed,
+        source="sibling",
+        logged=other.verdict,
+        votes=other.votes,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+import orjson
 from rapidfuzz.distance import Levenshtein
 
 from misstep.chat import prompt_keys
@@ -141,6 +142,8 @@ class Candidate:
     """Why the log's feedback forbids the chosen side; the gate refuses it (`FAILED_TASK`)."""
     signed: str = ""
     """The human's word that prefers the chosen side; it stands in for a validator's."""
+    votes: int | None = None
+    """Of a sampled chosen side: clean answers to the prompt that mean the same, itself counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,19 @@ def canonical(answer: Message) -> str:
     left out."""
     calls = [f"{call.name}\x1f{_bare(call.arguments)}" for call in answer.calls]
     return "\x1e".join([_bare(answer.text), *calls])
+
+
+def meaning(answer: Message) -> str:
+    """`canonical`, with arguments that are JSON in one spelling: order of keys, white space."""
+    calls = [f"{call.name}\x1f{_spelled(call.arguments)}" for call in answer.calls]
+    return "\x1e".join([_bare(answer.text), *calls])
+
+
+def _spelled(arguments: str) -> str:
+    try:
+        return orjson.dumps(orjson.loads(arguments), option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONDecodeError:
+        return _bare(arguments)
 
 
 def _bare(text: str) -> str:

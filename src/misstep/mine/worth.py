@@ -4,37 +4,67 @@ An answer that passes the validators is not yet right: a model that failed a pro
 what nobody said when it does not fail. Of 40 pairs of a small model's own samples, read one by one,
 16 had such a value in the chosen side and 4 had lost one that the rejected side had right
 (design/ablation.md). What both sides have alike is nobody's business here: it cancels in a
-preference. Asked of `sibling` and `resample` pairs, and only with `mine.supported_values`.
+preference. And of answers that were given once alone fewer are right than of those given twice:
+self-consistency (arXiv 2203.11171), here a count of votes. Asked of `sibling` and `resample` pairs,
+and only with `mine.supported_values` or `mine.min_votes`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft
 from misstep.mine.schema_paths import schema_at
+from misstep.mine.source import Candidate
 from misstep.mine.supported import Heard, heard
 from misstep.types import Message, Prompt
 from misstep.validate.schema import compiled
 from misstep.validate.strict_json import parse, walk
 
+_WORD = re.compile(r"[^\W_]+")
 _SAMPLED = frozenset({"sibling", "resample"})
 Spot = tuple[str, str]
 """Tool and JSON pointer."""
 
 
+def lone(desk: Desk, d: Draft) -> str | None:
+    """Fewer equal clean answers to the prompt than `mine.min_votes` asks for."""
+    wanted, votes = desk.config.min_votes, d.candidate.votes
+    if d.candidate.source not in _SAMPLED or votes is None or votes >= wanted:
+        return None
+    return f"{votes} of the clean answers to this prompt say this; mine.min_votes is {wanted}"
+
+
 def unsupported(desk: Desk, d: Draft) -> str | None:
     """A value of the chosen side that neither the prompt nor the rejected side holds."""
-    if not _asked(desk, d):
-        return None
-    known, before = _known(desk, d), dict(_leaves(d.candidate.rejected))
-    for (tool, where), value in _leaves(d.candidate.chosen):
+    return _unsupported(desk, d.candidate) if _asked(desk, d.candidate) else None
+
+
+def gives_up(desk: Desk, d: Draft) -> str | None:
+    """An argument that the rejected side gave with support, and the chosen side lacks."""
+    return _gives_up(desk, d.candidate) if _asked(desk, d.candidate) else None
+
+
+def doubts(desk: Desk, candidate: Candidate) -> tuple[int, int]:
+    """How many of these rules object, then the votes: lower is better; (0, 0) where none is on."""
+    wanted, votes = desk.config.min_votes, candidate.votes or 0
+    few = wanted > 1 and votes < wanted
+    values = _asked(desk, candidate) and bool(
+        _unsupported(desk, candidate) or _gives_up(desk, candidate)
+    )
+    return few + values, -votes if wanted > 1 else 0
+
+
+def _unsupported(desk: Desk, candidate: Candidate) -> str | None:
+    known, before = _known(desk, candidate.prompt), dict(_leaves(candidate.rejected))
+    for (tool, where), value in _leaves(candidate.chosen):
         if _plain(before.get((tool, where), _NOTHING)) == _plain(value):
             continue
-        schema = _schema(desk, d, tool, where)
+        schema = _schema(desk, candidate.prompt, tool, where)
         if value == schema.get("default", _NOTHING):
             continue
         if not _supported(value, schema, known):
@@ -43,32 +73,38 @@ def unsupported(desk: Desk, d: Draft) -> str | None:
     return None
 
 
-def gives_up(desk: Desk, d: Draft) -> str | None:
-    """An argument that the rejected side gave with support, and the chosen side lacks."""
-    if not _asked(desk, d):
-        return None
-    known = _known(desk, d)
-    there = {(tool, _first(where)) for (tool, where), _ in _leaves(d.candidate.chosen)}
+def _gives_up(desk: Desk, candidate: Candidate) -> str | None:
+    known = _known(desk, candidate.prompt)
+    there = {(tool, _first(where)) for (tool, where), _ in _leaves(candidate.chosen)}
     tools = {tool for tool, _ in there}
-    for (tool, where), value in _leaves(d.candidate.rejected):
+    for (tool, where), value in _leaves(candidate.rejected):
         if tool not in tools or (tool, _first(where)) in there:
             continue
-        schema = _schema(desk, d, tool, where)
-        if schema and not isinstance(value, bool) and _supported(value, schema, known):
+        schema = _schema(desk, candidate.prompt, tool, where)
+        if isinstance(value, bool):
+            backed = value and _named(where, known)
+        else:
+            backed = _supported(value, schema, known)
+        if schema and backed:
             return f"the rejected side gives {tool}{where} as the prompt says it, the chosen none"
     return None
+
+
+def _named(where: str, known: Heard) -> bool:
+    """Whether the prompt holds every word of an argument's name, as `free entry` does."""
+    words = [word.casefold() for word in _WORD.findall(_first(where))]
+    return bool(words) and all(word in known.words for word in words)
 
 
 _NOTHING = object()
 
 
-def _asked(desk: Desk, d: Draft) -> bool:
-    return desk.config.supported_values and d.candidate.source in _SAMPLED
+def _asked(desk: Desk, candidate: Candidate) -> bool:
+    return desk.config.supported_values and candidate.source in _SAMPLED
 
 
-def _known(desk: Desk, d: Draft) -> Heard:
-    """What the prompt says; kept for the next draft, which is often of the same prompt."""
-    prompt = d.candidate.prompt
+def _known(desk: Desk, prompt: Prompt) -> Heard:
+    """What the prompt says; kept for the next candidate, which is often of the same prompt."""
     kept: tuple[Prompt, Heard] | None = desk.memo.get("heard")
     if kept is None or kept[0] != prompt:
         kept = desk.memo["heard"] = prompt, heard(desk.corpus.messages(prompt))
@@ -91,8 +127,8 @@ def _leaves(answer: Message) -> Iterator[tuple[Spot, Any]]:
                 yield (call.name, where), value
 
 
-def _schema(desk: Desk, d: Draft, tool: str, where: str) -> dict[str, Any]:
-    tools = desk.corpus.context(d.candidate.prompt).tools
+def _schema(desk: Desk, prompt: Prompt, tool: str, where: str) -> dict[str, Any]:
+    tools = desk.corpus.context(prompt).tools
     text = next((t.parameters for t in tools if t.name == tool), None)
     found = schema_at(compiled(text).schema, where) if text else None
     return found if isinstance(found, dict) else {}
