@@ -1,9 +1,65 @@
-"""Settings of the training stages: the adapter, SFT, DPO, KTO. Options keep TRL's spelling."""
+"""Settings of what a model does: answering, and the training stages in TRL's spelling."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesConfig:
+    """How large a model sees the images of a prompt."""
+
+    max_pixels: int = 0
+    """Larger images are scaled down before the model's own processor; 0 leaves them as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleConfig:
+    """How the model under training answers, for `resample` and for the evaluation alike."""
+
+    temperature: float = 0.7
+    """Of sampled answers; fix it before looking at any result."""
+    top_p: float = 1.0
+    """Nucleus of sampled answers; 1.0 keeps every token."""
+    max_new_tokens: int = 128
+    """An answer that reaches it ends with finish reason `length`."""
+    batch_size: int = 128
+    """Answers generated together."""
+    stop_loops: bool = False
+    """Cut an answer that has run into a loop; its finish reason is `length` all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """An OpenAI-compatible endpoint that answers for `resample` in the place of a loaded model."""
+
+    url: str | None = None
+    """Its address, such as http://localhost:8000/v1; None samples the loaded model."""
+    model: str | None = None
+    """The name by which it serves the model; None asks for `model`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; without one, none is sent."""
+    concurrency: int = 4
+    """Prompts asked at a time."""
+    timeout: float = 120.0
+    """Seconds that one answer may take."""
+    retries: int = 6
+    """Further tries after 429, 5xx, slow and cut answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResampleConfig:
+    """How often failed prompts are answered again while mining."""
+
+    num_generations: int = 6
+    """Answers per prompt."""
+    temperature: float = 1.0
+    """Above the evaluation's temperature, to see more distinct failures."""
+    max_prompts: int = 400
+    """Failed prompts first, then others, families in turn."""
+    greedy: bool = False
+    """Also one greedy answer per prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +75,8 @@ class LoraConfig:
     use_rslora: bool = False
     use_dora: bool = False
     """Weight-decomposed LoRA (arXiv 2402.09353): steps cost more, low ranks often learn more."""
+    load_in_4bit: bool = False
+    """QLoRA: the base in 4 bits while it is trained (needs bitsandbytes, docs/training.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
