@@ -4,9 +4,10 @@
 
 SmolLM2, after one epoch of SFT on references, answers 192 questions of the train part 8 times each
 at temperature 1.0, and all of the dev part 4 times each at 0.7 and at 1.0 (`parts/lab_arms.py`).
-The answers become an ordinary log of a chat API, and `misstep mine` pairs it twice: with its caps
-lifted, where at least 95 of 100 failures with a clean sibling must be paired, and as it comes. The
-log, a `--references` file and 40 pairs drawn at random, in a form to be read, lie in
+The answers become an ordinary log of a chat API, and `misstep mine` pairs it three times: with its
+caps lifted, where at least 95 of 100 failures with a clean sibling must be paired; so, but with
+`mine.supported_values` and two votes for each chosen side; and as it comes. The log, a
+`--references` file and 40 pairs of each, drawn at random, in a form to be read, lie in
 `MISSTEP_LAB/logs`.
 """
 
@@ -20,7 +21,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ LIFTED = MineConfig(
     near_duplicate=1.0,
 )
 DEFAULT = MineConfig(sources=("sibling",), heldout=0.0, dev=0.0)
+VOTED = replace(LIFTED, supported_values=True, min_votes=2)
 
 
 def main() -> None:
@@ -58,14 +60,13 @@ def main() -> None:
     if not log.exists():
         write(log, folder / "references.jsonl", args.seed)
     rows = []
-    for name, mine in (("caps lifted", LIFTED), ("defaults", DEFAULT)):
+    for name, mine in (("caps lifted", LIFTED), ("voted", VOTED), ("defaults", DEFAULT)):
         run = folder / f"run-{args.seed}-{name.replace(' ', '-')}"
         config = RunConfig(model=lab_model.MODEL, mine=mine, validate=lab_model.VALIDATE)
         facts = api.mine([log], run, config, resample=False)
         rows.append({"arm": name, **measured(log, config, facts)})
         say(json.dumps(rows[-1]))
-        if mine is LIFTED:
-            drawn(run, folder / f"pairs{DRAWN}.txt")
+        drawn(run, folder / f"pairs{DRAWN}-{name.replace(' ', '-')}.txt")
     record(args.json, args.seed, rows)
 
 

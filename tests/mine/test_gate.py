@@ -280,6 +280,9 @@ DAYS = {"city": "Oslo", "days": 3}
         ("UNSUPPORTED", DAYS, {"town": "Oslo"}),
         (None, DAYS, {"city": "Oslo", "days": "3"}),
         ("GIVES_UP", {"city": "Oslo"}, {"city": "Oslo", "days": "2"}),
+        ("GIVES_UP", {"city": "Oslo"}, {"city": "Oslo", "unit": "kelvin"}),  # mended by omission
+        (None, {"city": "Oslo"}, {"city": "Oslo", "unit": "celsius", "town": "x"}),
+        ("UNSUPPORTED", {"city": "weather"}, {"town": "Oslo"}),  # a tool's name is no value
     ],
 )
 def test_a_sampled_chosen_side_brings_in_nothing_that_nobody_gave(code, chosen, rejected):
@@ -298,7 +301,7 @@ def test_a_sampled_chosen_side_brings_in_nothing_that_nobody_gave(code, chosen, 
 
 
 def test_a_truth_value_is_given_up_where_the_prompt_names_its_argument():
-    fields = {"place": {"type": "string"}, "free_entry": {"type": "string"}}
+    fields = {"place": {"type": "string"}, "free_entry": {"type": "boolean"}}
     tool = {"name": "find", "parameters": {"properties": fields, "type": "object"}}
     chosen, rejected = called("find", {"place": "Oslo"}), {"place": "Oslo", "free_entry": True}
     for asks, code in (("Sights in Oslo with free entry", "GIVES_UP"), ("Sights in Oslo", None)):

@@ -27,6 +27,7 @@ from misstep.validate.strict_json import parse, walk
 
 _WORD = re.compile(r"[^\W_]+")
 _SAMPLED = frozenset({"sibling", "resample"})
+_OF_A_VALUE = frozenset({"ENUM", "WRONG_TYPE", "FORMAT", "RANGE", "SCHEMA_COMBO"})
 Spot = tuple[str, str]
 """Tool and JSON pointer."""
 
@@ -45,7 +46,8 @@ def unsupported(desk: Desk, d: Draft) -> str | None:
 
 
 def gives_up(desk: Desk, d: Draft) -> str | None:
-    """An argument that the rejected side gave with support, and the chosen side lacks."""
+    """An argument that the chosen side lacks, and that the rejected side gave with support or in
+    a way that its schema refuses: there the fault is to be mended, not left out."""
     return _gives_up(desk, d.candidate) if _asked(desk, d.candidate) else None
 
 
@@ -67,7 +69,8 @@ def _unsupported(desk: Desk, candidate: Candidate) -> str | None:
         schema = _schema(desk, candidate.prompt, tool, where)
         if value == schema.get("default", _NOTHING):
             continue
-        if not _supported(value, schema, known):
+        named = isinstance(value, str) and value in _tools(desk, candidate.prompt)
+        if named or not _supported(value, schema, known):
             told = json.dumps(value, ensure_ascii=False)[:60]
             return f"nobody gave the value {told} of {tool}{where}"
     return None
@@ -75,12 +78,15 @@ def _unsupported(desk: Desk, candidate: Candidate) -> str | None:
 
 def _gives_up(desk: Desk, candidate: Candidate) -> str | None:
     known = _known(desk, candidate.prompt)
+    failed = set(_failing(desk, candidate))
     there = {(tool, _first(where)) for (tool, where), _ in _leaves(candidate.chosen)}
     tools = {tool for tool, _ in there}
     for (tool, where), value in _leaves(candidate.rejected):
         if tool not in tools or (tool, _first(where)) in there:
             continue
         schema = _schema(desk, candidate.prompt, tool, where)
+        if schema and (tool, _first(where)) in failed:
+            return f"the chosen side mends {tool}{where} by leaving it out"
         if isinstance(value, bool):
             backed = value and _named(where, known)
         else:
@@ -88,6 +94,15 @@ def _gives_up(desk: Desk, candidate: Candidate) -> str | None:
         if schema and backed:
             return f"the rejected side gives {tool}{where} as the prompt says it, the chosen none"
     return None
+
+
+def _failing(desk: Desk, candidate: Candidate) -> Iterator[Spot]:
+    """Tool and argument of every value of the rejected side that breaks its schema."""
+    prompt, calls = candidate.prompt, candidate.rejected.calls
+    demand = desk.demands_call(prompt)
+    for finding in desk.judge(prompt, candidate.rejected, demand_call=demand)[0]:
+        if finding.code in _OF_A_VALUE and finding.where and finding.call is not None:
+            yield calls[finding.call].name, _first(finding.where)
 
 
 def _named(where: str, known: Heard) -> bool:
@@ -125,6 +140,10 @@ def _leaves(answer: Message) -> Iterator[tuple[Spot, Any]]:
         for where, value in walk(parse(call.arguments).value):
             if not isinstance(value, dict | list):
                 yield (call.name, where), value
+
+
+def _tools(desk: Desk, prompt: Prompt) -> set[str]:
+    return {tool.name for tool in desk.corpus.context(prompt).tools}
 
 
 def _schema(desk: Desk, prompt: Prompt, tool: str, where: str) -> dict[str, Any]:
