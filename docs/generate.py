@@ -1,6 +1,9 @@
-"""Writes cli.md, config.md and ../schemas/config.json: `python docs/generate.py`.
+"""Writes cli.md, config.md, ../schemas/config.json and the tables of ../README.md.
 
-In: the click commands and the settings dataclasses. Out: the three files. A test compares.
+    python docs/generate.py
+
+In: the click commands, the settings dataclasses, the formats and codes. Out: the files. A test
+compares.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import dataclasses
 import inspect
 import itertools
 import json
+import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,35 @@ import click
 
 from misstep import config
 from misstep.cli import COMMANDS, main
+from misstep.codes import CODES
+from misstep.ingest import FORMATS, WRAPPERS
 
 HERE = Path(__file__).parent
+
+FAMILIES = {
+    "provider traffic": "openai-chat openai-responses anthropic-messages gemini bedrock-converse"
+    " har vcr",
+    "coding agents": "claude-code claude-stream codex codex-exec gemini-cli qwen-code opencode"
+    " goose cline aider pi",
+    "observability": "otel-genai openllmetry openinference langfuse langsmith langchain litellm"
+    " mlflow weave helicone openai-agents",
+    "harnesses": "inspect-ai swe-agent mini-swe-agent openhands tau-bench tau2-bench bfcl toolbench"
+    " agentbench atif smolagents autogen google-adk mcp",
+    "data sets": "chat-rows sharegpt hermes toolace xlam preference",
+    "pages": "imagefolder page-table page-pairs pdf-pages",
+}
+"""The rows of README's table of formats; what stands in none of them comes last."""
+GROUPS = {
+    "text-loop": "text loops",
+    "agent-loop": "agent loops",
+    "json": "JSON",
+    "tool-call": "tool calls and structured answers",
+    "silent": "silent failures",
+    "code": "code",
+    "provenance": "where values and calls come from",
+    "own": "your validators",
+}
+"""The rows of README's table of failure codes."""
 
 
 def cli_page() -> str:
@@ -49,6 +80,49 @@ def config_page() -> str:
     ]
     parts += [f"| `{key}` | `{default}` | {meaning} |" for key, default, meaning in settings()]
     return "\n".join(parts) + "\n"
+
+
+def formats_table() -> str:
+    """Every format, family by family."""
+    names = [known.name for known in (*FORMATS, *WRAPPERS)]
+    rows = {family: [n for n in said.split() if n in names] for family, said in FAMILIES.items()}
+    placed = {name for row in rows.values() for name in row}
+    rows["others"] = [name for name in names if name not in placed]
+    return _table((family, _ticked(row)) for family, row in rows.items() if row)
+
+
+def codes_table() -> str:
+    """Every failure code by group; suspects and notes stand apart."""
+    rows = []
+    for group, title in GROUPS.items():
+        by_level = {
+            level: [c.name for c in CODES.values() if c.group == group and c.level == level]
+            for level in ("defect", "suspect", "info")
+        }
+        said = [_ticked(by_level["defect"])]
+        said += [f"*{lv}* {_ticked(by_level[lv])}" for lv in ("suspect", "info") if by_level[lv]]
+        rows.append((title, " · ".join(filter(None, said))))
+    return _table(rows)
+
+
+def readme(text: str) -> str:
+    """README with its tables as they should be."""
+    for name, table in (("formats", formats_table()), ("codes", codes_table())):
+        text = re.sub(
+            rf"(<!-- table: {name} -->\n).*?(<!-- end -->)",
+            lambda found, table=table: f"{found[1]}{table}{found[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(["", "| | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows), "", ""])
+
+
+def _ticked(names: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in names)
 
 
 def settings() -> Iterator[tuple[str, str, str]]:
@@ -129,3 +203,5 @@ if __name__ == "__main__":
     (HERE / "config.md").write_text(config_page(), encoding="utf-8")
     schema = HERE.parent / "schemas" / "config.json"
     schema.write_text(config_schema(), encoding="utf-8")
+    front = HERE.parent / "README.md"
+    front.write_text(readme(front.read_text(encoding="utf-8")), encoding="utf-8")

@@ -20,6 +20,7 @@ from misstep.dialects import DIALECTS
 from misstep.dialects.table import UNMARKED
 from misstep.ingest import FORMATS, WRAPPERS
 from misstep.mine import SOURCES
+from misstep.recipes import RECIPES
 from misstep.validate import VALIDATORS
 
 SRC = Path(misstep.__file__).parent
@@ -153,6 +154,13 @@ def test_every_code_is_documented_and_every_validator_names_known_codes():
 def test_every_chosen_source_is_documented():
     page = (ROOT / "docs" / "pairs.md").read_text()
     assert [source.name for source in SOURCES if f"`{source.name}`" not in page] == []
+
+
+def test_every_recipe_is_a_file_beside_the_others_and_is_documented():
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    names = [each.name for each in RECIPES]
+    assert sorted(path.stem for path in (SRC / "recipes").glob("*.yaml")) == sorted(names)
+    assert [name for name in names if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.source

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+
+from misstep.errors import InputError
+
+PLUGIN = """
+import os
+from misstep.ingest.format import Format
+
+class Reader:
+    def __init__(self, tally):
+        self.tally = tally
+    def read(self, record):
+        if record.value.get("deadly"):
+            os._exit(9)
+        self.tally.ignore("harmless")
+    def close_file(self):
+        pass
+    def finish(self):
+        return ()
+
+FORMAT = Format(
+    name="brittle", about="dies", unit="line", reader=Reader, keeps_tools=False,
+    sniff=lambda peek: float(any("brittle" in v for v in peek.values if isinstance(v, dict))),
+)
+"""
 
 
 def prepare(given):
@@ -43,3 +68,36 @@ def name(given, piece):
 def sleeps(given, piece):
     Path(given, str(os.getpid())).touch()
     time.sleep(60)
+
+
+def faults(given, piece):
+    """Ends its process as a parser of C that reads where it may not."""
+    if piece == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return piece
+
+
+def hoards(given, piece):
+    """Asks for more memory than there is."""
+    if piece == 3:
+        return len(bytearray(1 << 46))
+    return piece
+
+
+def slow(given, piece):
+    time.sleep(0.05)
+    return piece
+
+
+def refuses(given, piece):
+    raise InputError("give another")
+
+
+def brittle(folder):
+    """A package with a log format whose reader dies of some records; gives its place."""
+    (folder / "brittle-1.dist-info").mkdir(parents=True)
+    (folder / "brittle_format.py").write_text(PLUGIN)
+    (folder / "brittle-1.dist-info/METADATA").write_text("Name: brittle\nVersion: 1\n")
+    entry = "[misstep.formats]\nbrittle = brittle_format:FORMAT\n"
+    (folder / "brittle-1.dist-info/entry_points.txt").write_text(entry)
+    return str(folder)

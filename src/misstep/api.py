@@ -21,24 +21,33 @@ if TYPE_CHECKING:
     from misstep.pipeline.forget import forget
     from misstep.pipeline.forgetting import Forgotten
     from misstep.pipeline.funnel import funnel
+    from misstep.pipeline.limits import Excess, exceeded, limits_of
     from misstep.pipeline.linting import lint, lint_text
     from misstep.pipeline.loop import evaluate, mine, run, train
-    from misstep.pipeline.plan import plan
+    from misstep.pipeline.plan import plan, training_plan
+    from misstep.pipeline.pushing import push
     from misstep.pipeline.reviewing import Review
-    from misstep.pipeline.scan import Scanned, Told, scan, tell
+    from misstep.pipeline.scan import Scanned, Told, finding_rows, scan, tell
+    from misstep.pipeline.since import state_folder
     from misstep.pipeline.starter import starter, starter_json, starter_text, write_starter
+    from misstep.pipeline.watching import Watch, updates
 
 __all__ = [
     "RunConfig",
     "Scanned",
     "Told",
+    "Watch",
     "compare",
     "comparison_text",
     "evaluate",
+    "exceeded",
+    "excess_text",
     "explain",
+    "finding_rows",
     "forget",
     "forget_text",
     "funnel",
+    "limits_of",
     "lint",
     "lint_text",
     "load_config",
@@ -46,6 +55,9 @@ __all__ = [
     "mine",
     "mine_text",
     "plan",
+    "push",
+    "recipe_text",
+    "recipes_text",
     "review",
     "review_screen",
     "run",
@@ -56,9 +68,13 @@ __all__ = [
     "starter",
     "starter_json",
     "starter_text",
+    "state_folder",
     "tell",
     "train",
+    "training_plan",
+    "updates",
     "write_findings",
+    "write_sarif",
     "write_scan_html",
     "write_set_aside",
     "write_starter",
@@ -72,17 +88,24 @@ _PLACES = {
     "explain": "explain",
     "forget": "forget",
     "funnel": "funnel",
+    "exceeded": "limits",
+    "limits_of": "limits",
     "lint": "linting",
     "lint_text": "linting",
     "mine": "loop",
     "run": "loop",
     "train": "loop",
     "plan": "plan",
+    "push": "pushing",
+    "training_plan": "plan",
     "Scanned": "scan",
     "Told": "scan",
     "finding_rows": "scan",
     "scan": "scan",
     "tell": "scan",
+    "state_folder": "since",
+    "Watch": "watching",
+    "updates": "watching",
     "starter": "starter",
     "starter_json": "starter",
     "starter_text": "starter",
@@ -112,6 +135,28 @@ def run_text(folder: Path, *, colour: bool = False, width: int = 80) -> str:
     from misstep.pipeline.view import view
 
     return report.terminal_summary(view(folder), colour=colour, width=width)
+
+
+def recipes_text() -> str:
+    """The recipes for a terminal: name, one sentence, stages, needs."""
+    from misstep.recipes import PRESETS, RECIPES
+
+    lines = []
+    for each in RECIPES:
+        lines += [each.name, f"  {each.about}", f"  stages  {' → '.join(each.stages)}"]
+        lines += [f"  needs   {each.needs}"]
+    return "\n".join((*lines, f"Presets of each: {', '.join(PRESETS)} (--preset)."))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe.
+
+    Raises:
+        UnknownName: there is none of this name.
+    """
+    from misstep.recipes import recipe
+
+    return recipe(name).text
 
 
 def comparison_text(found: Comparison, *, colour: bool = False, width: int = 80) -> str:
@@ -225,6 +270,40 @@ def write_findings(scanned: Scanned, path: Path) -> None:
 def write_set_aside(scanned: Scanned, path: Path) -> None:
     """Every record that could not be used as one JSON object a line (schemas/set-aside.json)."""
     store.write_jsonl(path, scanned.set_aside, schema="set-aside")
+
+
+def write_sarif(
+    findings: Path, out: Path, logs: Sequence[Path | str] = (), *, redact: bool = True
+) -> int:
+    """Findings (a file of `tell(..., findings=…)`) as SARIF 2.1.0; gives how many did not fit.
+
+    Args:
+        logs: what was scanned; names of logs become paths below the working folder by them.
+    """
+    import orjson
+
+    from misstep import redact as redaction
+    from misstep import report
+    from misstep.pipeline.paths import paths_below
+
+    def clean(text: str) -> str:
+        return redaction.redact(text, personal=True).text if redact else text
+
+    with findings.open("rb") as lines:
+        rows = map(orjson.loads, lines)
+        return report.write_sarif(rows, out, where=paths_below(logs), clean=clean)
+
+
+def excess_text(found: Excess) -> str:
+    """An exceeded limit in a sentence."""
+    from misstep.report.words import number, percent
+
+    what = "steps failed" if found.limit.code is None else f"steps show {found.limit.code}"
+    between = f"{100 * found.low:.1f}–{100 * found.high:.1f}"
+    return (
+        f"{number(found.k)} of {number(found.n)} {what}, {percent(found.value)} [{between}]; "
+        f"--max-rate allows {percent(found.limit.most)}"
+    ).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def write_scan_html(scanned: Scanned | Told, path: Path) -> None:

@@ -20,6 +20,7 @@ from misstep.errors import ConfigError
 from misstep.fitting import build
 from misstep.tuning import DpoConfig as DpoConfig
 from misstep.tuning import EndpointConfig as EndpointConfig
+from misstep.tuning import EvalConfig as EvalConfig
 from misstep.tuning import ImagesConfig as ImagesConfig
 from misstep.tuning import KtoConfig as KtoConfig
 from misstep.tuning import LoraConfig as LoraConfig
@@ -29,6 +30,20 @@ from misstep.tuning import SftConfig as SftConfig
 
 LevelSetting = Literal["defect", "suspect", "info", "off"]
 Formats = Literal["always", "draft", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagesConfig:
+    """How page images with gold transcriptions are read (docs/ocr.md)."""
+
+    schema: str | None = None
+    """Path of a JSON Schema of the gold; None: `validate.schema`, else `schemas/ocr-page.json`."""
+    instruction: str | None = None
+    """The system message before each page; None is the one in docs/ocr.md, "" is none."""
+    dpi: int = 150
+    """Of PDF pages as images."""
+    max_pixels: int = 50_000_000
+    """A larger page is set aside (`oversized`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +64,15 @@ class IngestConfig:
     """Stop decompressing a file at this size (`too-large`)."""
     workers: int = 0
     """Processes that read at once; 0 is one for each core, 1 reads in the main process."""
+    engine: Literal["local", "ray"] = "local"
+    """What spreads the reading: processes on this machine, or Ray (docs/scale.md)."""
+    ray_address: str | None = None
+    """Of a running Ray cluster (`auto` finds one); None starts Ray on this machine."""
+    allow_https: bool = False
+    """Read http and https URLs too; buckets and hubs are read without it (docs/scale.md)."""
+    images: str | None = None
+    """Folder in which the images of the logs are kept; None keeps their names only."""
+    pages: PagesConfig = field(default_factory=PagesConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +172,8 @@ class MineConfig:
     """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
     supported_values: bool = False
     """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
+    min_agreement: float = 0.0
+    """Of a sampled chosen side with what the log accepted, where it did (`DISAGREES`)."""
     min_votes: int = 1
     """Equal clean answers to the prompt that a sampled chosen side needs (`LONE`)."""
     trim_periods: int = 3
@@ -177,24 +203,6 @@ class BudgetConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvalConfig:
-    """How the before/after number is made."""
-
-    num_generations: int = 3
-    """Sampled answers per held-out prompt, beside the greedy one."""
-    prompts_per_family: int = 1
-    """Held-out prompts taken from one family, by content hash."""
-    max_prompts: int = 400
-    """Held-out prompts in all."""
-    confidence: float = 0.95
-    """Of every interval; 1 minus it is the level of the tests."""
-    resamples: int = 10_000
-    """Draws of the bootstrap and of the permutation test."""
-    control: bool = False
-    """Also train and evaluate SFT continued on the same chosen sides for the same steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything `misstep run` needs beside the paths."""
 
@@ -208,6 +216,9 @@ class RunConfig:
     """Of the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the model's weights; auto is bfloat16 where the hardware computes in it."""
+    gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
+    """Recompute activations to save memory; auto does where they would not fit, never changes
+    results."""
     report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
     """Trackers that training reports to; each needs its package. By default none."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
@@ -225,11 +236,22 @@ class RunConfig:
     eval: EvalConfig = field(default_factory=EvalConfig)
 
 
-def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """The settings of a YAML file with `section.key` overrides on top."""
+def load_config(
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    ground: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The settings of a YAML file with `section.key` overrides on top.
+
+    `ground` holds nested settings, such as those of a recipe, that the file goes over.
+
+    Raises:
+        ConfigError: something in them cannot be used; the message has all of it.
+    """
     data: dict[str, Any] = {}
+    merge(data, ground or {})
     if path is not None:
-        data = {k: {} if v is None else v for k, v in _read_yaml(path).items()}
+        merge(data, {k: v for k, v in read_yaml(path).items() if v is not None})
     faults = [fault for item in (overrides or {}).items() if (fault := _override(data, *item))]
     config = typing.cast(RunConfig, build(RunConfig, data, "", faults))
     if not faults:
@@ -255,10 +277,8 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> str | None:
 def _out_of_range(config: RunConfig) -> Iterator[str]:
     """Values that have the right type and still cannot be used."""
     sft, dpo, mine, sample = config.sft, config.dpo, config.mine, config.sample
-    shares = mine.heldout + mine.dev
     limits = dataclasses.asdict(config.validate.limits)
     rules = (
-        ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
         ("sample.temperature", sample.temperature > 0, "above 0 (one answer is greedy anyway)"),
         ("sample.top_p", 0 < sample.top_p <= 1, "above 0, at most 1"),
         ("sample.max_new_tokens", sample.max_new_tokens > 0, "at least 1"),
@@ -273,22 +293,19 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("endpoint.concurrency", config.endpoint.concurrency > 0, "at least 1"),
         ("endpoint.timeout", config.endpoint.timeout > 0, "above 0 seconds"),
         ("endpoint.retries", config.endpoint.retries >= 0, "not negative"),
-        ("mine.max_pairs_per_code", mine.max_pairs_per_code >= 0, "not negative"),
-        ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
         ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
         ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
         ("dpo.beta", dpo.beta > 0, "above 0"),
+        ("dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"),
         ("kto.beta", config.kto.beta > 0, "above 0"),
         ("kto.per_device_train_batch_size", config.kto.per_device_train_batch_size != 1, "above 1"),
+        ("ingest.pages.dpi", 36 <= config.ingest.pages.dpi <= 600, "from 36 to 600"),
         ("validate.time_limit", config.validate.time_limit >= 0, "0 or more"),
         *(
             (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
             for name, least in _LEAST.items()
         ),
-        ("mine.min_votes", mine.min_votes > 0, "at least 1"),
-        ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
-        ("mine.length_ratio", _is_ratio(mine.length_ratio), "two numbers, 0 <= least < most"),
-        ("mine.near_duplicate", 0.5 <= mine.near_duplicate <= 1, "from 0.5 to 1"),
+        *_of_mining(mine),
         ("budget.max_prompt", config.budget.max_prompt >= 0, "0 or more"),
         *(
             (f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0")
@@ -316,6 +333,20 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
     )
 
 
+def _of_mining(mine: MineConfig) -> tuple[tuple[str, bool, str], ...]:
+    shares = mine.heldout + mine.dev
+    return (
+        ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
+        ("mine.max_pairs_per_code", mine.max_pairs_per_code >= 0, "not negative"),
+        ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
+        ("mine.min_agreement", 0 <= mine.min_agreement <= 1, "from 0 to 1"),
+        ("mine.min_votes", mine.min_votes > 0, "at least 1"),
+        ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
+        ("mine.length_ratio", _is_ratio(mine.length_ratio), "two numbers, 0 <= least < most"),
+        ("mine.near_duplicate", 0.5 <= mine.near_duplicate <= 1, "from 0.5 to 1"),
+    )
+
+
 def _is_ratio(bounds: tuple[float, ...]) -> bool:
     return len(bounds) == 2 and 0 <= bounds[0] < bounds[1]
 
@@ -325,7 +356,23 @@ def dump_config(config: RunConfig) -> str:
     return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Put nested settings over others, key by key."""
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            known = into.get(key)
+            into[key] = dict(known) if isinstance(known, Mapping) else {}
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values at the top of a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -35,10 +35,14 @@ class UnknownName(SetupError):
     """A name that its table does not hold; the message offers the nearest ones."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-        super().__init__(f"unknown {what} {name!r}; {hint}")
+        super().__init__(f"unknown {what} {name!r}; {near(name, sorted(known))}")
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names as a question; all of them where none is near."""
+    names = list(known)
+    found = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(found)}?" if found else f"known: {', '.join(names)}"
 
 
 class ConfigError(SetupError):

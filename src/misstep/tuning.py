@@ -1,4 +1,4 @@
-"""Settings of what a model does: answering, and the training stages in TRL's spelling."""
+"""Settings of what a model does: answering, training (in TRL's spelling), being measured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SampleConfig:
     batch_size: int = 128
     """Answers generated together."""
     stop_loops: bool = False
-    """Cut an answer that has run into a loop; its finish reason is `length` all the same."""
+    """Cut evaluated answers that have run into a loop (docs/recipes.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,8 @@ class ResampleConfig:
     """Failed prompts first, then others, families in turn."""
     greedy: bool = False
     """Also one greedy answer per prompt."""
+    stop_loops: bool = False
+    """Cut answers that have run into a loop (docs/recipes.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,11 @@ class DpoConfig:
     """Pairs trained on at most, drawn evenly over the families."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
-    preference_tokens: Literal["all", "differing"] = "all"
-    """`differing`: only tokens on which the two sides differ count in the preference."""
+    preference_tokens: Literal["all", "differing", "failing", "onset"] = "all"
+    """Which tokens count in the preference: those in which the two sides differ, of these only
+    those at the place of the failure, or of a loop only where it begins (docs/training.md)."""
+    onset_tokens: int = 8
+    """Tokens on either side of a loop's first repeat that count with `preference_tokens: onset`."""
     max_chosen_drop: float = 4.0
     """Stop when chosen answers lost more nats each than this on average; 0 never stops."""
     share_prompts: bool = True
@@ -162,3 +167,21 @@ class KtoConfig:
     """Stop when accepted answers lost more nats each than this on average; 0 never stops."""
     tokens_per_batch: int = 0
     """Tokens read at once at most: memory follows it, results do not. 0 reads a batch at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """How the before/after number is made."""
+
+    num_generations: int = 3
+    """Sampled answers per held-out prompt, beside the greedy one."""
+    prompts_per_family: int = 1
+    """Held-out prompts taken from one family, by content hash."""
+    max_prompts: int = 400
+    """Held-out prompts in all."""
+    confidence: float = 0.95
+    """Of every interval; 1 minus it is the level of the tests."""
+    resamples: int = 10_000
+    """Draws of the bootstrap and of the permutation test."""
+    control: bool = False
+    """Also train and evaluate SFT continued on the same chosen sides for the same steps."""

@@ -308,6 +308,20 @@ class Prompt(Noun, frozen=True, kw_only=True, gc=False):
     step: int
 
 
+class Mark(Noun, frozen=True, kw_only=True, gc=False):
+    """Where a side of a pair fails, or the same place on the side that does not."""
+
+    side: Literal["chosen", "rejected"]
+    code: str
+    channel: Literal["content", "arguments", "name"]
+    span: tuple[int, int]
+    """Start and end character offset in the text of the channel."""
+    call: int | None = None
+    """Position of the call among those of its message; None for content."""
+    again: tuple[int, int] | None = None
+    """Of a loop: span of the period that is the first to repeat another."""
+
+
 class Pair(Noun, frozen=True, kw_only=True, gc=False):
     """One preference: two answers to one prompt. One prompt field, so both sides share it."""
 
@@ -321,8 +335,8 @@ class Pair(Noun, frozen=True, kw_only=True, gc=False):
     """Score of chosen minus score of rejected."""
     codes: tuple[str, ...]
     """What the rejected side failed by."""
-    spans: tuple[tuple[int, int], ...] = ()
-    """Where in the rejected text the findings lie."""
+    marks: tuple[Mark, ...] = ()
+    """Where the sides fail, as far as the findings say it."""
     edits: tuple[str, ...] = ()
     """What was changed on a side before pairing (for example `trim`)."""
     feedback: tuple[str, ...] = ()

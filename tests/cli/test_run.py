@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from logs import RIGHT, mixed, session, write
+from misstep import store
 from misstep.cli import main
 
 pytest.importorskip("torch", reason="training needs the train extra")
@@ -89,6 +90,17 @@ def test_nothing_to_train_is_a_success(tmp_path, model):
     result = CliRunner().invoke(main, words(log, tmp_path / "run", model))
     assert result.exit_code == 0
     assert "Nothing to train" in result.stdout
+
+
+def test_a_run_and_a_training_print_json_when_asked(tmp_path, model):
+    log = write(tmp_path / "log.jsonl", [session(n, RIGHT % n) for n in range(1, 6)])
+    result = CliRunner().invoke(main, [*words(log, tmp_path / "run", model), "--json"])
+    assert result.exit_code == 0, result.output
+    store.check_row(json.loads(result.stdout), "scores")
+    assert json.loads(result.stdout)["verdict"] == "nothing-to-train"
+    CliRunner().invoke(main, ["mine", str(log), "-o", str(tmp_path / "m")])
+    result = CliRunner().invoke(main, ["train", str(tmp_path / "m"), "--json"])
+    assert json.loads(result.stdout)["steps"] == 0, result.output
 
 
 def test_a_model_that_does_not_exist_is_a_wrong_setup(tmp_path):

@@ -1,15 +1,19 @@
 """Worker processes: results with their numbers, crashes survived, nothing left running."""
 
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 
 import working
-from misstep.engine import WORTH, Crash, Engine, Job, expect
+from misstep.engine import WORTH, Crash, Engine, Job, RayEngine, expect, local
+from misstep.errors import ExtraMissing
 
 
 def done(engine, work, given, pieces):
@@ -29,6 +33,39 @@ def test_a_piece_that_kills_every_process_is_a_crash_and_the_rest_is_done():
     found = done(Engine(2), working.dies, None, range(6))
     assert found.pop(3) == Crash("the process that read it ended with exit code 7")
     assert found == {n: n for n in (0, 1, 2, 4, 5)}
+
+
+def test_a_piece_on_which_a_parser_faults_is_a_crash_and_the_rest_is_done():
+    found = done(Engine(2), working.faults, None, range(6))
+    assert found.pop(3) == Crash("the process that read it ended with signal 11")
+    assert found == {n: n for n in (0, 1, 2, 4, 5)}
+
+
+def test_a_piece_for_which_there_is_not_enough_memory_is_a_crash_and_the_rest_is_done():
+    found = done(Engine(2), working.hoards, None, range(6))
+    assert found.pop(3) == Crash("MemoryError: ")
+    assert found == {n: n for n in (0, 1, 2, 4, 5)}
+
+
+def test_workers_killed_at_ten_random_moments_lose_and_double_nothing(monkeypatch):
+    draw, killed, workers = random.Random(5), [], []
+    start = local._Pool._start
+
+    def started(pool):
+        workers.append(start(pool))
+        return workers[-1]
+
+    monkeypatch.setattr(local._Pool, "_start", started)
+    results = []
+    run = Engine(3).run(Job(working.prepare, None, working.slow), range(120))
+    for number, result in run:
+        results.append((number, result))
+        alive = [w.process.pid for w in workers if w.at is not None and w.process.is_alive()]
+        if len(killed) < 10 and alive and draw.random() < 0.25:
+            killed.append(draw.choice(alive))
+            os.kill(killed[-1], signal.SIGKILL)
+    assert len(killed) == 10
+    assert sorted(results) == [(n, n) for n in range(120)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -105,3 +142,34 @@ def test_workers_are_expected_only_for_logs_that_are_worth_it(monkeypatch, sizes
     monkeypatch.setattr(local.forkserver, "ensure_running", lambda: asked.append(True))
     expect(sizes, workers)
     assert bool(asked) is begun
+
+
+def test_ray_is_started_once_for_all_runs_within_a_block_and_ended_with_it(monkeypatch):
+    said = []
+
+    class Stub(types.ModuleType):
+        def is_initialized(self):
+            return said.count("init") > said.count("shutdown")
+
+        def init(self, **settings):
+            said.append("init")
+
+        def shutdown(self):
+            said.append("shutdown")
+
+        def cluster_resources(self):
+            return {"CPU": 2.0}
+
+    monkeypatch.setitem(sys.modules, "ray", Stub("ray"))
+    engine = RayEngine(workers=2)
+    with engine:
+        with engine:
+            pass
+        assert said == ["init"]
+    assert said == ["init", "shutdown"]
+
+
+def test_an_engine_without_its_package_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ExtraMissing, match=r"pip install 'misstep\[ray\]'"):
+        RayEngine()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import working
 from misstep.config import IngestConfig, RunConfig
 from misstep.ingest import FORMATS, Looking, Surveyed, discover, known, survey, units
 from misstep.pipeline import gather
@@ -149,37 +150,8 @@ def test_units_are_of_about_the_wanted_size_and_hold_every_byte_once(tmp_path):
     assert len(made) > 5
 
 
-PLUGIN = """
-import os
-from misstep.ingest.format import Format
-
-class Reader:
-    def __init__(self, tally):
-        self.tally = tally
-    def read(self, record):
-        if record.value.get("deadly"):
-            os._exit(9)
-        self.tally.ignore("harmless")
-    def close_file(self):
-        pass
-    def finish(self):
-        return ()
-
-FORMAT = Format(
-    name="brittle", about="dies", unit="line", reader=Reader, keeps_tools=False,
-    sniff=lambda peek: float(any("brittle" in v for v in peek.values if isinstance(v, dict))),
-)
-"""
-
-
 def test_a_file_that_kills_its_reader_is_set_aside_and_the_rest_goes_on(tmp_path, monkeypatch):
-    plugin = tmp_path / "plugin"
-    (plugin / "brittle-1.dist-info").mkdir(parents=True)
-    (plugin / "brittle_format.py").write_text(PLUGIN)
-    (plugin / "brittle-1.dist-info/METADATA").write_text("Name: brittle\nVersion: 1\n")
-    entry = "[misstep.formats]\nbrittle = brittle_format:FORMAT\n"
-    (plugin / "brittle-1.dist-info/entry_points.txt").write_text(entry)
-    monkeypatch.syspath_prepend(str(plugin))
+    monkeypatch.syspath_prepend(working.brittle(tmp_path / "plugin"))
     logs = tmp_path / "logs"
     logs.mkdir()
     traffic(logs, tasks=2, turns=2)
@@ -249,7 +221,7 @@ def test_conversations_that_all_begin_alike_are_parted_by_how_they_go_on(tmp_pat
     whole = read(tmp_path, small=True)
     assert whole.summary["steps"] == 36
     run = []
-    monkeypatch.setattr(gather._Run, "_read", spied(gather._Run._read, run))
+    monkeypatch.setattr(gather.Run, "_read", spied(gather.Run._read, run))
     monkeypatch.setattr(gather, "LARGE", 4_000)
     for workers in (1, 2):
         found = read(tmp_path, workers=workers, unit=1)

@@ -304,7 +304,8 @@ def test_a_truth_value_is_given_up_where_the_prompt_names_its_argument():
     fields = {"place": {"type": "string"}, "free_entry": {"type": "boolean"}}
     schema = {"type": "object", "properties": fields, "additionalProperties": False}
     tool = {"name": "find", "parameters": schema}
-    chosen, rejected = called("find", {"place": "Oslo"}), {"place": "Oslo", "free_entry": True, "x": 1}
+    chosen = called("find", {"place": "Oslo"})
+    rejected = {"place": "Oslo", "free_entry": True, "x": 1}
     for asks, code in (("Sights in Oslo with free entry", "GIVES_UP"), ("Sights in Oslo", None)):
         at = desk(session(user(asks), called("find", rejected), tools=(tool,)), config=SUPPORTED)
         prompt = Prompt(session=next(iter(at.corpus.sessions)), step=1)

@@ -21,7 +21,7 @@ from plants import spread as spread_out
 LOGS = Path(__file__).resolve().parents[2] / "sample_logs"
 ELSEWHERE = {
     *("CODE_FULL", "TOOL_FULL", "REVIEWED_OUT"),  # tested beside the caps and the review
-    *("UNSUPPORTED", "GIVES_UP", "LONE"),  # off unless asked for; tested beside the gate
+    *("UNSUPPORTED", "GIVES_UP", "LONE", "DISAGREES"),  # off at first; tested beside the gate
 }
 pytestmark = pytest.mark.skipif(not LOGS.is_dir(), reason="the sample logs are not here")
 

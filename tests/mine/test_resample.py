@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from misstep import mine
@@ -162,3 +164,45 @@ def test_an_accepted_row_is_read_back_as_one_side():
         False,
         [("weather", '{"city": "Oslo"}')],
     )
+
+
+PAGE = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+
+
+def page(text: str, end: bool = True) -> dict:
+    return said(f'{{"text": "{text}' + ('"}' if end else ""))
+
+
+GOLD = "The quick brown fox jumps over the lazy dog by the river."
+CLOSE = GOLD.replace("lazy", "hazy")
+FAR = "Nothing of what stands on this page was read at all, sorry."
+LOOP = GOLD[:20] + "over and over and " * 40
+
+
+def pages(**settings):
+    """Pairs and refusals of one page: gold in the log, four sampled answers."""
+    logged = session(user("Transcribe."), page(GOLD), tools=(), schema=PAGE)
+    own = Prompt(session=logged.id, step=1)
+    config = replace(TRAIN_ONLY, sources=("resample",), **settings)
+    texts = (settings and [FAR]) or [FAR, CLOSE]
+    answers = [message(page(LOOP, end=False)), *(message(page(each)) for each in texts)]
+    return mined(logged, config=config, answers={own: answers})
+
+
+def test_of_clean_texts_the_one_nearest_to_the_accepted_text_is_chosen():
+    (pair,) = pages().pairs
+    assert pair.chosen.text == f'{{"text": "{CLOSE}"}}'
+    assert pair.source == "resample"
+
+
+def test_a_clean_text_too_far_from_the_accepted_one_gives_way_to_it():
+    found = pages(min_agreement=0.7)
+    (pair,) = found.pairs
+    assert pair.chosen.text == f'{{"text": "{GOLD}"}}'
+    assert pair.source == "resample+log"
+    assert found.counts["refused"] == {"DISAGREES": 1}

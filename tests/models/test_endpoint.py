@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from email.utils import formatdate
 
 import pytest
 
+from misstep import store
 from misstep.chat import tool_from_chat
 from misstep.config import EndpointConfig
 from misstep.errors import ConfigError, ModelError
@@ -20,6 +22,7 @@ from misstep.types import Context, Message, Part
 from scenes import WEATHER
 from serving import RAW, ok, serving
 
+PNG = b"\x89PNG\r\n\x1a\n and what follows"
 SAMPLING = Sampling(num_generations=2, temperature=1.0, top_p=0.9, max_tokens=32, seed=7)
 ASKED = Message(role="user", parts=(Part(kind="text", text="Weather in Oslo?"),))
 QUESTION = Question(messages=(ASKED,), context=Context(tools=(tool_from_chat(WEATHER),)))
@@ -53,6 +56,31 @@ def test_one_request_gives_all_answers_with_the_arguments_as_they_were_written()
     }
     assert body["messages"] == [{"role": "user", "content": "Weather in Oslo?"}]
     assert body["tools"][0]["function"]["name"] == "weather"
+
+
+def test_images_are_sent_as_they_were_kept_and_addresses_are_not_passed_on(tmp_path):
+    name = store.keep_image(tmp_path, PNG)
+    shown, behind = (Part(kind="image", text=text) for text in (name, "http://localhost/page.png"))
+    text = Part(kind="text", text="read")
+    asked, away = (
+        Question(messages=(Message(role="user", parts=parts),), context=Context(), images=tmp_path)
+        for parts in ((text, shown), (behind, text))
+    )
+    with serving() as (server, config):
+        found, refused = ask(config, asked, away)
+    assert len(found.answers) == 2
+    assert (refused.answers, "cannot be sent" in refused.why) == ((), True)
+    (body,) = server.bodies
+    url = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    assert body["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "read"},
+                {"type": "image_url", "image_url": {"url": url}},
+            ],
+        }
+    ]
 
 
 def test_an_endpoint_that_gives_one_answer_a_request_is_asked_again_with_other_seeds():

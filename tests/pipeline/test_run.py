@@ -256,6 +256,7 @@ def test_the_card_of_the_adapter_holds_the_measured_table(finished):
     card = (run / "adapter" / "README.md").read_text()
     assert "Not measured yet" not in card
     assert "| **total** |" in card
+    assert "48 sessions → 48 steps → 24 failed" in card
 
 
 def test_another_tools_file_asks_the_models_again(tmp_path, small):

@@ -237,8 +237,10 @@ def run() -> RunView:
     return RunView(
         title="demo",
         summary=summary(),
+        page=page(),
         pairs=[pair(i, WRONG, RIGHT, "WRONG_TYPE" if i % 3 else "ENUM") for i in range(1, 9)],
         pairs_total=203,
+        pairs_train=182,
         trained=182,
         sources={"retry": 120, "sibling": 83},
         refused={"chosen-not-clean": 31, "same-after-template": 4},
@@ -267,11 +269,10 @@ def hostile() -> RunView:
     counts = summary() | {"tools": {HOSTILE: {"calls": 3, "failed": 2}}}
     counts["codes"] = {HOSTILE: {"defect": 3, "suspect": 0, "info": 0}}
     counts["set_aside"] = {HOSTILE: 1}
-    found = {"code": HOSTILE, "evidence": HOSTILE, "origin": {"file": HOSTILE, "line": 1}}
     return RunView(
         title=HOSTILE,
         summary=counts,
-        findings=[found],
+        page=hostile_page(),
         pairs=rows,
         scores=scores() | {"why": HOSTILE},
         model=HOSTILE,
@@ -364,9 +365,8 @@ def scan() -> ScanView:
     return ScanView(title="logs", summary=counts, page=page(), version="0.1.0")
 
 
-@pytest.fixture
-def hostile_scan() -> ScanView:
-    """A scan in which every text that may come from a log is hostile."""
+def hostile_page() -> dict[str, Any]:
+    """Rows of a failure page in which every text that may come from a log is hostile."""
     place = {"file": HOSTILE, "line": 1, "format": HOSTILE, "inside": HOSTILE}
     made = page()
     made["codes"] = [rate(3, 9, code=HOSTILE, level="defect")]
@@ -382,7 +382,13 @@ def hostile_scan() -> ScanView:
     made["unknown"] = {HOSTILE: 1}
     aside = {"format": HOSTILE, "reason": HOSTILE, "count": 1, "said": HOSTILE, "origin": place}
     made["set_aside"] = made["ignored"] = [aside]
+    return made
+
+
+@pytest.fixture
+def hostile_scan() -> ScanView:
+    """A scan in which every text that may come from a log is hostile."""
     wants = {HOSTILE: {"count": 9, "what": HOSTILE, "add": HOSTILE}}
     counts = summary() | {"not_judged": wants, "unjudged": {HOSTILE: 3}}
     counts["codes"] = {HOSTILE: {"defect": 3, "suspect": 0, "info": 0}}
-    return ScanView(title=HOSTILE, summary=counts, page=made)
+    return ScanView(title=HOSTILE, summary=counts, page=hostile_page())

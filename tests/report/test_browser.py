@@ -60,8 +60,7 @@ def test_the_page_renders_without_a_word_in_the_console(
     dom, console = opened(tmp_path / "report.html")
     assert console == ""
     assert "Failures fell by 45 %" in dom
-    assert "8 of 8</output>" in dom  # our own script ran under the policy
-    assert not re.search(r'<form[^>]*id="filter"[^>]*hidden', dom)
+    assert 'class="copy"' in dom  # our own script ran under the policy
 
 
 def test_hostile_text_of_the_logs_does_not_run(
@@ -135,30 +134,6 @@ def test_long_words_do_not_widen_the_page(run: RunView, tmp_path: Path, opened: 
         run, title=long, pairs=pairs, summary=counts, notes=[long], refused={long: 3}, model=long
     )
     assert widened(shown, tmp_path, opened, SCROLLS) == "fits"
-
-
-def test_the_filter_keeps_what_fits(run: RunView, tmp_path: Path, opened: Opened) -> None:
-    path = tmp_path / "report.html"
-    write_html(run, path)
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        '<iframe src="report.html"></iframe><script>onload=()=>{const d=frames[0].document,'
-        "f=d.getElementById('filter').elements,out=[],say=()=>{"
-        "f.q.dispatchEvent(new Event('input',{bubbles:true}));"
-        "out.push(d.getElementById('shown').textContent)};"
-        "f.source.value='retry';say();f.code.value='ENUM';say();f.q.value='(#3)';say();"
-        "f.q.value='absent';say();out.push(d.getElementById('none').hidden);"
-        "f.q.value=f.code.value=f.source.value='';say();"
-        "d.dispatchEvent(new KeyboardEvent('keydown',{key:'j'}));"
-        "d.dispatchEvent(new KeyboardEvent('keydown',{key:'j'}));"
-        "out.push(d.activeElement.id);"
-        "document.documentElement.dataset.found=out.join('|')}</script>",
-        encoding="utf-8",
-    )
-    dom, _ = opened(frame, "--allow-file-access-from-files")
-    found = re.search(r'data-found="([^"]*)"', dom)
-    assert found is not None
-    assert found.group(1) == "4 of 8|1 of 8|1 of 8|0 of 8|false|8 of 8|pair-2"
 
 
 def test_the_scan_page_renders_and_its_keys_and_copy_buttons_work(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import re
 import sys
 import time
@@ -17,17 +18,18 @@ from misstep.report import RunView, html, write_html
 from pages import Page
 
 
-def test_the_page_nests_and_has_one_script_and_one_style(run: RunView) -> None:
+def test_the_page_nests_and_has_one_script_one_style_and_the_packed_pairs(run: RunView) -> None:
     page = Page(html.render(run))
     assert (page.faults, page.open) == ([], [])
-    assert (page.tags.count("script"), page.tags.count("style"), page.tags.count("h1")) == (1, 1, 1)
+    assert (page.tags.count("script"), page.tags.count("style"), page.tags.count("h1")) == (2, 1, 1)
+    assert ("type", "text/plain") in page.attributes  # data, which no browser runs
 
 
 def test_hostile_text_adds_no_tag_and_no_handler(run: RunView, hostile: RunView) -> None:
     page = Page(html.render(hostile))
     assert (page.faults, page.open) == ([], [])
     assert set(page.tags) <= set(Page(html.render(run)).tags) | {"ul", "li"}
-    assert (page.tags.count("script"), page.tags.count("style")) == (1, 1)
+    assert (page.tags.count("script"), page.tags.count("style")) == (2, 1)
     assert not [name for name, _ in page.attributes if name.startswith("on") or name == "style"]
     links = [value for name, value in page.attributes if name in ("href", "src")]
     assert all(value.startswith("#") for value in links)
@@ -58,7 +60,8 @@ def test_the_policy_names_the_hashes_of_what_stands_in_the_page(run: RunView) ->
 
 def test_the_page_points_nowhere_outside(run: RunView) -> None:
     text = html.render(run)
-    assert not re.search(r"https?:|//[a-z]|url\(|@import", text)
+    shown = re.sub(r'(<script type="text/plain" id="packed">)[^<]*', r"\1", text)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", shown)
 
 
 def test_the_page_holds_verdict_funnel_tables_and_pairs(run: RunView) -> None:
@@ -68,7 +71,11 @@ def test_the_page_holds_verdict_funnel_tables_and_pairs(run: RunView) -> None:
         "Guards: failing less must not mean doing less",
         "Collateral: what was clean and fails now",
         "reward accuracy",
-        "203 pairs, the first 8 shown",
+        "182 pairs to train on, 21 more for the choices made on the way.",
+        "The first 8 are in this file; all are in the run folder",
+        "Sessions with the most failed steps",
+        "2.0 × 10⁻⁵",
+        "chosen, median 38",
         "rejected from logs/a.jsonl:1 · chosen from logs/a.jsonl:2",
         "/value: expected number, got string",
         "candidate pairs refused",
@@ -80,10 +87,11 @@ def test_the_page_holds_verdict_funnel_tables_and_pairs(run: RunView) -> None:
 
 
 def test_a_scan_alone_shows_the_failures_alone(run: RunView) -> None:
-    page = Page(html.render(RunView(title="logs", summary=run.summary)))
+    page = Page(html.render(RunView(title="logs", summary=run.summary, page=run.page)))
     shown = "".join(page.texts)
     assert page.faults == []
-    assert "Failures in the logs" in shown
+    assert "What fails" in shown
+    assert "Pairs" not in shown
     assert "Before and after" not in shown
     assert "Verdict" not in shown
 
@@ -105,19 +113,23 @@ def test_the_same_run_gives_the_same_bytes(run: RunView) -> None:
 
 
 def test_very_many_long_pairs_stay_within_the_size_and_the_minute(run: RunView) -> None:
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghij", k=7)) for _ in range(50_000)]
     long = [
         {
             **row,
-            "chosen": [{"content": "a b c " * 50_000}],
-            "rejected": [{"content": "b " * 99_999}],
+            "chosen": [{"content": " ".join(draw.choices(words, k=2_000))}],
+            "rejected": [{"content": " ".join(draw.choices(words, k=90_000))}],
         }
-        for row in list(run.pairs) * 100
-    ]
+        for row in list(run.pairs) * 2
+    ] * 400
     started = time.perf_counter()
-    text = html.render(replace(run, pairs=long, pairs_total=800))
+    text = html.render(replace(run, pairs=long, pairs_total=6_400, pairs_train=6_400))
     assert len(text) < 20_000_000
-    assert time.perf_counter() - started < 30
-    assert "800 pairs, the first 500 shown" in text
+    assert time.perf_counter() - started < 60
+    said = re.search(r"The first ([0-9,]+) are in this file", text)
+    assert said is not None
+    assert 1_000 < int(said[1].replace(",", "")) < 6_400
 
 
 def test_the_file_is_written_whole(run: RunView, tmp_path: Path) -> None:
@@ -136,3 +148,11 @@ def test_without_jinja_the_message_holds_the_install_command(
         "this command needs Jinja2, which is not installed; "
         "install it with: pip install 'misstep[report]'"
     )
+
+
+def test_pictures_are_let_in_for_a_run_of_pages_alone(run: RunView) -> None:
+    assert "img-src" not in html.render(run)
+    page = {"place": "a.pdf", "image": None, "why": "too large", "gold": None, "answers": []}
+    text = html.render(replace(run, pages=[page]))
+    assert "; img-src data:" in text
+    assert "too large" in text

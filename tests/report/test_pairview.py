@@ -112,3 +112,10 @@ def test_two_texts_of_a_hundred_thousand_words_are_ready_at_once() -> None:
     pair_view(row(says("a b " * 50_000), says("b a " * 50_000)), 1)
     pair_view(row(says("a b c d " * 480), says("d c b a " * 480)), 2)
     assert time.perf_counter() - started < 2.0
+
+
+def test_a_pair_of_sampled_answers_still_leads_back_to_its_prompt() -> None:
+    assert pair_view(row(says("a"), says("b"), session="ab12", step=3), 1).place == (
+        "session ab12 step 3"
+    )
+    assert pair_view(row(says("a"), says("b")), 1).place == ""

@@ -157,3 +157,9 @@ def test_colour_is_for_terminals_that_want_it(
     stream: io.StringIO, environ: dict[str, str], expected: bool
 ) -> None:
     assert wants_colour(stream, environ) is expected
+
+
+def test_the_summary_of_a_run_ends_with_where_its_report_lies(run: RunView) -> None:
+    text = terminal_summary(replace(run, report="runs/demo/report.html"))
+    assert text.splitlines()[-1] == "report:  runs/demo/report.html"
+    assert text.count("\n") <= 40

@@ -37,10 +37,11 @@ def test_the_measured_table_replaces_what_stood_there(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(card(NOTE, pairs(1), []), encoding="utf-8")
     for table in ("| first |", "| second |\n"):
-        fill(tmp_path, table)
+        fill(tmp_path, table, funnel="3 files → 2 pairs")
     text = path.read_text(encoding="utf-8")
     assert (
         "## Before and after\n\n<!-- before-after -->\n| second |\n<!-- /before-after -->" in text
     )
+    assert "<!-- funnel -->\n3 files → 2 pairs\n<!-- /funnel -->" in text
     assert "Not measured yet" not in text
     assert "first" not in text

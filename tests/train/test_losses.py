@@ -16,7 +16,7 @@ from misstep.train.rows import Ids  # noqa: E402
 IDS = [Ids(id="a", prompt=(1,), chosen=(5, 6, 9), rejected=(5, 7, 9))]
 
 
-def trainer_for(tiny, tmp_path, config):
+def trainer_for(tiny, tmp_path, config, ids=IDS):
     from misstep.models import load
     from misstep.train import stage
     from misstep.train.dpo import pair_trainer
@@ -31,7 +31,7 @@ def trainer_for(tiny, tmp_path, config):
         run=settings(),
     )
     with stage.quiet():
-        return pair_trainer(job, config, IDS)
+        return pair_trainer(job, config, ids)
 
 
 def loss_of(trainer, chosen, rejected, reference):
@@ -103,6 +103,91 @@ def test_the_reference_counts_the_same_tokens_as_the_policy(tiny, tmp_path):
     plain = trainers["all"].model(input_ids=row).logits.log_softmax(-1)
     assert part.chosen == pytest.approx(plain[0, 1, 6].item(), abs=1e-5)
     assert part.rejected == pytest.approx(plain[1, 1, 7].item(), abs=1e-5)
+
+
+PLACED = {
+    # the sides differ in tokens 0 and 2; the failure is token 2
+    "failing": ((0.0, 0.0, 1.0), (0.0, 0.0, 1.0)),
+    # the loop begins to repeat itself at token 1
+    "onset": ((1.0, 1.0, 1.0), (0.0, 1.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize("kind", list(PLACED))
+def test_only_tokens_at_the_place_count_in_the_preference_and_all_in_the_sft_term(
+    tiny, tmp_path, kind
+):
+    # policy over the tokens that count, failing: -0.25 and -0.75, onset: -1.75 and -2.0;
+    # reference -0.5 and -0.25, so log-ratios 0.25 and -0.5, or -1.25 and -1.75
+    ids = [Ids(id="a", prompt=(1,), chosen=(5, 6, 9), rejected=(7, 6, 8), counts=PLACED[kind])]
+    config = replace(DPO, beta=0.5, loss_weights=(1.0, 0.3), preference_tokens=kind)
+    trainer = trainer_for(tiny, tmp_path, config, ids)
+    reference = (-0.5, -0.25, -2.0)
+    loss, grad = loss_of(trainer, [-1.0, -0.5, -0.25], [-1.0, -2.0, -0.75], reference)
+    margin = {"failing": 0.25 - -0.5, "onset": -1.25 - -1.75}[kind]
+    sft = 0.3 * (1.0 + 0.5 + 0.25) / 3
+    assert loss == pytest.approx(-math.log(sigmoid(0.5 * margin)) + sft, abs=1e-6)
+    push = 0.5 * sigmoid(-0.5 * margin)
+    left, right = PLACED[kind]
+    assert grad[0] == pytest.approx([-0.1 - push * each for each in left], abs=1e-6)
+    assert grad[1] == pytest.approx([push * each for each in right], abs=1e-6)
+    # what watches a training sees the whole chosen side
+    assert trainer._metrics["train"]["logps/chosen"][-1] == pytest.approx(-1.75)
+    assert trainer._metrics["train"]["logps/chosen_change"][-1] == pytest.approx(0.25)
+
+
+def test_a_token_behind_the_shorter_side_has_both_weights(tiny, tmp_path):
+    # rejected is longer by its last token: ld_alpha 0.5 weighs it, and it alone counts there
+    counts = ((1.0, 1.0), (0.0, 0.0, 1.0))
+    ids = [Ids(id="a", prompt=(1,), chosen=(5, 6), rejected=(5, 7, 8), counts=counts)]
+    config = replace(DPO, beta=1.0, loss_type=("sigmoid",), loss_weights=(1.0,), ld_alpha=0.5)
+    trainer = trainer_for(tiny, tmp_path, config, ids)
+    loss, grad = loss_of(trainer, [-1.0, -1.0, 0.0], [-1.0, -1.0, -2.0], (-2.5, -0.5, -2.5))
+    # chosen: -2.0 against -2.5; rejected: 0.5 * -2.0 against -0.5; margin 0.5 + 0.5
+    assert loss == pytest.approx(-math.log(sigmoid(1.0)), abs=1e-6)
+    assert grad[1] == pytest.approx([0.0, 0.0, 0.5 * sigmoid(-1.0)], abs=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ld_alpha": 0.3}, {"loss_type": ("ipo", "sft")}])
+def test_marks_that_cover_everything_give_the_loss_and_gradients_of_all(tiny, tmp_path, changes):
+    whole = ((1.0,) * 3, (1.0,) * 3)
+    results = []
+    for kind, counts in (("all", None), ("failing", whole), ("onset", whole)):
+        config = replace(DPO, preference_tokens=kind, **changes)
+        trainer = trainer_for(tiny, tmp_path, config, [replace(IDS[0], counts=counts)])
+        reference = (-2.5, -3.0, -2.5)
+        results.append(loss_of(trainer, [-1.0, -0.5, -0.5], [-1.0, -2.0, -0.5], reference))
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("budget", [0, 6])
+def test_the_reference_counts_the_tokens_of_the_place_in_every_layout(tiny, tmp_path, budget):
+    rows = [
+        Ids(id="a", prompt=(1, 2), chosen=(5, 6, 9), rejected=(7, 6, 8), counts=PLACED["failing"]),
+        Ids(id="b", prompt=(1, 2, 3), chosen=(5, 6, 9), rejected=(7, 6, 8), counts=PLACED["onset"]),
+    ]
+    config = replace(DPO, preference_tokens="failing", tokens_per_batch=budget)
+    trainer = trainer_for(tiny, tmp_path, config, rows)
+    found = trainer.references([[0, 1]])
+    for at, row in enumerate(rows):
+        plain = list(scored_alone(trainer, row))
+        for side, (values, counts) in enumerate(zip(plain, row.counts, strict=True)):
+            expected = sum(v * c for v, c in zip(values, counts, strict=True))
+            assert (found[at].chosen, found[at].rejected)[side] == pytest.approx(expected, abs=1e-4)
+        assert found[at].whole == pytest.approx(sum(plain[0]), abs=1e-4)
+
+
+def scored_alone(trainer, row):
+    """Log-probabilities of the tokens of both sides, each read by itself."""
+    from misstep.train.attention import switch
+
+    switch(trainer.model.get_base_model(), on=False)
+    for side in (row.chosen, row.rejected):
+        ids = torch.tensor([row.prompt + side])
+        with torch.no_grad():
+            plain = trainer.model(input_ids=ids).logits.log_softmax(-1)[0]
+        first = len(row.prompt) - 1
+        yield [plain[first + at, token].item() for at, token in enumerate(side)]
 
 
 KINDS = """

@@ -2,19 +2,24 @@
 
 Each command is one file with one click command of the same name; files import the rooms inside
 the command, so that `misstep --help` loads click and nothing else. Exit codes: 0 done, 1 a stage
-failed, 2 the set-up is wrong, 3 the verdict is do-not-ship or `--strict` found failures.
+failed, 2 the set-up is wrong, 3 the verdict is do-not-ship or `--strict` found failures, 130
+stopped. A traceback is shown with `--debug` alone.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+import traceback
+from types import TracebackType
 from typing import Any
 
 import click
 
 from misstep import __version__
-from misstep.errors import MisstepError
+from misstep.errors import MisstepError, near
 
 COMMANDS = (
     "scan",
@@ -26,12 +31,21 @@ COMMANDS = (
     "show",
     "review",
     "compare",
+    "watch",
     "merge",
     "tools",
     "forget",
     "formats",
     "validators",
+    "completion",
+    "recipes",
 )
+
+
+RESUMED = ("run", "mine", "train", "eval")
+"""Commands that leave finished stages behind when they are stopped."""
+STOPPED = 130
+"""The exit code of a command that was interrupted, as shells have it."""
 
 
 class _Lazy(click.Group):
@@ -45,26 +59,89 @@ class _Lazy(click.Group):
             return None
         module = importlib.import_module(f"misstep.cli.{cmd_name}")
         command: click.Command = module.command
+        if not any(param.name == "debug" for param in command.params):
+            command.params.append(_debug_option())
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no such command {args[0]!r}; {near(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except MisstepError as error:
-            click.echo(f"misstep: {error}", err=True)
+            _tell(ctx, error, str(error))
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            words = " ".join(["misstep", *sys.argv[1:]])
-            click.echo(
-                f"misstep: stopped; finished stages are kept; resume with: {words}", err=True
-            )
-            ctx.exit(130)
+        except (KeyboardInterrupt, click.Abort) as error:
+            _tell(ctx, error, _stopped(ctx.invoked_subcommand))
+            ctx.exit(STOPPED)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # click ends quietly when the reader of a pipe went away
+            _tell(ctx, error, f"unexpected {_said(error)}; run with --debug to see the traceback")
+            ctx.exit(1)
+
+
+def _debug_option() -> click.Option:
+    def keep(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            ctx.find_root().meta["misstep.debug"] = True
+
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        callback=keep,
+        is_eager=True,
+        help="Show the traceback of an error.",
+    )
+
+
+def _tell(ctx: click.Context, error: BaseException, said: str) -> None:
+    """One line on stderr; above it the traceback, where it was asked for."""
+    if ctx.find_root().meta.get("misstep.debug"):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"misstep: {said}", err=True)
+
+
+def _stopped(command: str | None) -> str:
+    if command not in RESUMED:
+        return "stopped"
+    import re
+    import shlex
+
+    # without what a URL may hold of a password
+    bare = (re.sub(r"://[^/@]*@", "://", word) for word in sys.argv[1:])
+    words = shlex.join(["misstep", *(re.sub(r"(://[^?]*)\?.*", r"\1", word) for word in bare)])
+    return f"stopped; finished stages are kept; resume with: {words}"
+
+
+def _said(error: Exception) -> str:
+    """The kind of an error, its first line, and where it was raised."""
+    first = (str(error).strip().splitlines() or [""])[0][:300]
+    spelled = "".join(c if c.isprintable() else repr(c)[1:-1] for c in first)
+    place = _place(error.__traceback__)
+    return f"{type(error).__name__}{f': {spelled}' if spelled else ''}{place}"
+
+
+def _place(trace: TracebackType | None) -> str:
+    """The innermost line of ours."""
+    ours = f"{os.sep}misstep{os.sep}"
+    frames = [f for f in traceback.extract_tb(trace) if ours in f.filename]
+    return f" (in {frames[-1].filename.rpartition(ours)[2]}:{frames[-1].lineno})" if frames else ""
 
 
 @click.group(
     cls=_Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 a stage failed, 2 the set-up is wrong, 3 do not ship.",
+    epilog="Exit codes: 0 done, 1 a stage failed, 2 the set-up is wrong, 3 do not ship or --strict "
+    "found failures, 130 stopped.",
 )
 @click.version_option(__version__, prog_name="misstep")
 def main() -> None:
@@ -73,3 +150,6 @@ def main() -> None:
     Start with `misstep scan LOGS`: what fails, where, how often; seconds, no model needed.
     `misstep run LOGS --model M -o RUN` does the whole loop, up to a measured before/after.
     """
+
+
+main.params.append(_debug_option())

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from misstep.cli.options import JSON, reading, reading_config
+from misstep.cli.options import JSON, look, reading, reading_config
 from misstep.cli.progress import reporter
 
 
@@ -33,6 +33,6 @@ def command(first: Path, second: Path, strict: bool, as_json: bool, **values: An
     if as_json:
         click.echo(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2))
     else:
-        click.echo(api.comparison_text(found), nl=False)
+        click.echo(api.comparison_text(found, **look()), nl=False)
     if strict and found.total.word == "more":
         raise click.exceptions.Exit(3)

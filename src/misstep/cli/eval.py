@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, run_config
+from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, look, recipes
 from misstep.cli.progress import reporter
 
 
@@ -20,6 +20,7 @@ from misstep.cli.progress import reporter
 )
 @SEED
 @click.option("--temperature", type=float, help="Of the sampled answers.")
+@recipes
 @CONFIG
 @SET
 @JSON
@@ -30,6 +31,8 @@ def command(
     adapter: Path | None,
     seed: int | None,
     temperature: float | None,
+    recipe: str | None,
+    preset: str,
     config_path: Path | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -41,8 +44,11 @@ def command(
     from misstep import api
 
     config = build_config(
-        run_config(folder, config_path),
+        config_path,
         settings,
+        recipe=recipe,
+        preset=preset,
+        folder=folder,
         model=model,
         seed=seed,
         sample__temperature=temperature,
@@ -52,6 +58,6 @@ def command(
     if as_json:
         click.echo(orjson.dumps(scores, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(api.run_text(folder))
+        click.echo(api.run_text(folder, **look()))
     if scores["verdict"] == "do-not-ship":
         raise click.exceptions.Exit(3)

@@ -19,6 +19,7 @@ from misstep.cli.options import (
     SEED,
     reading,
     reading_config,
+    recipes,
 )
 from misstep.cli.progress import reporter
 
@@ -51,6 +52,7 @@ from misstep.cli.progress import reporter
 )
 @NO_REDACT
 @JSON
+@recipes
 @partial(reading, spelling=("--log-format",))
 def command(
     logs: tuple[Path, ...],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +11,7 @@ from typing import Any, TypeVar
 import click
 import yaml
 
-from misstep.config import RunConfig, load_config
+from misstep.config import RunConfig, load_config, merge, read_yaml
 from misstep.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,10 +71,25 @@ def reading(command: F, *, spelling: Sequence[str] = ("--format", "--log-format"
             metavar="PATTERN",
             help="Leave out files; may be given again (docs/formats.md).",
         ),
+        click.option(
+            "--allow-https",
+            is_flag=True,
+            help="Read LOGS from http and https URLs too (s3, gs, hf, … need no flag).",
+        ),
         click.option("--schema", help="JSON Schema that every text answer must meet."),
         click.option("--expect-json", is_flag=True, help="Every text answer should be JSON."),
         VALIDATOR,
         click.option("--workers", type=int, help="Processes that read (default: one a core)."),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            help="What spreads the reading: this machine's processes, or Ray (docs/scale.md).",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="A running Ray cluster, or auto (default: Ray on this machine).",
+        ),
         CONFIG,
         SET,
         QUIET,
@@ -81,8 +98,95 @@ def reading(command: F, *, spelling: Sequence[str] = ("--format", "--log-format"
     return command
 
 
-def build_config(path: Path | None, settings: Sequence[str] = (), **overrides: Any) -> RunConfig:
-    """The settings of the file, then `--set`, then the flags that were given (not None)."""
+def pushing(command: F) -> F:
+    """The options of every command that leaves a measured adapter."""
+    for option in (
+        click.option(
+            "--push-to-hub",
+            metavar="OWNER/NAME",
+            help="Upload adapter, tokenizer and card of the finished run; private.",
+        ),
+        click.option("--public", is_flag=True, help="With --push-to-hub: for everyone to see."),
+        click.option(
+            "--anyway", is_flag=True, help="With --push-to-hub: also if the verdict says no."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def push(folder: Path, config: RunConfig, values: dict[str, Any], verdict: str) -> None:
+    """Upload the run where `--push-to-hub` asks for it; says on stderr what went, or why not."""
+    from misstep import api
+
+    repo = values["push_to_hub"]
+    if repo is None:
+        return
+    if verdict == "nothing-to-train":
+        click.echo("misstep: not pushed: nothing was trained", err=True)
+    elif verdict == "do-not-ship" and not values["anyway"]:
+        click.echo("misstep: not pushed: the verdict is do-not-ship (--anyway pushes)", err=True)
+    else:
+        how = {"public": values["public"], "anyway": values["anyway"]}
+        click.echo("\n".join(api.push(folder, config, repo=repo, **how)), err=True)
+
+
+def check_push(values: dict[str, Any]) -> None:
+    """Refuse a name that no repository can have before anything long begins."""
+    if values["push_to_hub"] is not None:
+        from misstep.train.hub import check_repo
+
+        check_repo(values["push_to_hub"])
+
+
+def recipes(command: F) -> F:
+    """The options of every command that can begin with a recipe."""
+    for option in (
+        click.option("--recipe", metavar="NAME", help="Begin with the settings of a recipe."),
+        click.option(
+            "--preset",
+            default="auto",
+            show_default=True,
+            help="Sizes of the recipe: cpu, 24gb or 80gb; auto takes those of this machine.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def build_config(
+    path: Path | None,
+    settings: Sequence[str] = (),
+    *,
+    recipe: str | None = None,
+    preset: str = "auto",
+    folder: Path | None = None,
+    **overrides: Any,
+) -> RunConfig:
+    """The settings: a recipe's, the file's, then `--set`, then the flags that were given.
+
+    Without a file, those that the run folder `folder` was made with are the ground, below the
+    recipe; a file may name its recipe as well (`recipe: ocr`).
+    """
+    merged = _set(settings)
+    for dotted, value in overrides.items():
+        if value is not None:
+            merged[dotted.replace("__", ".")] = value
+    start = path if folder is None else run_config(folder, path)
+    file = {} if path is None else read_yaml(path)
+    name = recipe or file.get("recipe")
+    if not isinstance(name, str):
+        return load_config(start, merged)
+    from misstep.recipes import settings as settings_of
+
+    ground = read_yaml(start) if start is not None and path is None else {}
+    model = merged.get("model") or file.get("model") or ground.get("model") or RunConfig().model
+    merge(ground, settings_of(name, model=str(model), preset=preset))
+    return load_config(path, merged, ground)
+
+
+def _set(settings: Sequence[str]) -> dict[str, Any]:
+    """Dotted keys and values of `--set`."""
     merged: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -92,10 +196,7 @@ def build_config(path: Path | None, settings: Sequence[str] = (), **overrides: A
             merged[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ConfigError(f"--set {setting}: the value is not YAML") from None
-    for dotted, value in overrides.items():
-        if value is not None:
-            merged[dotted.replace("__", ".")] = value
-    return load_config(path, merged)
+    return merged
 
 
 def run_config(folder: Path, given: Path | None) -> Path | None:
@@ -109,12 +210,27 @@ def reading_config(values: dict[str, Any], **overrides: Any) -> RunConfig:
     return build_config(
         values["config_path"],
         values["settings"],
+        recipe=values.get("recipe"),
+        preset=values.get("preset", "auto"),
         ingest__format=values["format_"],
         ingest__tools=values["tools"],
         ingest__exclude=values["exclude"] or None,
         ingest__workers=values["workers"],
+        ingest__allow_https=values["allow_https"] or None,
+        ingest__engine=values["engine"],
+        ingest__ray_address=values["ray_address"],
         validate__schema=values["schema"],
         validate__json=values["expect_json"] or None,
         validate__validators=values["validators"] or None,
         **overrides,
     )
+
+
+def look() -> dict[str, Any]:
+    """Colour and width of a summary on stdout: both plain where it is no terminal."""
+    from misstep.report import wants_colour
+
+    if not sys.stdout.isatty():
+        return {"colour": False, "width": 80}
+    width = shutil.get_terminal_size().columns
+    return {"colour": wants_colour(sys.stdout), "width": min(max(width, 80), 120)}

@@ -7,7 +7,21 @@ from typing import Any
 
 import click
 
-from misstep.cli.options import ENDPOINT, ENDPOINT_MODEL, LOGS, MODEL, SEED, reading, reading_config
+from misstep.cli.options import (
+    ENDPOINT,
+    ENDPOINT_MODEL,
+    JSON,
+    LOGS,
+    MODEL,
+    SEED,
+    check_push,
+    look,
+    push,
+    pushing,
+    reading,
+    reading_config,
+    recipes,
+)
 from misstep.cli.progress import reporter
 
 
@@ -29,9 +43,13 @@ from misstep.cli.progress import reporter
 @click.option("--temperature", type=float, help="Of the evaluation's sampled answers.")
 @click.option("--references", help="JSONL file with gold answers.")
 @click.option("--control", is_flag=True, help="Also train the control: SFT on the chosen sides.")
+@click.option("--rounds", type=int, help="Rounds of resampling, pairing and training.")
 @click.option("--kto", is_flag=True, help="KTO on all labelled answers in the place of DPO.")
 @click.option("--off-policy", is_flag=True, help="Train on logged pairs of another model.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, the counts and two decoded pairs.")
+@JSON
+@pushing
+@recipes
 @reading
 def command(
     logs: tuple[Path, ...],
@@ -43,9 +61,11 @@ def command(
     temperature: float | None,
     references: str | None,
     control: bool,
+    rounds: int | None,
     kto: bool,
     off_policy: bool,
     dry_run: bool,
+    as_json: bool,
     **values: Any,
 ) -> None:
     """Train on the failures in LOGS and measure, on held-out families, how much rarer they are.
@@ -63,15 +83,28 @@ def command(
         sample__temperature=temperature,
         mine__references=references,
         eval__control=control or None,
+        rounds=rounds,
         kto__enabled=kto or None,
         mine__off_policy=off_policy or None,
     )
-    with reporter(quiet=values["quiet"]) as show:
+    check_push(values)
+    with reporter(quiet=values["quiet"] or as_json) as show:
         if dry_run:
-            text, verdict = api.plan(logs, folder, config, progress=show.progress), "planned"
+            text: str | bytes = api.plan(logs, folder, config, progress=show.progress)
+            verdict = "planned"
         else:
             verdict = api.run(logs, folder, config, progress=show.progress, say=show.say)
-            text = api.run_text(folder)
+            text = _scores(folder) if as_json else api.run_text(folder, **look())
     click.echo(text)
+    if not dry_run:
+        push(folder, config, values, verdict)
     if verdict == "do-not-ship":
         raise click.exceptions.Exit(3)
+
+
+def _scores(folder: Path) -> bytes:
+    import orjson
+
+    from misstep import api
+
+    return orjson.dumps(api.scores(folder), option=orjson.OPT_INDENT_2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import Any
 
 import click
 
-from misstep.cli.options import JSON, LOGS, NO_REDACT, NOT_REDACTED, reading, reading_config
+from misstep.cli.options import (
+    JSON,
+    LOGS,
+    NO_REDACT,
+    NOT_REDACTED,
+    look,
+    reading,
+    reading_config,
+)
 from misstep.cli.progress import reporter
 
 
@@ -34,7 +43,35 @@ from misstep.cli.progress import reporter
 @click.option(
     "--explain", is_flag=True, help="Only say for each file what was recognised in it, and why."
 )
+@click.option(
+    "--parquet",
+    metavar="DEST",
+    help="Write sessions and findings as partitioned Parquet to this empty folder or URL.",
+)
+@click.option(
+    "--since-last",
+    is_flag=True,
+    help="Read only what is new, grown or changed since the last scan of LOGS (docs/scale.md).",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what --since-last remembers (default: one for LOGS in the user's cache).",
+)
 @click.option("--strict", is_flag=True, help="Exit with 3 if any step failed (for CI).")
+@click.option(
+    "--max-rate",
+    "max_rate",
+    multiple=True,
+    metavar="[CODE=]RATE",
+    help="With --strict: only if more than this share of the judged steps failed, as 0.05 or "
+    "TOOL_UNKNOWN=0.02; may be given again.",
+)
+@click.option(
+    "--sarif",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the findings for code scanning (SARIF 2.1.0).",
+)
 @NO_REDACT
 @JSON
 @reading
@@ -44,7 +81,12 @@ def command(
     set_aside_path: Path | None,
     html: Path | None,
     explain: bool,
+    parquet: str | None,
+    since_last: bool,
+    state: Path | None,
     strict: bool,
+    max_rate: tuple[str, ...],
+    sarif: Path | None,
     no_redact: bool,
     as_json: bool,
     **values: Any,
@@ -54,7 +96,7 @@ def command(
 
     from misstep.engine import expect
 
-    if not explain:
+    if not explain and values["engine"] != "ray":
         expect(_sizes(logs), int(values["workers"] or 0))
     from misstep import api
 
@@ -65,23 +107,44 @@ def command(
         for line in api.explain(logs, config.ingest):
             click.echo(line)
         return
-    with reporter(quiet=values["quiet"] or as_json) as show:
+    limits = api.limits_of(max_rate)
+    with (
+        reporter(quiet=values["quiet"] or as_json) as show,
+        _findings(findings_path, wanted=sarif is not None) as found,
+    ):
         scanned = api.tell(
             logs,
             config,
-            findings=findings_path,
+            findings=found,
             set_aside=set_aside_path,
-            page=html is not None,
+            page=html is not None or any(limit.code for limit in limits),
+            parquet=parquet,
+            since=(state or api.state_folder(logs)) if since_last or state else None,
             progress=show.progress,
         )
+        if sarif is not None and found is not None:
+            api.write_sarif(found, sarif, logs, redact=config.validate.redact)
     if html is not None:
         api.write_scan_html(scanned, html)
     if as_json:
         click.echo(orjson.dumps(scanned.summary, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(api.scan_text(scanned), nl=False)
-    if strict and scanned.summary["failed_steps"]:
+        click.echo(api.scan_text(scanned, **look()), nl=False)
+    over = list(api.exceeded(limits, scanned.summary, scanned.page))
+    for each in over:
+        click.echo(f"misstep: {api.excess_text(each)}", err=True)
+    if over or (strict and not limits and scanned.summary["failed_steps"]):
         raise click.exceptions.Exit(3)
+
+
+@contextlib.contextmanager
+def _findings(path: Path | None, *, wanted: bool) -> Iterator[Path | None]:
+    """Where the findings are written: the given file, else one for the time being."""
+    if path is not None or not wanted:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="misstep-") as folder:
+        yield Path(folder) / "findings.jsonl"
 
 
 def _sizes(logs: tuple[Path, ...]) -> Iterator[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import JSON
+from misstep.cli.options import JSON, look
 
 
 @click.command("show")
@@ -21,4 +21,4 @@ def command(run: Path, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(api.scores(run), option=orjson.OPT_INDENT_2))
     else:
-        click.echo(api.run_text(run))
+        click.echo(api.run_text(run, **look()))

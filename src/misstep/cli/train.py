@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, MODEL, QUIET, SEED, SET, build_config, run_config
+from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, recipes
 from misstep.cli.progress import reporter
 
 
@@ -20,8 +20,11 @@ from misstep.cli.progress import reporter
 @click.option("--max_steps", type=int, help="Of the DPO stage.")
 @click.option("--kto", is_flag=True, help="KTO on all labelled answers in the place of DPO.")
 @click.option("--no-sft", is_flag=True, help="Start DPO from the model as it is.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, and the memory.")
+@recipes
 @CONFIG
 @SET
+@JSON
 @QUIET
 def command(
     folder: Path,
@@ -33,16 +36,25 @@ def command(
     max_steps: int | None,
     kto: bool,
     no_sft: bool,
+    dry_run: bool,
+    recipe: str | None,
+    preset: str,
     config_path: Path | None,
     settings: tuple[str, ...],
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Train a LoRA adapter on the pairs in DIR (made by `misstep mine`): SFT, then DPO or KTO."""
+    import orjson
+
     from misstep import api
 
     config = build_config(
-        run_config(folder, config_path),
+        config_path,
         settings,
+        recipe=recipe,
+        preset=preset,
+        folder=folder,
         model=model,
         seed=seed,
         dpo__learning_rate=learning_rate,
@@ -52,6 +64,9 @@ def command(
         kto__enabled=kto or None,
         sft__enabled=False if no_sft else None,
     )
-    with reporter(quiet=quiet) as show:
+    if dry_run:
+        click.echo(api.training_plan(folder, config))
+        return
+    with reporter(quiet=quiet or as_json) as show:
         facts = api.train(folder, config, progress=show.progress, say=show.say)
-    click.echo(facts["said"])
+    click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2) if as_json else facts["said"])

@@ -7,16 +7,19 @@ from misstep.evaluate.compare import Evaluation, evaluate, nothing_to_train
 from misstep.evaluate.contrast import Contrast, Tried, contrasts
 from misstep.evaluate.held import Held, check_leak, held_out
 from misstep.evaluate.marks import ArmAnswers
+from misstep.evaluate.quality import Quality, quality
 
 __all__ = [
     "ArmAnswers",
     "Contrast",
     "Evaluation",
     "Held",
+    "Quality",
     "Tried",
     "check_leak",
     "contrasts",
     "evaluate",
     "held_out",
     "nothing_to_train",
+    "quality",
 ]

@@ -222,12 +222,12 @@ def _scores(arms: Mapping[str, Arm], draws: Bootstrap, confidence: float) -> Ite
 
 def _changes(arms: Mapping[str, Arm], draws: Bootstrap, resamples: int) -> Iterator[Paired]:
     failures = (FAILED, *map(of_code, _codes(arms.values())))
-    for before, after in _comparisons(list(arms)):
+    for before, after in comparisons(list(arms)):
         for question in failures:
             yield paired(arms[before], arms[after], question, draws, resamples)
 
 
-def _comparisons(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def comparisons(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each stage to the next, the first to the last, and every control to the last."""
     stages = [name for name in STAGES if name in names]
     yield from pairwise(stages)

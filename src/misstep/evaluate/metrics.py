@@ -148,6 +148,21 @@ class Bootstrap:
         spread = wilson(0, families, self._confidence).high
         return Interval(max(-1.0, value - spread), min(1.0, value + spread))
 
+    def spread(self, k: Sequence[int], n: Sequence[int]) -> Interval:
+        """Interval of sum(k) / sum(n) of any size; the value itself where all families agree."""
+        value = sum(k) / sum(n) if sum(n) else 0.0
+        return self._percentiles(self._rates(k, n)) or Interval(value, value)
+
+    def change(
+        self,
+        before: tuple[Sequence[int], Sequence[int]],
+        after: tuple[Sequence[int], Sequence[int]],
+    ) -> Interval:
+        """Interval of the figure after minus the figure before, of any size; each is (k, n)."""
+        found = self._percentiles(self._rates(*after) - self._rates(*before))
+        value = sum(after[0]) / sum(after[1]) - sum(before[0]) / sum(before[1])
+        return found or Interval(value, value)
+
     def _rates(self, k: Sequence[int], n: Sequence[int]) -> pl.Series:
         return self._sum(tuple(k)) / self._sum(tuple(n))
 

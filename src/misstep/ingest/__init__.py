@@ -13,7 +13,7 @@ from misstep.config import IngestConfig
 from misstep.ingest import plugins, run
 from misstep.ingest.build import linear
 from misstep.ingest.deeper import LEVELS, Parting
-from misstep.ingest.discover import Found, discover
+from misstep.ingest.discover import Found, digest_of, discover
 from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.formats import (
     agentbench,
@@ -35,6 +35,7 @@ from misstep.ingest.formats import (
     goose,
     har,
     helicone,
+    imagefolder,
     inspect_ai,
     langchain,
     langfuse,
@@ -51,6 +52,9 @@ from misstep.ingest.formats import (
     openinference,
     openllmetry,
     otel_genai,
+    page_pairs,
+    page_table,
+    pdf_pages,
     pi,
     preference,
     qwen_code,
@@ -64,12 +68,15 @@ from misstep.ingest.formats import (
     weave,
     xlam,
 )
+from misstep.ingest.identity import message_key
 from misstep.ingest.order import Place, Places
 from misstep.ingest.read import UNKNOWN, Book, UnitReader
 from misstep.ingest.recognise import Known, Wrapper
+from misstep.ingest.remote import filesystem, printed, shown, url_of
 from misstep.ingest.run import Counts, FormatCount, Ingested, counted
+from misstep.ingest.source import Damaged
 from misstep.ingest.stretches import Span
-from misstep.ingest.survey import Looking, Surveyed, numbers, survey
+from misstep.ingest.survey import Looking, Surveyed, numbers, plain_name, survey
 from misstep.ingest.tools import read_tools
 from misstep.ingest.units import UNIT, Share, Unit, bundled, units
 from misstep.types import ToolSpec
@@ -77,11 +84,13 @@ from misstep.types import ToolSpec
 __all__ = [
     "FORMATS",
     "LEVELS",
+    "PAGES",
     "UNIT",
     "UNKNOWN",
     "WRAPPERS",
     "Book",
     "Counts",
+    "Damaged",
     "Format",
     "FormatCount",
     "Found",
@@ -103,15 +112,22 @@ __all__ = [
     "all_formats",
     "bundled",
     "counted",
+    "digest_of",
     "discover",
+    "filesystem",
     "given_tools",
     "ingest",
     "known",
     "linear",
+    "message_key",
     "numbers",
+    "plain_name",
+    "printed",
     "read_tools",
+    "shown",
     "survey",
     "units",
+    "url_of",
 ]
 
 FORMATS: tuple[Format, ...] = (
@@ -156,6 +172,10 @@ FORMATS: tuple[Format, ...] = (
     openhands.FORMAT,
     atif.FORMAT,
     smolagents.FORMAT,
+    imagefolder.FORMAT,
+    page_table.FORMAT,
+    page_pairs.FORMAT,
+    pdf_pages.FORMAT,
     preference.FORMAT,
     xlam.FORMAT,
     sharegpt.HERMES,
@@ -163,6 +183,9 @@ FORMATS: tuple[Format, ...] = (
     sharegpt.FORMAT,
     chat_rows.FORMAT,
 )
+
+PAGES = tuple(page.FORMAT.name for page in (imagefolder, page_table, page_pairs, pdf_pages))
+"""Formats whose logged answers are gold: a person's transcription, not a model's."""
 
 WRAPPERS: tuple[Wrapper, ...] = (har.WRAPPER, vcr.WRAPPER)
 """Recordings whose entries are records of the formats of one kin."""

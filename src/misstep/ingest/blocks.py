@@ -15,7 +15,7 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, kind_of, text_or_none
+from misstep.ingest.messages import content_hash, inline, kind_of, text_or_none
 from misstep.types import Message, Part, ToolCall, ToolResult
 
 RAW_INPUT = "misstep_raw_input"
@@ -118,8 +118,9 @@ def _shared_part(block: Mapping[str, Any], at: str) -> Part | None:
     source = block.get("source")
     if isinstance(source, dict):
         url = text_or_none(source.get("url"))
-        return Part(kind="image", text=url or content_hash(str(source.get("data") or source)))
-    return Part(kind="image", text=content_hash(orjson.dumps(block).decode()))
+        named = url or inline(source) or content_hash(str(source.get("data") or source))
+        return Part(kind="image", text=named)
+    return Part(kind="image", text=inline(block) or content_hash(orjson.dumps(block).decode()))
 
 
 def user_messages(content: Any, pointer: str, *, hint: str | None = None) -> Iterator[Message]:

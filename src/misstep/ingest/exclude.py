@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
+
+from misstep.ingest.source import Source
 
 IGNORE_FILE = ".misstepignore"
 
 
-def patterns_of(folder: Path) -> tuple[str, ...]:
-    """The patterns in the folder's own `.misstepignore`; `#` starts a comment line."""
+def patterns_of(file: Source) -> tuple[str, ...]:
+    """The patterns in a folder's own `.misstepignore`; `#` starts a comment line."""
     try:
-        text = (folder / IGNORE_FILE).read_text(encoding="utf-8", errors="replace")
+        with file.open() as raw:
+            text = raw.read().decode("utf-8", errors="replace")
     except OSError:
         return ()
     rows = (row.strip() for row in text.splitlines())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -37,6 +38,8 @@ class Record(msgspec.Struct, kw_only=True):
     value: Any
     """What JSON decoding gave: an object, but also a bare string, number or list; see `Kind`."""
     origin: Origin
+    file: Path | None = None
+    """The file here that it stands in; None in an archive or behind a URL."""
 
     def at(self, pointer: str, row: str | None = None) -> Origin:
         """The origin of something inside this record."""
@@ -62,6 +65,8 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = "json"
     tables: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     """Columns by table, for `sqlite`."""
+    file: Path | None = None
+    """The file itself, for a format that asks what stands beside it; as in `Record`."""
 
 
 class Tally(msgspec.Struct):

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, kind_of, text_or_none
+from misstep.ingest.messages import content_hash, inline, kind_of, text_or_none
 from misstep.ingest.stream import CUT
 from misstep.types import Message, Part, ToolCall, ToolResult
 
@@ -87,7 +87,7 @@ def _part(raw: Mapping[str, Any], calls: int, pointer: str) -> Part | None:
     if not held:
         return None
     url = text_or_none(held.get("fileUri"))
-    return Part(kind="image", text=url or content_hash(str(held.get("data"))))
+    return Part(kind="image", text=url or inline(held) or content_hash(str(held.get("data"))))
 
 
 def _call(raw: Mapping[str, Any], index: int, pointer: str) -> ToolCall:

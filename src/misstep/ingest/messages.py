@@ -6,15 +6,19 @@ In: what a log holds where a message should stand. Out: `Message` values with th
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from misstep.chat import from_chat
+from msgspec.structs import replace
+
+from misstep.chat import content_parts, from_chat
 from misstep.ingest.format import Misfit, Record
-from misstep.types import Message, Usage
+from misstep.ingest.images import content_hash as content_hash
+from misstep.ingest.images import inline as inline
+from misstep.ingest.images import resolved
+from misstep.types import Message, Part, Usage
 
 
 def chat_message(row: Any, pointer: str) -> Message:
@@ -30,9 +34,17 @@ def chat_message(row: Any, pointer: str) -> Message:
         said = f"content: expected text or a list of parts, got {kind_of(content)}"
         raise Misfit(f"{pointer}/content", said)
     try:
-        return from_chat(row)
+        message = from_chat(row)
     except ValueError as error:
         raise Misfit(pointer, str(error)) from None
+    if not any(part.kind == "image" for part in message.parts):
+        return message
+    return replace(message, parts=tuple(map(resolved, message.parts)))
+
+
+def shown(content: Any) -> Iterator[Part]:
+    """Text and image parts of a chat `content`, images under their names."""
+    return map(resolved, content_parts(content))
 
 
 def place(record: Record, pointer: str) -> str:
@@ -101,9 +113,3 @@ def unix_time(value: Any) -> float | None:
         return datetime.fromisoformat(value).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def content_hash(text: str) -> str:
-    """How an attachment is kept: by the hash of its data."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
-    return f"blake2b:{digest.hexdigest()}"

@@ -8,7 +8,8 @@ reader a format, group after group, each in the order of its files and of the re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from misstep.config import IngestConfig
 from misstep.ingest.decode import ENCODER_LIMIT, Fault
 from misstep.ingest.discover import Found
 from misstep.ingest.format import Format, Reader, Record, Tally
+from misstep.ingest.images import work_of, working
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Progress
 from misstep.ingest.recognise import (
@@ -55,6 +57,10 @@ class Book(msgspec.Struct):
     set_aside: dict[str, int] = msgspec.field(default_factory=dict)
     """By reason."""
     sessions: int = 0
+    images: int = 0
+    """Images whose bytes stood in the records."""
+    broken_images: int = 0
+    """Of these, those that could not be decoded."""
 
     def add(self, other: Book) -> None:
         """Take in the books of another batch."""
@@ -62,6 +68,8 @@ class Book(msgspec.Struct):
         self.records += other.records
         self.used += other.used
         self.sessions += other.sessions
+        self.images += other.images
+        self.broken_images += other.broken_images
         for into, counts in ((self.ignored, other.ignored), (self.set_aside, other.set_aside)):
             for name, count in counts.items():
                 into[name] = into.get(name, 0) + count
@@ -83,6 +91,8 @@ class _Desk(msgspec.Struct):
     tally: Tally
     files: int = 0
     records: int = 0
+    images: int = 0
+    broken_images: int = 0
 
 
 class UnitReader:
@@ -107,6 +117,7 @@ class UnitReader:
         self._decoders: dict[Callable[[int], Decoder], Decoder] = {}
         self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
         self._bounds = limits(config)
+        self._work = work_of(config)
         self._last = LastFile()
 
     def read(self, unit: Unit) -> Batch:
@@ -119,7 +130,7 @@ class UnitReader:
     def take(self, share: Share, progress: Progress | None = None) -> None:
         """The records of one share."""
         file = self._found[share.file]
-        kind = "excluded" if file.left_out else "journal" if file.beside else None
+        kind = "excluded" if file.left_out else file.beside or None
         fault = None if kind else file.fault
         if kind is None and fault is None:
             fault = self._read(share, file, progress)
@@ -142,18 +153,28 @@ class UnitReader:
             own = self._desk(plan.name or UNKNOWN, plan.format)
             own.files += share.kind is None
             touched: dict[str, Reader] = {}
-            if share.spans:
-                self._stretches(share, file, plan, touched)
-            else:
-                for entry in routed(file, plan, self._known, self._config, progress):
-                    self._take(entry, file, plan, touched)
-            for reader in touched.values():
-                reader.close_file()
+            with self._working(own):
+                if share.spans:
+                    self._stretches(share, file, plan, touched)
+                else:
+                    for entry in routed(file, plan, self._known, self._config, progress):
+                        self._take(entry, file, plan, touched)
+                for reader in touched.values():
+                    reader.close_file()
         except OSError as error:
             return Fault("unreadable", f"cannot be read ({error.strerror})")
         except Damaged as error:
             return Fault("broken-archive", f"a member that cannot be read: {error}")
         return None
+
+    @contextmanager
+    def _working(self, desk: _Desk) -> Iterator[None]:
+        """Let readers work, and count the images that they meet."""
+        met, broken = self._work.met, self._work.broken
+        with working(self._work):
+            yield
+        desk.images += self._work.met - met
+        desk.broken_images += self._work.broken - broken
 
     def _plan(self, share: Share, file: Found) -> Plan | Fault:
         if share.kind is None:
@@ -179,7 +200,7 @@ class UnitReader:
             source = Source(self._folder / plain_name(share.file))
         desk = self._desk(name, plan.format)
         settled = self._settled(plan) if desk.reader is not None else None
-        for line in spans_of(self._last.of(source.path), spans, bounds):
+        for line in spans_of(self._last.of(source), spans, bounds):
             item = item_of(line, bounds, decoder)
             if settled is not None and desk.reader is not None and settled(item.value):
                 desk.records += 1
@@ -190,7 +211,7 @@ class UnitReader:
                     offset=item.offset,
                     member=file.member,
                 )
-                desk.reader.read(Record(value=item.value, origin=origin))
+                desk.reader.read(Record(value=item.value, origin=origin, file=file.here))
                 touched[name] = desk.reader
             else:
                 for entry in route(item, plan, self._known, file.label):
@@ -240,7 +261,8 @@ class UnitReader:
         books: dict[str, Book] = {}
         for name, desk in self._desks.items():
             if desk.reader is not None and desk.format is not None:
-                read = desk.reader.finish()
+                with self._working(desk):
+                    read = desk.reader.finish()
                 sessions.extend(with_tools(read, self._tools, desk.format.keeps_tools))
             aside.extend(desk.tally.set_aside)
             books[name] = Book(
@@ -249,6 +271,8 @@ class UnitReader:
                 used=desk.tally.used,
                 ignored=dict(desk.tally.ignored),
                 set_aside=dict(Counter(entry.reason for entry in desk.tally.set_aside)),
+                images=desk.images,
+                broken_images=desk.broken_images,
             )
         return Batch(sessions, aside, books)
 
@@ -279,4 +303,4 @@ def _take(item: Item, file: Found, name: str, desk: _Desk) -> None:
     elif desk.reader is None:
         desk.tally.aside(origin, "unknown-format", "JSON, but of no known format")
     else:
-        desk.reader.read(Record(value=value, origin=origin))
+        desk.reader.read(Record(value=value, origin=origin, file=file.here))

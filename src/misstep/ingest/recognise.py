@@ -162,7 +162,8 @@ def look(file: Found, kind: Kind, config: IngestConfig) -> tuple[list[Item], Pee
         if len(values) == _SNIFFED:
             break
     tables = containers.tables(file.source, kind)
-    return seen, Peek(values=tuple(values), name=file.label, kind=kind, tables=tables)
+    name, here = file.label, file.here
+    return seen, Peek(values=tuple(values), name=name, kind=kind, tables=tables, file=here)
 
 
 def _meant_as_json(file: Found, seen: Sequence[Item]) -> bool:

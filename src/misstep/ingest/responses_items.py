@@ -14,7 +14,7 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, kind_of, text_or_none
+from misstep.ingest.messages import content_hash, inline, kind_of, text_or_none
 from misstep.types import Message, Part, Role, ToolCall, ToolResult
 
 _ROLES: dict[str, Role] = {
@@ -104,7 +104,7 @@ def message_parts(content: Any, at: str) -> Iterator[Part]:
             continue
         url = piece.get("image_url", piece.get("file_url", piece.get("file_id")))
         short = isinstance(url, str) and not url.startswith("data:")
-        plain = url if short else content_hash(orjson.dumps(piece).decode())
+        plain = url if short else inline(piece) or content_hash(orjson.dumps(piece).decode())
         yield Part(kind="image", text=str(plain))
 
 

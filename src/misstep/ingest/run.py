@@ -18,6 +18,7 @@ from misstep.errors import UnknownName
 from misstep.ingest.discover import Found, discover
 from misstep.ingest.format import Format
 from misstep.ingest.order import Places, distinct
+from misstep.ingest.pages import schema_text
 from misstep.ingest.read import Book, UnitReader
 from misstep.ingest.recognise import Known, Wrapper
 from misstep.ingest.tools import read_tools
@@ -49,6 +50,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: dict[str, int]
     """By reason."""
     formats: dict[str, FormatCount]
+    images: int = 0
+    """Images whose bytes stood in the logs, each time that one was met."""
+    broken_images: int = 0
+    """Of these, those that could not be decoded."""
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +70,7 @@ def known_of(formats: Sequence[Format], wrappers: Sequence[Wrapper], config: Ing
     Raises:
         UnknownName: `config.format` is no format.
     """
+    schema_text(config.pages)  # a wrong one is told before any work begins
     if config.format is None:
         return Known(formats=formats, wrappers=wrappers)
     chosen = tuple(f for f in formats if f.name == config.format)
@@ -93,7 +99,7 @@ def ingest(
     """
     known = known_of(formats, wrappers, config)
     tools = read_tools(Path(config.tools)) if config.tools else ()
-    found = list(discover(paths, config.exclude))
+    found = list(discover(paths, config.exclude, web=config.allow_https))
     reader = UnitReader(found, known=known, config=config, tools=tools)
     total = sum(file.size for file in found)
     done = 0
@@ -132,6 +138,8 @@ def counted(found: Iterable[Found], books: Mapping[str, Book]) -> Counts:
         used=sum(book.used for book in books.values()),
         ignored=dict(sorted(ignored.items())),
         set_aside=dict(sorted(aside.items())),
+        images=sum(book.images for book in books.values()),
+        broken_images=sum(book.broken_images for book in books.values()),
         formats={
             name: FormatCount(
                 files=book.files,

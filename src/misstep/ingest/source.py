@@ -1,7 +1,8 @@
-"""Where bytes are read from: a file, or a member of an archive, opened the same way.
+"""Where bytes are read from: a file, a remote one, or a member of an archive, opened the same way.
 
-In: a path, and a member's name. Out: a binary stream of what is stored there. Members are only ever
-read through a stream; nothing is unpacked to disk, so no member's name can name a place outside.
+In: a path or a `Remote`, and a member's name. Out: a binary stream of what is stored there. Members
+are only ever read through a stream; nothing is unpacked to disk, so no member's name can name a
+place outside.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import zstandard
+
+from misstep.ingest.remote import Remote
 
 ZSTD_METHOD = 93
 _MAX_MEMBERS = 200_000
@@ -35,6 +38,33 @@ class Source(msgspec.Struct, frozen=True):
 
     path: Path
     member: str | None = None
+    remote: Remote | None = None
+    """Where the bytes are, unless `path` is a file here."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, that is of the whole archive of a member.
+
+        Raises:
+            OSError: the file is not there.
+        """
+        return self.path.stat().st_size if self.remote is None else self.remote.size
+
+    def file(self) -> IO[bytes]:
+        """The bytes of the file, that is of the whole archive of a member.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        return self.path.open("rb") if self.remote is None else self.remote.open()
+
+    def raw(self) -> io.RawIOBase:
+        """The same, without a buffer.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        return io.FileIO(self.path) if self.remote is None else self.remote.raw()
 
     def open(self) -> IO[bytes]:
         """The stored bytes.
@@ -44,18 +74,18 @@ class Source(msgspec.Struct, frozen=True):
             Damaged: the archive is broken, or a member is locked or packed in an unknown way.
         """
         if self.member is None:
-            return self.path.open("rb")
+            return self.file()
         try:
-            if is_zip(self.path):
-                return _zip_member(self.path, self.member)
-            return _tar_member(self.path, self.member)
+            if is_zip(self):
+                return _zip_member(self, self.member)
+            return _tar_member(self, self.member)
         except (*DAMAGED, zstandard.ZstdError, RuntimeError, KeyError) as error:
             raise Damaged(str(error)) from None
 
 
-def is_zip(path: Path) -> bool:
+def is_zip(source: Source) -> bool:
     """Whether the file begins as a zip archive does."""
-    with path.open("rb") as raw:
+    with source.file() as raw:
         return raw.read(4) == b"PK\x03\x04"
 
 
@@ -67,15 +97,16 @@ def is_archive(source: Source) -> bool:
     """
     if source.member is not None:
         return False
-    if is_zip(source.path):
+    if is_zip(source):
         return True
     name = source.path.name.lower()
     if not name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tbz2")):
         return False
-    return tarfile.is_tarfile(source.path)
+    with source.file() as raw:
+        return tarfile.is_tarfile(raw)
 
 
-def members(path: Path) -> Iterator[tuple[str, int]]:
+def members(source: Source) -> Iterator[tuple[str, int]]:
     """Name and decompressed size of each file in an archive, in stored order.
 
     Raises:
@@ -83,7 +114,7 @@ def members(path: Path) -> Iterator[tuple[str, int]]:
         Damaged: it is no readable archive.
     """
     try:
-        listed = _zip_listing(path) if is_zip(path) else _tar_listing(path)
+        listed = _zip_listing(source) if is_zip(source) else _tar_listing(source)
         for number, entry in enumerate(listed):
             if number >= _MAX_MEMBERS:
                 raise Damaged(f"more than {_MAX_MEMBERS} members")
@@ -92,25 +123,26 @@ def members(path: Path) -> Iterator[tuple[str, int]]:
         raise Damaged(str(error)) from None
 
 
-def _zip_listing(path: Path) -> Iterator[tuple[str, int]]:
-    with zipfile.ZipFile(path) as archive:
+def _zip_listing(source: Source) -> Iterator[tuple[str, int]]:
+    with source.file() as raw, zipfile.ZipFile(raw) as archive:
         for info in archive.infolist():
             if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
                 yield info.filename, info.file_size
 
 
-def _tar_listing(path: Path) -> Iterator[tuple[str, int]]:
-    for info in _tar(path, path.stat().st_mtime_ns):
+def _tar_listing(source: Source) -> Iterator[tuple[str, int]]:
+    for info in _tar(source, _changed(source)):
         if info.isfile():
             yield info.name, info.size
 
 
-def _zip_member(path: Path, member: str) -> IO[bytes]:
-    archive = zipfile.ZipFile(path)
+def _zip_member(source: Source, member: str) -> IO[bytes]:
+    place: Any = source.path if source.remote is None else source.file()
+    archive = zipfile.ZipFile(place)
     info = archive.getinfo(member)
     if info.compress_type != ZSTD_METHOD:
         return archive.open(info)
-    with archive, path.open("rb") as raw:
+    with archive, source.file() as raw:
         raw.seek(info.header_offset)
         header = raw.read(30)
         if header[:4] != b"PK\x03\x04":
@@ -127,14 +159,21 @@ def _zip_member(path: Path, member: str) -> IO[bytes]:
     return io.BytesIO(data)
 
 
+def _changed(source: Source) -> int:
+    return source.path.stat().st_mtime_ns if source.remote is None else 0
+
+
 @lru_cache(maxsize=2)
-def _tar(path: Path, changed: int) -> tarfile.TarFile:
+def _tar(source: Source, changed: int) -> tarfile.TarFile:
     """An open archive; kept, since going back in a compressed one means to begin again."""
-    return tarfile.open(path)
+    if source.remote is None:
+        return tarfile.open(source.path)
+    return tarfile.open(fileobj=source.file())
 
 
-def _tar_member(path: Path, member: str) -> IO[bytes]:
-    found = _tar(path, path.stat().st_mtime_ns).extractfile(member)
+def _tar_member(source: Source, member: str) -> IO[bytes]:
+    whole = Source(source.path, None, source.remote)
+    found = _tar(whole, _changed(whole)).extractfile(member)
     if found is None:
         raise Damaged(f"{member} is no file")
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -43,18 +42,18 @@ class LastFile:
     """The file that was read last, open for what may stand in it too."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._raw: io.FileIO | None = None
+        self._source: Source | None = None
+        self._raw: io.RawIOBase | None = None
 
-    def of(self, path: Path) -> io.FileIO:
+    def of(self, source: Source) -> io.RawIOBase:
         """A file, opened unless it is the last one.
 
         Raises:
             OSError: it cannot be opened.
         """
-        if self._raw is None or self._path != path:
+        if self._raw is None or self._source != source:
             self.close()
-            self._raw, self._path = path.open("rb", buffering=0), path
+            self._raw, self._source = source.raw(), source
         return self._raw
 
     def close(self) -> None:
@@ -70,11 +69,11 @@ def read_spans(source: Source, spans: Iterable[Span], limits: Limits) -> Iterato
     Raises:
         OSError: the file cannot be opened or read.
     """
-    with source.path.open("rb", buffering=0) as raw:
+    with source.raw() as raw:
         yield from spans_of(raw, spans, limits)
 
 
-def spans_of(raw: io.FileIO, spans: Iterable[Span], limits: Limits) -> Iterator[Line | Broken]:
+def spans_of(raw: io.RawIOBase, spans: Iterable[Span], limits: Limits) -> Iterator[Line | Broken]:
     """The lines of stretches of an open file.
 
     Raises:
@@ -84,7 +83,7 @@ def spans_of(raw: io.FileIO, spans: Iterable[Span], limits: Limits) -> Iterator[
         size = BLOCK + 1 if span.end is None else span.end - span.start
         if 0 < size <= BLOCK:
             raw.seek(span.start)
-            data = raw.read(size)
+            data = raw.read(size) or b""
             if data.find(b"\n") == size - 1 and size <= limits.max_bytes:
                 # one line, as it is where conversations stand interleaved
                 bare = data[:-1].removeprefix(BOM) if span.line == 1 else data[:-1]
@@ -93,7 +92,7 @@ def spans_of(raw: io.FileIO, spans: Iterable[Span], limits: Limits) -> Iterator[
         yield from split_lines(_pieces(raw, span), limits, line=span.line, start=span.start)
 
 
-def _pieces(raw: io.FileIO, span: Span) -> Iterator[bytes]:
+def _pieces(raw: io.RawIOBase, span: Span) -> Iterator[bytes]:
     at = span.start
     while span.end is None or at < span.end:
         size = BLOCK if span.end is None else min(BLOCK, span.end - at)
@@ -113,7 +112,7 @@ def read_stretch(source: Source, span: Span, limits: Limits) -> Iterator[Block]:
     """
     offset, size = span.start, 0
     held: list[bytes] = []
-    with source.path.open("rb", buffering=0) as raw:
+    with source.raw() as raw:
         for chunk in _pieces(raw, span):
             first = chunk.find(b"\n") + 1 if size else 0
             if size:

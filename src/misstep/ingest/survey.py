@@ -11,7 +11,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import msgspec
 
@@ -138,32 +138,34 @@ def survey(
         folder: where large compressed files are unpacked to; None leaves them as they are.
     """
     known, config = look.known, look.config
+    start = 0 if span is None else span.start
     try:
         plan = look.plan(found, number)
         if isinstance(plan, Fault):
-            return Surveyed(file=number, fault=(plan.reason, plan.said))
+            return Surveyed(file=number, start=start, fault=(plan.reason, plan.said))
         out = Surveyed(
             file=number,
+            start=start,
             kind=plan.kind,
             format=plan.format.name if plan.format else None,
             wrapper=plan.wrapper.name if plan.wrapper else None,
         )
         keys = _Keys(plan, known, found.label, config)
         if _cuttable(found, plan, limits(config)):
-            _cut(found.source, out, keys, span or Span(0, None, 1))
+            _cut(found.source, out, keys, span or Span(0, None, 1), most=found.size)
         elif folder is not None and _unpackable(found, plan, span):
             _unpacked(found, out, keys, folder / plain_name(number))
             if not out.cut:
                 out.strands = [_whole(found, plan, known, config)]
-        elif span is None or span.start == 0:
+        elif start == 0:
             out.strands = [_whole(found, plan, known, config)]
         return out
     except OSError as error:
         said = f"cannot be read ({error.strerror})"
-        return Surveyed(file=number, fault=("unreadable", said))
+        return Surveyed(file=number, start=start, fault=("unreadable", said))
     except Damaged as error:
         said = f"a member that cannot be read: {error}"
-        return Surveyed(file=number, fault=("broken-archive", said))
+        return Surveyed(file=number, start=start, fault=("broken-archive", said))
 
 
 def _cuttable(found: Found, plan: Plan, bounds: Limits) -> bool:
@@ -172,11 +174,11 @@ def _cuttable(found: Found, plan: Plan, bounds: Limits) -> bool:
     if plan.kind != "json" or joins is None or found.member is not None:
         return False
     fits = found.size <= bounds.max_file
-    return fits and not _is_packed(found.path) and is_lines(found.source, bounds)
+    return fits and not _is_packed(found.source) and is_lines(found.source, bounds)
 
 
-def _is_packed(path: Path) -> bool:
-    with path.open("rb") as raw:
+def _is_packed(source: Source) -> bool:
+    with source.file() as raw:
         return raw.read(4).startswith((GZIP, ZSTD))
 
 
@@ -185,7 +187,7 @@ def _unpackable(found: Found, plan: Plan, span: Span | None) -> bool:
     joined = plan.kind == "json" and plan.format is not None and plan.format.joins is not None
     first = span is None or span.start == 0
     large = found.size >= PACKED and found.member is None
-    return joined and first and large and _is_packed(found.path)
+    return joined and first and large and _is_packed(found.source)
 
 
 def _unpacked(found: Found, out: Surveyed, keys: _Keys, plain: Path) -> None:
@@ -199,11 +201,16 @@ def _unpacked(found: Found, out: Surveyed, keys: _Keys, plain: Path) -> None:
         plain.unlink()
 
 
-def _cut(source: Source, out: Surveyed, keys: _Keys, span: Span) -> None:
+def _cut(
+    source: Source, out: Surveyed, keys: _Keys, span: Span, *, most: int | None = None
+) -> None:
+    """`most`: no stretch ends behind it, though the file may have grown since it was found."""
     strands: list[Growing] = []
     owner: dict[int, int] = {}
     at = -1
     span = _aligned(source, span)
+    if most is not None and span.end is not None:
+        span = Span(min(span.start, most), min(span.end, most), 1)
     for place, size, own in keys.lines(source, span):
         out.lines += 1
         if own:
@@ -221,13 +228,13 @@ def _cut(source: Source, out: Surveyed, keys: _Keys, span: Span) -> None:
 
 def _aligned(source: Source, span: Span) -> Span:
     """The stretch of the lines that begin between two bytes."""
-    with source.path.open("rb") as raw:
+    with source.file() as raw:
         start = _line_start(raw, span.start)
         end = None if span.end is None else max(_line_start(raw, span.end), start)
     return Span(start, end, 1)
 
 
-def _line_start(raw: BinaryIO, at: int) -> int:
+def _line_start(raw: IO[bytes], at: int) -> int:
     """Where the first line begins that begins at `at` or behind it."""
     if at == 0:
         return 0

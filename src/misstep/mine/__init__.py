@@ -16,7 +16,7 @@ from misstep.mine.formats import OUTPUTS, chosen_outputs, every_file
 from misstep.mine.gate import RULES
 from misstep.mine.index import Index, Verdicts, index_of
 from misstep.mine.miner import SOURCES, Mined, Unpaired, mine
-from misstep.mine.reference import Reference, read_references
+from misstep.mine.reference import Reference, by_key, read_references, references_by_key
 from misstep.mine.resample import OWN, resample_prompts
 from misstep.mine.reviewed import against, decided, session_of
 from misstep.mine.rows import (
@@ -30,6 +30,7 @@ from misstep.mine.rows import (
 from misstep.mine.sides import Sides, accepted_to_sides, labelled_to_sides, row_to_sides, tidy
 from misstep.mine.source import Candidate, Corpus, Source, gather, own_share
 from misstep.mine.split import Split, split
+from misstep.mine.watch import watched
 
 __all__ = [
     "DECISIONS",
@@ -57,6 +58,7 @@ __all__ = [
     "accepted_steps",
     "accepted_to_sides",
     "against",
+    "by_key",
     "chosen_outputs",
     "count_decisions",
     "decided",
@@ -72,6 +74,7 @@ __all__ = [
     "pair_row",
     "read_decisions",
     "read_references",
+    "references_by_key",
     "refused_row",
     "resample_prompts",
     "row_to_sides",
@@ -79,6 +82,7 @@ __all__ = [
     "split",
     "tidy",
     "unpaired_row",
+    "watched",
     "write_card",
     "write_decision",
     "write_parts",

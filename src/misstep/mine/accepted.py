@@ -10,7 +10,7 @@ from __future__ import annotations
 from misstep.mine.feedback import of_step
 from misstep.mine.held import HeldText
 from misstep.mine.index import in_turn, index_of
-from misstep.mine.source import Corpus, texts_of, unfit
+from misstep.mine.source import Corpus, texts_of
 from misstep.mine.split import Split
 from misstep.redact import has_placeholder, has_secret
 from misstep.types import Prompt, content_id
@@ -52,7 +52,7 @@ def accepted_steps(
 
 
 def _fit(corpus: Corpus, prompt: Prompt) -> bool:
-    if unfit(corpus.messages(prompt)) is not None:
+    if corpus.unfit(prompt) is not None:
         return False
     texts = tuple(texts_of(corpus.answer(prompt)))
     return not any(has_secret(text) or has_placeholder(text) for text in texts)

@@ -7,7 +7,7 @@ place of a step, which prompts may not be trained on. Judging is remembered per 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +19,7 @@ from misstep.mine.feedback import UNKNOWN, Standing, of_step
 from misstep.mine.held import HeldText
 from misstep.mine.index import Index, index_of
 from misstep.mine.memo import Memo
-from misstep.mine.reference import Reference, references_by_key
+from misstep.mine.reference import Reference, by_key, references_by_key
 from misstep.mine.retry import Retry, retry_of
 from misstep.mine.source import Corpus, Template, canonical, meaning, tools_of
 from misstep.mine.split import Split
@@ -227,10 +227,7 @@ class Desk:
 
     @cached_property
     def _references(self) -> Mapping[tuple[str, str], tuple[Reference, ...]]:
-        by_key: dict[tuple[str, str], list[Reference]] = defaultdict(list)
-        for reference in self.references:
-            by_key[reference.key].append(reference)
-        return {key: tuple(found) for key, found in by_key.items()}
+        return by_key(self.references)
 
 
 def _best(accepted: Accepted) -> tuple[float, float]:

@@ -7,15 +7,16 @@ In: drafts, each with the objection of the gate or none, in a fixed order. Out: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from misstep.mine import caps
 from misstep.mine.decisions import REVIEWED_OUT, SAID
 from misstep.mine.desk import Desk
 from misstep.mine.gate import Draft, margin
+from misstep.mine.marks import marks_of
 from misstep.mine.near import Near, texts_of_pair
 from misstep.mine.resample import OWN
-from misstep.mine.source import answer_id, origins_of, texts_of
+from misstep.mine.source import answer_id, origins_of
 from misstep.types import Message, Pair, Prompt, Refused, content_id
 
 FULL = {
@@ -63,7 +64,7 @@ class Door:
             pair = _pair(self.desk, d)
             reason = objected or self._full(pair)
             if reason is None:
-                self.pairs.append(pair)
+                self.pairs.append(_marked(pair, d))
                 key = self.desk.key(pair.prompt)
                 self.paired.add(answer_id(key, d.candidate.rejected))
             else:
@@ -105,8 +106,6 @@ def pair_id(desk: Desk, prompt: Prompt, *, chosen: Message, rejected: Message) -
 
 def _pair(desk: Desk, d: Draft) -> Pair:
     c, t = d.candidate, d.trimmed
-    length = max((len(text) for text in texts_of(t.answer)), default=0)
-    spans = [f.span for f in d.rejected_findings if f.span is not None and f.span[0] < length]
     return Pair(
         id=pair_id(desk, c.prompt, chosen=c.chosen, rejected=t.answer),
         prompt=c.prompt,
@@ -115,7 +114,6 @@ def _pair(desk: Desk, d: Draft) -> Pair:
         source=c.source,
         margin=round(margin(d), 6),
         codes=tuple(sorted({f.code for f in d.rejected_findings})),
-        spans=tuple((start, min(end, length)) for start, end in dict.fromkeys(spans)),
         edits=(*c.edits, *t.edits),
         feedback=c.feedback,
         cut=t.cut,
@@ -123,6 +121,11 @@ def _pair(desk: Desk, d: Draft) -> Pair:
         origin_chosen=origins_of(c.chosen),
         origin_rejected=origins_of(c.rejected),
     )
+
+
+def _marked(pair: Pair, d: Draft) -> Pair:
+    """With the places of its failures, which only a pair that was let in needs."""
+    return replace(pair, marks=marks_of(pair.chosen, pair.rejected, d.rejected_findings))
 
 
 def _refused(d: Draft, code: str, said: str) -> Refused:

@@ -72,7 +72,7 @@ def unsayable(kind: str, row: Row) -> Aside | None:
     """What no format but our own can say of a row.
 
     A side that never ended its turn gets an end from every other trainer, and would teach that
-    ending is bad; an image in a prompt is no text.
+    ending is bad; an image is a file in `images/`, and these formats hold text.
     """
     if row["cut"]:
         return Aside("cut-side", "the failed side carries no end of turn, and this format adds one")

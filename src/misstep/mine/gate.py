@@ -21,7 +21,7 @@ RULES: tuple[Rule, ...] = tuple(
     for code, about, check in (
         ("HELDOUT_PROMPT", "the prompt holds text of a held-out session", rules.heldout),
         ("FAMILY_SPLIT", "its family stands on both sides of the split", evidence.torn_family),
-        ("UNFIT_PROMPT", "the prompt is empty or holds an image", rules.unfit_prompt),
+        ("UNFIT_PROMPT", "the prompt is empty, or its image was not kept", rules.unfit_prompt),
         ("PROMPT_LONG", "the prompt does not fit, even without its middle", room.prompt_long),
         ("REJECTED_CLEAN", "nothing is wrong with the rejected side", rules.rejected_clean),
         ("SAME_SIDES", "the sides do not differ", texture.same_sides),
@@ -42,6 +42,7 @@ RULES: tuple[Rule, ...] = tuple(
         ),
         ("UNSUPPORTED", "the chosen side brings in a value that nobody gave", worth.unsupported),
         ("LONE", "too few clean answers say what the chosen side says", worth.lone),
+        ("DISAGREES", "the chosen side is unlike every accepted answer", worth.disagrees),
         ("GIVES_UP", "the chosen side lacks a value that the failed side had", worth.gives_up),
         (
             "LEARNED_LATER",

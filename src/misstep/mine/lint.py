@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from misstep import validate
 from misstep.chat import prompt_keys
@@ -76,6 +77,8 @@ class Judging:
     heldout: Heldout | None = None
     template: Template | None = None
     budget: Budget | None = None
+    images: Path | None = None
+    """Folder of the images that prompts name, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +151,7 @@ def _gate(row: Loose, judging: Judging) -> Iterator[tuple[str, str]]:
     session = session_of(row, row.rejected)
     prompt = Prompt(session=session.id, step=len(row.prompt))
     desk = Desk(
-        corpus=gather([session], []),
+        corpus=replace(gather([session], []), images=judging.images),
         split=Split(part={session.id: "train"}, family={session.id: row.family}),
         config=judging.config,
         settings=judging.settings,

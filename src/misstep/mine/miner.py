@@ -17,7 +17,7 @@ from typing import Any
 from misstep import validate
 from misstep.config import MineConfig
 from misstep.errors import UnknownName
-from misstep.mine import hard
+from misstep.mine import hard, watch
 from misstep.mine.desk import Desk
 from misstep.mine.door import Door
 from misstep.mine.gate import Draft, draft, objection
@@ -29,7 +29,7 @@ from misstep.mine.resample import OWN, RESAMPLE, answered
 from misstep.mine.retry import RETRY
 from misstep.mine.reviewed import reviewed, words_on
 from misstep.mine.sibling import SIBLING
-from misstep.mine.source import Corpus, Source, Template, answer_id, canonical, origins_of, unfit
+from misstep.mine.source import Corpus, Source, Template, answer_id, canonical, origins_of
 from misstep.mine.split import Split
 from misstep.mine.trim import trim
 from misstep.models.budget import Budget
@@ -170,7 +170,9 @@ def _in_order(
         for (rank, _), group in turns.items()
         for turn, (sides, each) in enumerate(_by_turns(desk, group))
     ]
-    for _, _, _, each in sorted(entries, key=lambda e: (*e[:3], *_place(e[3]))):
+    ordered = sorted(entries, key=lambda e: (*e[:3], *_place(e[3])))
+    for done, (_, _, _, each) in enumerate(ordered, start=1):
+        watch.tell(done, len(ordered))
         yield reviewed(desk, each, objection(desk, each))
 
 
@@ -212,7 +214,7 @@ def _unpaired(desk: Desk, paired: set[str]) -> Iterator[Unpaired]:
     seen = set(paired)
     for prompt, answer, source, defects in _failures(desk):
         key = answer_id(desk.key(prompt), answer)
-        if key in seen or desk.holds_heldout(prompt) or unfit(desk.corpus.messages(prompt)):
+        if key in seen or desk.holds_heldout(prompt) or desk.corpus.unfit(prompt):
             continue
         seen.add(key)
         trimmed = trim(answer, defects, periods=desk.config.trim_periods)
@@ -252,7 +254,7 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
 
     `failed_steps` = `heldout_failed` + `paired_failures` + `unpaired_failures` +
     `repeated_failures` (an equal answer to an equal prompt) + `left_out` (the prompt holds
-    held-out text, is empty, or holds an image). `candidates` = `pairs` + the sum of `refused`.
+    held-out text, is empty, or lacks its image). `candidates` = `pairs` + the sum of `refused`.
     """
     pairs, refused = door.pairs, door.refused
     failed = desk.failed()

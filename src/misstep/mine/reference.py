@@ -16,7 +16,8 @@ call the same tools.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,14 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError("no prompt, id or session")
     return "prompt", normalised(prompt)
+
+
+def by_key(references: Iterable[Reference]) -> dict[tuple[str, str], tuple[Reference, ...]]:
+    """References by what they answer, each key's in their order."""
+    found: dict[tuple[str, str], list[Reference]] = defaultdict(list)
+    for reference in references:
+        found[reference.key].append(reference)
+    return {key: tuple(of_key) for key, of_key in found.items()}
 
 
 def references_by_key(

@@ -2,8 +2,8 @@
 
 In: answers per prompt, sampled by somebody else. Out: candidates in which both sides are the
 model's own (`resample`): a clean answer is chosen, a failed one rejected, and of all such
-couples those come first whose clean side agrees with what the log accepted, and then those that
-differ least, so that a pair teaches what went wrong and nothing else (`hard` has other orders).
+couples those come first whose clean side agrees best with what the log accepted, and then those
+that differ least, so that a pair teaches what went wrong and nothing else (`hard` has others).
 Both sides call the same tools (`keeps_tools`). Where the model has no such clean answer, its
 failure is set against the log's accepted answer (`resample+log`). Before all of this counts what
 `mine.min_votes` and `mine.supported_values` ask for (`worth`). At most `max_pairs_per_prompt`
@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from misstep.mine import hard, worth
+from misstep.mine.agreement import agreement
 from misstep.mine.feedback import UNKNOWN, used
 from misstep.mine.held import HeldText
 from misstep.mine.index import in_turn, index_of
@@ -35,7 +34,6 @@ from misstep.mine.source import (
     keeps_tools,
     meaning,
     tools_of,
-    unfit,
 )
 from misstep.mine.split import Split
 from misstep.types import Message, Prompt, content_id
@@ -105,7 +103,7 @@ def resample_prompts(
             messages = corpus.messages(prompt)
             if len(picked) >= max_prompts:
                 break
-            if key not in picked and not unfit(messages) and not held.held(messages, key):
+            if key not in picked and not corpus.unfit(prompt) and not held.held(messages, key):
                 picked[key] = prompt
     return tuple(picked.values())
 
@@ -118,6 +116,7 @@ def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
     offered = {tool.name for tool in desk.corpus.context(prompt).tools}
     tools = {tools_of(each.answer) for each in accepted}
     right = [answer for answer in clean if not tools or tools_of(answer) in tools]
+    right = [answer for answer in right if worth.agrees(desk, prompt, answer)]
     limit = desk.config.max_pairs_per_prompt
     couples = _ordered(desk, prompt, _couples(desk, prompt, right, failed))
     yield from (_candidate(prompt, c) for c in couples[:limit])
@@ -158,7 +157,7 @@ def _couples(
     """The best couple of each failed answer that has one, best first."""
     accepted = desk.accepted(prompt)
     offered = {tool.name for tool in desk.corpus.context(prompt).tools}
-    agreement = {canonical(a): _agreement(a, accepted) for a in clean}
+    agreed = {canonical(a): agreement(a, accepted) for a in clean}
     votes = Counter(map(meaning, desk.answers[prompt]))
     united = len({tools_of(c) for c in clean}) == 1
     couples = []
@@ -168,7 +167,7 @@ def _couples(
         mates = []
         for c in clean:
             if known and keeps_tools(c, f, offered):
-                rank = (-agreement[canonical(c)], distance(c, f), canonical(c))
+                rank = (-agreed[canonical(c)], distance(c, f), canonical(c))
                 couple = _Couple(rank=rank, clean=c, failed=f, votes=votes[meaning(c)])
                 doubts = worth.doubts(desk, _candidate(prompt, couple))
                 mates.append(replace(couple, rank=(doubts, *rank)))
@@ -216,30 +215,3 @@ def _against_log(
 
 def _near(accepted: Accepted, failed: Message) -> tuple[float, str]:
     return distance(accepted.answer, failed), canonical(accepted.answer)
-
-
-def _agreement(answer: Message, accepted: Sequence[Accepted]) -> float:
-    """Largest share of an accepted answer's arguments that this answer gives alike, in [0, 1]."""
-    mine = _leaves(answer)
-    shares = []
-    for each in accepted:
-        wanted = _leaves(each.answer)
-        if wanted:
-            shares.append(len(mine & wanted) / len(mine | wanted))
-    return max(shares, default=0.0)
-
-
-def _leaves(answer: Message) -> frozenset[tuple[str, str, bytes]]:
-    """(tool, argument, value) of every call with an object as arguments."""
-    leaves: set[tuple[str, str, bytes]] = set()
-    for call in answer.calls:
-        try:
-            given = orjson.loads(call.arguments)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(given, dict):
-            leaves |= {
-                (call.name, k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS))
-                for k, v in given.items()
-            }
-    return frozenset(leaves)

@@ -102,9 +102,11 @@ def decided(sides: Sides, decisions: Mapping[str, Decision]) -> Sides | None:
     if decision.word == "drop":
         return None
     if decision.word == "swap":
-        return replace(sides, chosen=sides.rejected, rejected=sides.chosen, cut=False)
+        return replace(sides, chosen=sides.rejected, rejected=sides.chosen, cut=False, marks=())
     if decision.word == "edit" and decision.edited is not None:
-        return replace(sides, chosen=placed(decision.edited, sides.chosen), source=SOURCE)
+        chosen = placed(decision.edited, sides.chosen)
+        marks = tuple(mark for mark in sides.marks if mark.side == "rejected")
+        return replace(sides, chosen=chosen, source=SOURCE, marks=marks)
     return sides
 
 

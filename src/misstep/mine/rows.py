@@ -21,12 +21,13 @@ from typing import Any
 from misstep import __version__, store
 from misstep.chat import from_chat, to_chat, tool_to_chat
 from misstep.mine.index import Index, index_of
+from misstep.mine.marks import as_json, moved
 from misstep.mine.miner import Unpaired
 from misstep.mine.sides import Exact
 from misstep.mine.source import Corpus, answer_id
 from misstep.mine.split import Split
 from misstep.redact import Cleaner, redact
-from misstep.types import Message, Origin, Pair, Part, Prompt, Refused, Session
+from misstep.types import Mark, Message, Origin, Pair, Part, Prompt, Refused, Session
 
 _ALIKE = 32
 """Sessions with the same prompt that are opened to find the one that an answer comes from."""
@@ -115,7 +116,14 @@ def pair_row(pair: Pair, corpus: Corpus, clean: Redactor | None = None) -> dict[
     """The pair as a row of `schemas/pair.json`; `clean` redacts and counts."""
     clean = clean or Redactor()
     return {
-        **_chat(pair.prompt, corpus, clean, chosen=pair.chosen, rejected=pair.rejected),
+        **_chat(
+            pair.prompt,
+            corpus,
+            clean,
+            marks=pair.marks,
+            chosen=pair.chosen,
+            rejected=pair.rejected,
+        ),
         "session_chosen": _session_of(pair, corpus),
         "id": pair.id,
         "family": pair.family,
@@ -203,8 +211,14 @@ def _holds(session: Session, wanted: set[Origin]) -> bool:
     return any(not wanted.isdisjoint(message.origins) for message in session.messages)
 
 
-def _chat(prompt: Prompt, corpus: Corpus, clean: Redactor, **answers: Message) -> dict[str, Any]:
-    """The prompt, the request and the answers, redacted."""
+def _chat(
+    prompt: Prompt,
+    corpus: Corpus,
+    clean: Redactor,
+    marks: Sequence[Mark] | None = None,
+    **answers: Message,
+) -> dict[str, Any]:
+    """The prompt, the request and the answers, redacted; the marks as they lie in them then."""
     clean.begin(corpus.sessions[prompt.session])
     context = corpus.context(prompt)
     tools = [tool_to_chat(tool) for tool in context.tools]
@@ -219,6 +233,7 @@ def _chat(prompt: Prompt, corpus: Corpus, clean: Redactor, **answers: Message) -
         "session": prompt.session,
         "step": prompt.step,
         **{side: to_chat([answer]) for side, answer in given.items()},
+        **({"places": as_json(moved(marks, answers, given))} if marks is not None else {}),
         **({"images": images} if images else {}),
         "exact": store.encode(exact).decode() if _lossy((*asked, *given.values())) else None,
     }

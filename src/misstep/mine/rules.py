@@ -18,7 +18,7 @@ from misstep import validate
 from misstep.codes import CODES
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft, margin
-from misstep.mine.source import blamable, keeps_tools, texts_of, tools_of, unfit, values_of
+from misstep.mine.source import blamable, keeps_tools, texts_of, tools_of, values_of
 from misstep.redact import clip
 from misstep.types import Finding, Message, Verdict
 
@@ -33,8 +33,8 @@ def heldout(desk: Desk, d: Draft) -> str | None:
 
 
 def unfit_prompt(desk: Desk, d: Draft) -> str | None:
-    """Rows are chat text."""
-    return unfit(desk.corpus.messages(d.candidate.prompt))
+    """Rows are chat text, and images that were kept."""
+    return desk.corpus.unfit(d.candidate.prompt)
 
 
 def rejected_clean(desk: Desk, d: Draft) -> str | None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from misstep import store
 from misstep.chat import from_chat, tool_from_chat
-from misstep.types import Context, Message
+from misstep.mine.marks import from_json
+from misstep.types import Context, Mark, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,10 @@ class Sides:
     family: str
     source: str
     codes: tuple[str, ...]
+    marks: tuple[Mark, ...] = ()
+    """Where the sides fail; none in a row of an older version."""
+    unplaced: tuple[str, ...] = ()
+    """What is wrong with each mark of the row that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ def row_to_sides(row: Mapping[str, Any]) -> Sides:
     """The two sides of a row of `pair_row`, as read back from Parquet or JSON."""
     exact = _exact(row, "chosen", "rejected")
     chosen, rejected = exact.answers
+    marks, unplaced = from_json(row.get("places"), {"chosen": chosen, "rejected": rejected})
     return Sides(
         **_shared(row),
         prompt=exact.prompt,
@@ -52,6 +58,8 @@ def row_to_sides(row: Mapping[str, Any]) -> Sides:
         cut=bool(row["cut"]),
         source=row["source"],
         codes=tuple(row["codes"]),
+        marks=marks,
+        unplaced=unplaced,
     )
 
 

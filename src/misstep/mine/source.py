@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
 from rapidfuzz.distance import Levenshtein
 
+from misstep import store
 from misstep.chat import prompt_keys
 from misstep.chat import values_of as values_of
 from misstep.codes import CODES
@@ -63,6 +65,12 @@ class Corpus:
     """Every step without opening its session; `index.index_of` makes one where there is none."""
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     """What a person said of pairs of this corpus, by pair id (`decisions.py`)."""
+    images: Path | None = None
+    """Folder of the images that were kept; None where none were."""
+
+    def unfit(self, prompt: Prompt) -> str | None:
+        """Why the prompt cannot stand in a row; None if it can."""
+        return unfit(self.messages(prompt), self.images)
 
     def answer(self, prompt: Prompt) -> Message:
         """The logged answer to the prompt."""
@@ -225,12 +233,15 @@ def blamable(codes: Iterable[str]) -> tuple[str, ...]:
     return tuple(c for c in codes if c not in CODES or CODES[c].group != "agent-loop")
 
 
-def unfit(messages: Sequence[Message]) -> str | None:
-    """Why a prompt cannot stand in a row, None if it can: rows are chat text."""
+def unfit(messages: Sequence[Message], images: Path | None = None) -> str | None:
+    """Why a prompt cannot stand in a row, None if it can: its images must have been kept."""
     if not messages:
         return "there is no message before the step"
-    if any(part.kind == "image" for message in messages for part in message.parts):
-        return "the prompt holds an image, and rows are text"
+    for part in (part for message in messages for part in message.parts if part.kind == "image"):
+        if not store.is_image_name(part.text):
+            return "the prompt holds an image whose bytes the log does not hold"
+        if images is None or not store.image_path(images, part.text or "").exists():
+            return "the prompt holds an image that was not kept; a run folder keeps them"
     return None
 
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from misstep.mine.agreement import agreement
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft
 from misstep.mine.schema_paths import schema_at
@@ -38,6 +39,21 @@ def lone(desk: Desk, d: Draft) -> str | None:
     if d.candidate.source not in _SAMPLED or votes is None or votes >= wanted:
         return None
     return f"{votes} of the clean answers to this prompt say this; mine.min_votes is {wanted}"
+
+
+def agrees(desk: Desk, prompt: Prompt, answer: Message) -> bool:
+    """Whether an answer agrees with what was accepted as far as `mine.min_agreement` asks."""
+    least, accepted = desk.config.min_agreement, desk.accepted(prompt)
+    return not (least and accepted) or agreement(answer, accepted) >= least
+
+
+def disagrees(desk: Desk, d: Draft) -> str | None:
+    """A sampled chosen side that agrees less with what was accepted than is asked for."""
+    asked = d.candidate.source in _SAMPLED and desk.config.min_agreement > 0
+    if not asked or agrees(desk, d.candidate.prompt, d.candidate.chosen):
+        return None
+    found = agreement(d.candidate.chosen, desk.accepted(d.candidate.prompt))
+    return f"agreement {found:.2f}; mine.min_agreement is {desk.config.min_agreement:g}"
 
 
 def unsupported(desk: Desk, d: Draft) -> str | None:

@@ -9,37 +9,47 @@ from __future__ import annotations
 
 from misstep.models.budget import Budget, budget_of, fitted
 from misstep.models.endpoint import Answers, Question, Sampling, ask_endpoint
+from misstep.models.four_bits import check_four_bits
 from misstep.models.generate import Answer, sample
+from misstep.models.images import Gallery, open_image
 from misstep.models.load import (
     ADAPTER_NOTE,
     Loaded,
     check_adapter,
     load,
     load_tokenizer,
+    load_words,
     unpacked,
     write_adapter_note,
 )
 from misstep.models.resolve import EMBEDDED, ModelRef, resolve
+from misstep.models.stopping import LOOK, StopLoops
 from misstep.models.template import Encoded, Template
 
 __all__ = [
     "ADAPTER_NOTE",
     "EMBEDDED",
+    "LOOK",
     "Answer",
     "Answers",
     "Budget",
     "Encoded",
+    "Gallery",
     "Loaded",
     "ModelRef",
     "Question",
     "Sampling",
+    "StopLoops",
     "Template",
     "ask_endpoint",
     "budget_of",
     "check_adapter",
+    "check_four_bits",
     "fitted",
     "load",
     "load_tokenizer",
+    "load_words",
+    "open_image",
     "resolve",
     "sample",
     "unpacked",

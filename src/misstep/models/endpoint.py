@@ -15,14 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import orjson
 
-from misstep.chat import from_chat, to_chat, tool_to_chat
+from misstep.chat import from_chat, tool_to_chat
 from misstep.config import EndpointConfig
+from misstep.models.eye import Unseen
 from misstep.models.http import Client, Refused
+from misstep.models.sent import sent
 from misstep.types import Context, Message, Usage
 
 _KNOWN = ("auto", "none", "required")
@@ -34,6 +37,8 @@ class Question:
 
     messages: tuple[Message, ...]
     context: Context
+    images: Path | None = None
+    """Folder of the images that the messages name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,9 @@ class _Asker:
             ask = 1 if self._single else wanted - len(found)
             try:
                 got = list(_choices(self.client.post(self._body(question, ask, len(found)))))
+            except Unseen as unseen:
+                why = str(unseen)
+                continue
             except Refused as refused:
                 if not refused.read or not self._adapted(refused.said, ask):
                     why = refused.said
@@ -129,7 +137,7 @@ class _Asker:
         context, sampling = question.context, self.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [_sent(row) for row in to_chat(question.messages)],
+            "messages": sent(question.messages, question.images),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._fields["limit"]: sampling.max_tokens,
@@ -138,11 +146,6 @@ class _Asker:
             **_offer(context),
         }
         return orjson.dumps(body)
-
-
-def _sent(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A chat row without the reasoning, which endpoints do not take back."""
-    return {key: value for key, value in row.items() if key != "reasoning_content"}
 
 
 def _offer(context: Context) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
+from time import perf_counter
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from misstep.models.draw import pick, prompt_keys, uniforms
+from misstep.models.eye import STAND_IN
 from misstep.models.load import Loaded
+from misstep.models.stopping import StopLoops, Watch
 
 _CLUSTER = 48
 """Prompts whose first 48 tokens agree are batched together: they offer the same tools, most likely.
@@ -31,6 +35,8 @@ class Answer:
     ids: tuple[int, ...]
     """Its token ids, the token that ended it included."""
     finish_reason: Literal["stop", "length"]
+    seconds: float = field(default=0.0, compare=False)
+    """Its share of the wall-clock: each step of a batch is divided by the answers that take it."""
 
 
 class Sampling(TypedDict, total=False):
@@ -47,6 +53,12 @@ class Sampling(TypedDict, total=False):
     """Default 128."""
     batch_size: int
     """Answers generated together; default 128. A batch holds whole prompts, at least one."""
+    stop_loops: StopLoops | None
+    """Cut answers off that have run into a loop; default None, which never does."""
+
+
+_Drawn = tuple[list[int], float]
+"""Token ids of one answer, and its seconds."""
 
 
 class Engine(Protocol):
@@ -70,6 +82,7 @@ class _Job:
     top_p: float = 1.0
     max_new_tokens: int = 128
     batch_size: int = 128
+    stop_loops: StopLoops | None = None
 
 
 def sample(
@@ -89,19 +102,24 @@ def sample(
     """
     import torch
 
-    job = _Job(model=loaded.network, stop=stop_ids(loaded), **how)
+    job = _Job(model=loaded.reader, stop=stop_ids(loaded), **how)
     keys = prompt_keys(prompts, seed)
-    ids: list[list[list[int]]] = [[] for _ in prompts]
+    ids: list[list[_Drawn]] = [[] for _ in prompts]
     done = 0
-    with torch.inference_mode(), _attention(loaded.network):
+    with torch.inference_mode(), _attention(loaded.reader):
         for batch in _batches(prompts, job):
-            answers = _decode(job, [prompts[i] for i in batch], [keys[i] for i in batch])
+            watch = None
+            if job.stop_loops is not None:
+                k = job.num_generations
+                watch = Watch(job.stop_loops, loaded.tokenizer, tuple(batch), k)
+            given, draws = [prompts[i] for i in batch], [keys[i] for i in batch]
+            answers = _decode(job, given, draws, watch)
             for i, row in zip(batch, answers, strict=True):
                 ids[i] = row
             done += len(batch)
             if progress is not None:
                 progress(done, len(prompts))
-    return [[_answer(loaded, job, row) for row in rows] for rows in ids]
+    return [[_answer(loaded, job, *row) for row in rows] for rows in ids]
 
 
 def stop_ids(loaded: Loaded) -> frozenset[int]:
@@ -115,14 +133,26 @@ def stop_ids(loaded: Loaded) -> frozenset[int]:
 def _attention(model: Any) -> Any:
     from misstep.models import shared
 
-    return shared.replaced_attention(model) if shared.supports(model) else nullcontext()
+    return shared.replaced_attention(model) if _shares(model) else nullcontext()
+
+
+def _shares(model: Any) -> bool:
+    """Whether what prompts and answers share can be read once."""
+    from misstep.models.shared import supports
+    from misstep.models.sight import Sight
+
+    return supports(model) and (not isinstance(model, Sight) or model.way == "decoder")
 
 
 def _engine(job: _Job) -> Engine:
     from misstep.models.plain import Plain
-    from misstep.models.shared import Shared, supports
+    from misstep.models.shared import Shared
+    from misstep.models.sight import Sight
+    from misstep.models.whole import Whole
 
-    if supports(job.model):
+    if isinstance(job.model, Sight) and not _shares(job.model):
+        return Whole(job.model, answers=job.num_generations)
+    if _shares(job.model):
         return Shared(job.model, answers=job.num_generations, max_new_tokens=job.max_new_tokens)
     return Plain(job.model, answers=job.num_generations)
 
@@ -130,18 +160,25 @@ def _engine(job: _Job) -> Engine:
 def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]:
     """Indices of prompts that are decoded together: alike at the start, then by length."""
     from misstep.models.shared import prompt_bytes
+    from misstep.models.sight import Sight
 
-    order = sorted(
-        range(len(prompts)), key=lambda i: (tuple(prompts[i][:_CLUSTER]), len(prompts[i]), i)
-    )
+    even = isinstance(job.model, Sight) and not _shares(job.model)
+
+    def place(i: int) -> tuple[tuple[int, ...], int, int]:
+        words = takewhile(lambda token: token < STAND_IN, prompts[i][:_CLUSTER])
+        return () if even else tuple(words), len(prompts[i]), i
+
+    order = sorted(range(len(prompts)), key=place)
     most = max(1, job.batch_size // job.num_generations)
     batch: list[int] = []
     longest = 0
     for i in order:
         longest = max(longest, len(prompts[i]))
-        columns = longest + job.num_generations * job.max_new_tokens
+        shared, own = (0, longest) if even else (longest, 0)
+        columns = shared + job.num_generations * (own + job.max_new_tokens)
         size = (len(batch) + 1) * prompt_bytes(job.model, columns)
-        if batch and (len(batch) == most or size > _BUFFER_BYTES):
+        uneven = even and batch and len(prompts[i]) != len(prompts[batch[0]])
+        if batch and (len(batch) == most or size > _BUFFER_BYTES or uneven):
             yield batch
             batch, longest = [], len(prompts[i])
         batch.append(i)
@@ -150,38 +187,45 @@ def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]
 
 
 def _decode(
-    job: _Job, prompts: Sequence[Sequence[int]], keys: Sequence[bytes]
-) -> list[list[list[int]]]:
-    """Token ids of the answers to one batch of prompts."""
+    job: _Job, prompts: Sequence[Sequence[int]], keys: Sequence[bytes], watch: Watch | None
+) -> list[list[_Drawn]]:
+    """The answers to one batch of prompts."""
     import torch
 
+    then = perf_counter()
     engine = _engine(job)
     k = job.num_generations
     draws = torch.cat([uniforms(key, k, job.max_new_tokens) for key in keys])
     ids: list[list[int]] = [[] for _ in range(len(prompts) * k)]
+    seconds = [0.0] * len(ids)
     logits = engine.start(prompts).repeat_interleave(k, 0)
     draws = draws.to(logits.device)
     rows = torch.arange(len(ids), device=logits.device)
     for step in range(job.max_new_tokens):
         tokens = pick(logits, draws[rows, step], temperature=job.temperature, top_p=job.top_p)
-        going = []
-        for at, (row, token) in enumerate(zip(rows.tolist(), tokens.tolist(), strict=True)):
+        going, drawn = [], tokens.tolist()
+        now = perf_counter()
+        share, then = (now - then) / len(drawn), now
+        for at, (row, token) in enumerate(zip(rows.tolist(), drawn, strict=True)):
             ids[row].append(token)
-            if token not in job.stop:
+            seconds[row] += share
+            if token not in job.stop and not (watch is not None and watch.loops(row, ids[row])):
                 going.append(at)
         if not going or step + 1 == job.max_new_tokens:
             break
         if len(going) < len(rows):
             rows, tokens = rows[going], tokens[going]
         logits = engine.step(tokens, rows)
-    return [ids[i : i + k] for i in range(0, len(ids), k)]
+    made = list(zip(ids, seconds, strict=True))
+    return [made[i : i + k] for i in range(0, len(made), k)]
 
 
-def _answer(loaded: Loaded, job: _Job, ids: Sequence[int]) -> Answer:
+def _answer(loaded: Loaded, job: _Job, ids: Sequence[int], seconds: float) -> Answer:
     ended = bool(ids) and ids[-1] in job.stop
     body = list(ids[:-1] if ended else ids)
     return Answer(
         text=str(loaded.tokenizer.decode(body, clean_up_tokenization_spaces=False)),
         ids=tuple(ids),
         finish_reason="stop" if ended else "length",
+        seconds=seconds,
     )

@@ -16,6 +16,9 @@ from typing import Any
 
 from misstep.errors import ModelError
 from misstep.models.cache import converted, file_hash, folder_hash
+from misstep.models.eye import Eye, load_eye, sees
+from misstep.models.four_bits import in_four_bits
+from misstep.models.images import Gallery
 from misstep.models.resolve import ModelRef, check_folder, resolve
 from misstep.models.template import Template
 
@@ -29,17 +32,31 @@ class Loaded:
     """A model ready to answer or to be trained."""
 
     model: Any
-    """A transformers causal language model in evaluation mode, or a `PeftModel` around one."""
+    """A transformers language model in evaluation mode, or a `PeftModel` around one."""
     tokenizer: Any
     template: Template
     ref: ModelRef
     base_hash: str
     """Fingerprint of the base weights: the same model gives the same one on every machine."""
+    eye: Eye | None = None
+    """How it looks at images; None where it reads text only."""
+    sight: Any = None
+    """A `sight.Sight` where there is an eye."""
 
     @property
     def window(self) -> int:
         """Tokens that the model can read and write in all."""
-        return int(self.model.config.max_position_embeddings)
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    @property
+    def reader(self) -> Any:
+        """What reads prompts: the network, or its sight where it takes images."""
+        return self.network if self.sight is None else self.sight
+
+    @property
+    def words(self) -> Any:
+        """What is saved beside the weights: the processor, the tokenizer where there is none."""
+        return self.tokenizer if self.eye is None else self.eye.processor
 
     @property
     def network(self) -> Any:
@@ -50,7 +67,13 @@ class Loaded:
 
 
 def load(
-    model: ModelRef | str, *, adapter: Path | None = None, dtype: str = "auto", merge: bool = True
+    model: ModelRef | str,
+    *,
+    adapter: Path | None = None,
+    dtype: str = "auto",
+    merge: bool = True,
+    images: Gallery | Path | None = None,
+    four_bits: bool = False,
 ) -> Loaded:
     """The model in memory.
 
@@ -61,27 +84,41 @@ def load(
             `PeftModel` with the adapter active and frozen.
         dtype: `auto` (bfloat16 where the hardware computes in it, else float32), `float32`,
             `bfloat16`.
+        images: folder of the images that prompts name, for a model that takes images.
+        four_bits: load the base for QLoRA; not with `adapter`, whose weights are merged.
 
     Raises:
+        ConfigError: it cannot be loaded in 4 bits here.
         ModelError: the model or the adapter cannot be used; the message says what to do.
+        ExtraMissing: its processor needs a package that is not installed.
     """
     ref = resolve(model) if isinstance(model, str) else model
     folder, base_hash = unpacked(ref)
     if adapter is not None:
         check_adapter(adapter, ref, base_hash)
     loaded_dtype = _dtype("float32" if adapter is not None else dtype)
-    network = _network(folder, loaded_dtype, ref)
+    network = _network(folder, loaded_dtype, ref, four_bits=four_bits)
     if adapter is not None:
         network = _with_adapter(network, adapter, ref, merge=merge).to(_dtype(dtype))
-    tokenizer = _tokenizer(folder, ref)
+    tokenizer, eye = _reader(folder, ref, images)
     network.eval()
     return Loaded(
         model=network,
         tokenizer=tokenizer,
-        template=Template(tokenizer),
+        template=Template(tokenizer, eye),
         ref=ref,
         base_hash=base_hash,
+        eye=eye,
+        sight=None if eye is None else _sight(network, eye),
     )
+
+
+def _sight(network: Any, eye: Eye) -> Any:
+    from peft import PeftModel
+
+    from misstep.models.sight import Sight
+
+    return Sight(network.get_base_model() if isinstance(network, PeftModel) else network, eye)
 
 
 def unpacked(ref: ModelRef) -> tuple[Path, str]:
@@ -98,11 +135,28 @@ def unpacked(ref: ModelRef) -> tuple[Path, str]:
     return converted(ref.path, content), content
 
 
-def load_tokenizer(model: ModelRef | str) -> tuple[Any, Template]:
+def load_tokenizer(
+    model: ModelRef | str, *, images: Gallery | Path | None = None
+) -> tuple[Any, Template]:
     """Tokenizer and template alone, for work that needs no weights."""
     ref = resolve(model) if isinstance(model, str) else model
-    tokenizer = _tokenizer(unpacked(ref)[0], ref)
-    return tokenizer, Template(tokenizer)
+    tokenizer, eye = _reader(unpacked(ref)[0], ref, images)
+    return tokenizer, Template(tokenizer, eye)
+
+
+def load_words(model: ModelRef | str) -> Any:
+    """What stands beside a model's weights: its processor, its tokenizer where there is none."""
+    ref = resolve(model) if isinstance(model, str) else model
+    tokenizer, eye = _reader(unpacked(ref)[0], ref, None)
+    return tokenizer if eye is None else eye.processor
+
+
+def _reader(folder: Path, ref: ModelRef, images: Gallery | Path | None) -> tuple[Any, Eye | None]:
+    """The tokenizer, and the eye of a model that takes images."""
+    if not sees(folder):
+        return _tokenizer(folder, ref), None
+    eye = load_eye(folder, images, ref.name)
+    return eye.processor.tokenizer, eye
 
 
 def best_dtype() -> str:
@@ -126,24 +180,26 @@ def _dtype(name: str) -> Any:
     return known[wanted]
 
 
-def _network(folder: Path, dtype: Any, ref: ModelRef) -> Any:
+def _network(folder: Path, dtype: Any, ref: ModelRef, *, four_bits: bool) -> Any:
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging
 
+    kind = AutoModelForImageTextToText if sees(folder) else AutoModelForCausalLM
+    packed = in_four_bits(dtype) if four_bits else {}
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        network = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        network = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, **packed
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{ref.name}: cannot be loaded ({error})") from None
     finally:
         if bars:
             logging.enable_progress_bar()
-    return network.to("cuda") if torch.cuda.is_available() else network
+    return network.to("cuda") if torch.cuda.is_available() and not four_bits else network
 
 
 def _tokenizer(folder: Path, ref: ModelRef) -> Any:

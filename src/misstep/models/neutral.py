@@ -11,7 +11,7 @@ work; a hidden spelling is encoded in pieces too small to be one token. The byte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
@@ -55,13 +55,13 @@ class Neutraliser:
     """What counts as a control token of one tokenizer, and how text is encoded around it.
 
     Control tokens are all special tokens, and those other added tokens that the chat template
-    itself writes (for example `<tool_call>` or `<think>` in Qwen's tokenizers).
+    itself writes (for example `<tool_call>` or `<think>` in Qwen's tokenizers), and `more`.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, more: Iterable[str] = ()) -> None:
         self._tokenizer = tokenizer
         template = tokenizer.chat_template or ""
-        spellings = dict.fromkeys(tokenizer.all_special_tokens)
+        spellings = dict.fromkeys((*tokenizer.all_special_tokens, *more))
         for token in tokenizer.added_tokens_decoder.values():
             if token.special or (token.content.strip() and token.content in str(template)):
                 spellings[token.content] = None
@@ -91,12 +91,37 @@ class Neutraliser:
         match = _any_of(self.spellings).search(text) if self.spellings else None
         return match.group() if match else None
 
-    def encode(self, rendered: str, hidden: Hidden) -> list[int]:
-        """Token ids of a rendered text, the hidden spellings as plain text."""
+    def encode(
+        self, rendered: str, hidden: Hidden, encode: Callable[[str], list[int]] | None = None
+    ) -> list[int]:
+        """Token ids of a rendered text, the hidden spellings as plain text.
+
+        `encode` gives the ids of what was not hidden; by default the tokenizer does.
+        """
         ids: list[int] = []
         for piece, is_hidden in hidden.pieces(rendered):
-            ids.extend(self._plain(piece) if is_hidden else self._encode(piece))
+            ids.extend(self._plain(piece) if is_hidden else (encode or self._encode)(piece))
         return ids
+
+    def spans(self, rendered: str, hidden: Hidden) -> list[tuple[int, int]] | None:
+        """Characters of the shown text that each token of `encode` stands for.
+
+        Every token of a hidden spelling has the whole of it. None where the tokenizer cannot say.
+        """
+        if not self._tokenizer.is_fast:
+            return None
+        spans: list[tuple[int, int]] = []
+        at = 0
+        for piece, is_hidden in hidden.pieces(rendered):
+            if is_hidden:
+                found = [(0, len(piece))] * len(self._plain(piece))
+            else:
+                options = {"add_special_tokens": False, "verbose": False}
+                asked = self._tokenizer(piece, return_offsets_mapping=True, **options)
+                found = asked["offset_mapping"]
+            spans.extend((at + start, at + end) for start, end in found)
+            at += len(piece)
+        return spans
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

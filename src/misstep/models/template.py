@@ -9,7 +9,10 @@ A template that renders tools, calls with verbatim arguments in Hermes form, and
 natively (`native` is true; found out by rendering probes). Any other gets the rendering of
 `fallback`. What a template always puts before an answer (an empty `<think>` block, say) belongs to
 the prompt. Reasoning is left out. Spellings of control tokens in logged text never become control
-tokens (`neutral`).
+tokens (`neutral`), and spellings of placeholders never images.
+
+With an `eye`, images of system and user messages stand where they stood in the log; without one, a
+conversation that holds an image makes no row and no prompt.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ import orjson
 
 from misstep.dialects import parse_answer, render_answer
 from misstep.errors import ModelError
-from misstep.models import fallback, native
+from misstep.models import fallback, native, pictures
+from misstep.models.eye import Eye, Unseen
 from misstep.models.neutral import Hidden, Neutraliser
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
 
@@ -37,6 +41,8 @@ class Encoded:
     prompt_ids: tuple[int, ...] = ()
     answer_ids: tuple[int, ...] = ()
     refused: str | None = None
+    reason: str = "template"
+    """Of a refusal: `template`, or `image` where an image cannot be shown to the model."""
 
 
 class Template:
@@ -46,14 +52,16 @@ class Template:
         ModelError: the tokenizer has no chat template, or it cannot render a plain exchange.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, eye: Eye | None = None) -> None:
         if not tokenizer.chat_template:
             raise ModelError(
                 "the tokenizer has no chat template; give an instruction-tuned model, "
                 "or add chat_template.jinja to its folder"
             )
         self._tokenizer = tokenizer
-        self._neutral = Neutraliser(tokenizer)
+        self._eye = eye
+        self._neutral = Neutraliser(tokenizer, eye.spellings if eye is not None else ())
+        self._parts = eye is not None and self._takes_parts()
         self._system = self._takes([("system", "Xsystem7X"), ("user", "u")], "Xsystem7X")
         self._alternates = not self._takes([("user", "Xone7X"), ("user", "u")], "Xone7X")
         self._header, self._tail = self._frame()
@@ -73,9 +81,16 @@ class Template:
 
         Raises:
             ModelError: the chat template refuses this conversation.
+            Unseen: it holds an image that cannot be shown to the model.
         """
         hidden = self._neutral.hidden()
-        return self._neutral.encode(self._prompt(messages, context, hidden), hidden)
+        rendered = self._prompt(messages, context, hidden)
+        if self._eye is None:
+            return self._neutral.encode(rendered, hidden)
+        look = pictures.looking(self._eye, pictures.names(messages))
+        ids = self._neutral.encode(rendered, hidden, look.encode)
+        look.check()
+        return ids
 
     def answer_text(self, answer: Message, end: bool = True) -> str:
         """The answer as text; with `end`, the end-of-turn token's spelling behind it."""
@@ -88,6 +103,13 @@ class Template:
         hidden = self._neutral.hidden()
         ids = self._neutral.encode(self._ending(answer, hidden, end), hidden)
         return [*ids, self.end_id] if end else ids
+
+    def answer_spans(self, answer: Message, end: bool = True) -> list[tuple[int, int]] | None:
+        """Characters of `answer_text` that each of `answer_ids` stands for; None where unknown."""
+        hidden = self._neutral.hidden()
+        rendered = self._ending(answer, hidden, end)
+        spans, size = self._neutral.spans(rendered, hidden), len(hidden.shown(rendered))
+        return spans if spans is None or not end else [*spans, (size, size + len(self.end_text))]
 
     def control_in(self, text: str) -> str | None:
         """The first control token of the chat that a text spells; None where it spells none."""
@@ -107,6 +129,8 @@ class Template:
             if reason is not None:
                 return Encoded(refused=reason)
             prompt = self.prompt_ids(messages, context)
+        except Unseen as error:
+            return Encoded(refused=str(error), reason="image")
         except ModelError as error:
             return Encoded(refused=str(error))
         ids = self.answer_ids(answer, end)
@@ -150,10 +174,13 @@ class Template:
     def _conversation(
         self, messages: Sequence[Message], context: Context, hidden: Hidden, *, generate: bool
     ) -> str:
+        if pictures.names(messages) and self._eye is None:
+            raise Unseen("the conversation holds an image, and this model reads text only")
+        messages, mark = pictures.marked(messages)
         if self.native:
-            return self._natively(messages, context, hidden, generate=generate)
+            return self._natively(messages, context, hidden, generate=generate, mark=mark)
         rows = [(role, hidden.hide(text)) for role, text in fallback.turns(messages, context)]
-        return self._render(self._chat(rows), generate=generate)
+        return self._render(self._chat(rows), generate=generate, mark=mark)
 
     def _ending(self, answer: Message, hidden: Hidden, end: bool) -> str:
         """The answer; without `end`, a last call that broke off stays open, as it was written."""
@@ -179,7 +206,13 @@ class Template:
         return [{"role": role, "content": text} for role, text in rows]
 
     def _natively(
-        self, messages: Sequence[Message], context: Context, hidden: Hidden, *, generate: bool
+        self,
+        messages: Sequence[Message],
+        context: Context,
+        hidden: Hidden,
+        *,
+        generate: bool,
+        mark: str = "",
     ) -> str:
         arguments: list[str] = []
         rows = [row for m in messages for row in native.rows_of(m, hidden.hide, arguments)]
@@ -187,7 +220,7 @@ class Template:
         if extra:
             rows = native.with_system(rows, extra)
         tools = native.tool_rows(context.tools, hidden.hide)
-        rendered = self._render(rows, generate=generate, tools=tools or None)
+        rendered = self._render(rows, generate=generate, tools=tools or None, mark=mark)
         return native.with_arguments(rendered, arguments)
 
     def _render(
@@ -196,6 +229,18 @@ class Template:
         *,
         generate: bool,
         tools: list[dict[str, Any]] | None = None,
+        mark: str = "",
+    ) -> str:
+        if self._eye is not None:
+            rows = pictures.filled(rows, mark, self._eye.mark, parts=self._parts)
+        return self._rendered(rows, tools, generate=generate)
+
+    def _rendered(
+        self,
+        rows: list[dict[str, Any]],
+        tools: list[dict[str, Any]] | None,
+        *,
+        generate: bool,
     ) -> str:
         from jinja2 import TemplateError
 
@@ -209,6 +254,16 @@ class Template:
             raise ModelError(f"the chat template refuses this conversation: {error}") from None
 
     # --- probes --------------------------------------------------------------------------------
+
+    def _takes_parts(self) -> bool:
+        """Whether the template takes content as parts and writes a placeholder for an image."""
+        parts = [{"type": "image"}, {"type": "text", "text": "Xparts7X"}]
+        try:
+            shown = self._rendered([{"role": "user", "content": parts}], None, generate=True)
+        except ModelError:
+            return False
+        mark = self._eye.mark if self._eye is not None else ""
+        return mark in shown and "Xparts7X" in shown and "'text'" not in shown
 
     def _takes(self, rows: list[fallback.Turn], must_hold: str) -> bool:
         chat = [{"role": role, "content": text} for role, text in rows]

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from misstep import models, store
+from misstep import models, store, validate
 from misstep.chat import prompt_keys
 from misstep.config import SampleConfig
 from misstep.errors import ModelError
 from misstep.evaluate import ArmAnswers
 from misstep.pipeline.job import Job, stage
-from misstep.types import Message, Prompt, Session
+from misstep.types import Message, Prompt, Session, Usage
 
-COLUMNS = ("session", "step", "kind", "answer")
+COLUMNS = ("session", "step", "kind", "answer", "seconds")
 ENDPOINT_STAGE = "resample"
 """The stage that an endpoint may answer for; what is evaluated is always the loaded model."""
 
@@ -42,6 +42,7 @@ class Ask:
     """Also one greedy answer a prompt."""
     num_generations: int
     sample: SampleConfig
+    seed: int
 
 
 _Asked = list[tuple[Prompt, list[int]]]
@@ -62,14 +63,15 @@ def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, Ar
     if what.stage == ENDPOINT_STAGE and job.config.endpoint.url is not None:
         return _ask_endpoint(job, sessions, what, name)
     ref = models.resolve(what.model)
-    template = models.load_tokenizer(ref)[1]
+    template = models.load_tokenizer(ref, images=job.gallery)[1]
     asked, counts = _asked(template, sessions, what.prompts, models.budget_of(job.config))
     key = store.key_of(
         "answers",
         models.unpacked(ref)[1],
         what.adapter_key,
         [[p.session, p.step, ids] for p, ids in asked],
-        [what.greedy, what.num_generations, what.sample, job.config.seed, job.config.dtype],
+        [what.greedy, what.num_generations, what.sample, what.seed, job.config.dtype],
+        job.config.images,
     )
     stage(
         job,
@@ -111,14 +113,20 @@ def _asked(
 def _sample(
     job: Job, sessions: Mapping[str, Session], what: Ask, *, asked: _Asked, counts: _Counts
 ) -> Mapping[str, Any]:
-    loaded = models.load(what.model, adapter=what.adapter, dtype=job.config.dtype)
+    loaded = models.load(
+        what.model, adapter=what.adapter, dtype=job.config.dtype, images=job.gallery
+    )
     room = loaded.window - what.sample.max_new_tokens
     fitting = [(prompt, ids) for prompt, ids in asked if len(ids) <= room]
+    if len(fitting) < len(what.prompts):
+        job.say(
+            f"{what.stage}: {len(what.prompts) - len(fitting)} of {len(what.prompts)} prompts are "
+            f"not asked: {counts.too_long + len(asked) - len(fitting)} are too long (max_length of "
+            f"the stages, budget.max_prompt, the model's window), {counts.refused} cannot be "
+            "rendered for this model"
+        )
     rows: list[dict[str, Any]] = []
-    kinds = [("greedy", 0.0, 1)] if what.greedy else []
-    if what.num_generations:
-        kinds.append(("sampled", what.sample.temperature, what.num_generations))
-    for kind, temperature, count in kinds:
+    for kind, temperature, count in _kinds(what):
         batches = models.sample(
             loaded,
             [ids for _, ids in fitting],
@@ -127,15 +135,21 @@ def _sample(
             top_p=what.sample.top_p,
             max_new_tokens=what.sample.max_new_tokens,
             batch_size=what.sample.batch_size,
-            seed=job.config.seed,
+            stop_loops=_stop_loops(job, sessions, what, [prompt for prompt, _ in fitting]),
+            seed=what.seed,
             progress=job.counting(f"{what.stage}: {kind} answers"),
         )
         for (prompt, _), answers in zip(fitting, batches, strict=True):
             context = sessions[prompt.session].context_of(prompt.step)
             for answer in answers:
                 message = loaded.template.parse(answer.text, context)
-                message = replace(message, finish_reason=answer.finish_reason, model=what.stage)
-                rows.append(_row(prompt, kind, message))
+                message = replace(
+                    message,
+                    finish_reason=answer.finish_reason,
+                    model=what.stage,
+                    usage=Usage(output_tokens=len(answer.ids)),
+                )
+                rows.append(_row(prompt, kind, message, answer.seconds))
     store.write_rows(job.folder / f"answers/{what.stage}.parquet", rows, columns=COLUMNS)
     return {
         "answers": len(rows),
@@ -144,6 +158,25 @@ def _sample(
         "too_long": counts.too_long + len(asked) - len(fitting),
         "refused_by_template": counts.refused,
     }
+
+
+def _stop_loops(
+    job: Job, sessions: Mapping[str, Session], what: Ask, prompts: Sequence[Prompt]
+) -> models.StopLoops | None:
+    if not what.sample.stop_loops:
+        return None
+    return models.StopLoops(
+        asked=[validate.asked_of(sessions[p.session], p.step) for p in prompts],
+        limits=job.config.validate.limits,
+    )
+
+
+def _kinds(what: Ask) -> list[tuple[str, float, int]]:
+    """(kind, temperature, answers) of what each prompt is asked for."""
+    kinds = [("greedy", 0.0, 1)] if what.greedy else []
+    if what.num_generations:
+        kinds.append(("sampled", what.sample.temperature, what.num_generations))
+    return kinds
 
 
 def _ask_endpoint(
@@ -155,7 +188,8 @@ def _ask_endpoint(
         "endpoint answers",
         [endpoint.url, endpoint.model or what.model, what.num_generations, what.sample],
         [[p.session, p.step, _key(sessions[p.session], p.step)] for p in what.prompts],
-        job.config.seed,
+        what.seed,
+        *(["greedy"] if what.greedy else []),
     )
     stage(
         job,
@@ -176,45 +210,51 @@ def _sample_endpoint(job: Job, sessions: Mapping[str, Session], what: Ask) -> Ma
         models.Question(
             messages=sessions[p.session].messages[: p.step],
             context=sessions[p.session].context_of(p.step),
+            images=job.images,
         )
         for p in what.prompts
     ]
-    given = models.ask_endpoint(
-        job.config.endpoint,
-        questions,
-        model=what.model,
-        sampling=models.Sampling(
-            num_generations=what.num_generations,
-            temperature=what.sample.temperature,
-            top_p=what.sample.top_p,
-            max_tokens=what.sample.max_new_tokens,
-            seed=job.config.seed,
-        ),
-        progress=job.counting(f"{what.stage}: answers of {job.config.endpoint.url}"),
-    )
-    rows = [
-        _row(prompt, "sampled", replace(message, model=what.stage))
-        for prompt, answers in zip(what.prompts, given, strict=True)
-        for message in answers.answers
-    ]
+    rows: list[dict[str, Any]] = []
+    unanswered: list[str] = []
+    answered: set[Prompt] = set()
+    for kind, temperature, count in _kinds(what):
+        given = models.ask_endpoint(
+            job.config.endpoint,
+            questions,
+            model=what.model,
+            sampling=models.Sampling(
+                num_generations=count,
+                temperature=temperature,
+                top_p=what.sample.top_p,
+                max_tokens=what.sample.max_new_tokens,
+                seed=what.seed,
+            ),
+            progress=job.counting(f"{what.stage}: {kind} answers of {job.config.endpoint.url}"),
+        )
+        unanswered += [answers.why for answers in given if answers.why]
+        for prompt, answers in zip(what.prompts, given, strict=True):
+            rows += [_row(prompt, kind, replace(m, model=what.stage)) for m in answers.answers]
+            answered |= {prompt} if answers.answers else set()
     store.write_rows(job.folder / f"answers/{what.stage}.parquet", rows, columns=COLUMNS)
-    unanswered = [answers.why for answers in given if answers.why]
     if unanswered:
         job.say(f"{len(unanswered)} prompts were not answered in full, such as: {unanswered[0]}")
     return {
         "answers": len(rows),
-        "prompts": sum(bool(answers.answers) for answers in given),
+        "prompts": len(answered),
         "unanswered": len(unanswered),
         "why": dict(Counter(unanswered).most_common(5)),
     }
 
 
-def _row(prompt: Prompt, kind: str, message: Message) -> dict[str, Any]:
+def _row(
+    prompt: Prompt, kind: str, message: Message, seconds: float | None = None
+) -> dict[str, Any]:
     return {
         "session": prompt.session,
         "step": prompt.step,
         "kind": kind,
         "answer": store.encode(message).decode(),
+        "seconds": seconds,
     }
 
 

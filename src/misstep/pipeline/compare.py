@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from misstep import store
+from misstep import ingest, store
 from misstep.config import RunConfig
 from misstep.evaluate import Contrast, Tried, contrasts
 from misstep.pipeline.gather import gathered
@@ -75,7 +75,7 @@ def compare(
         steps = Counter[str]()
         tried = list(_tried(path, config, steps, progress))
         sample = Sample(
-            path=str(path),
+            path=ingest.printed(path),
             sessions=len(tried),
             steps=steps.total(),
             unjudged=steps["unjudged"],

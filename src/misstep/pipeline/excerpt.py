@@ -73,7 +73,7 @@ def _blocks(finding: Finding, session: Session, message: Message) -> Iterator[Bl
     elif finding.channel == "arguments" and message.calls:
         yield _from_call(finding, message.calls[_index(finding, message)])
     elif finding.channel == "reasoning":
-        yield _block("reasoning", "", runs(message.reasoning, _span(finding, message.reasoning)))
+        yield _block("reasoning", "", runs(message.reasoning, span_of(finding, message.reasoning)))
     else:
         yield from _from_content(finding, message)
 
@@ -83,7 +83,7 @@ def _index(finding: Finding, message: Message) -> int:
 
 
 def _from_call(finding: Finding, call: ToolCall) -> Block:
-    span = _span(finding, call.arguments)
+    span = span_of(finding, call.arguments)
     named = finding.code == "TOOL_UNKNOWN"
     if finding.code == "TOKEN_LEAK" and span is not None:
         named = call.arguments[slice(*span)] not in finding.evidence  # the token is in the name
@@ -94,13 +94,13 @@ def _from_call(finding: Finding, call: ToolCall) -> Block:
 def _from_content(finding: Finding, message: Message) -> Iterator[Block]:
     text = message.text
     if text or not message.calls:
-        yield _block("text", "", runs(text, _span(finding, text)))
+        yield _block("text", "", runs(text, span_of(finding, text)))
     if not text and message.reasoning:
         end = len(message.reasoning)
         yield _block("reasoning", "", runs(message.reasoning, (end, end)))
     if message.calls and (not text or finding.code == "TRUNCATED"):
         last = message.calls[-1]
-        yield _block("call", last.name, runs(last.arguments, _span(finding, last.arguments)))
+        yield _block("call", last.name, runs(last.arguments, span_of(finding, last.arguments)))
     said = message.error or message.fault
     if said:
         yield _block("error", "", runs(said, None))
@@ -130,7 +130,7 @@ def _block(kind: str, title: str, shown: Runs) -> Block:
     return {"kind": kind, "title": clean(title[: MAX_TITLE + MARGIN])[:MAX_TITLE], "runs": shown}
 
 
-def _span(finding: Finding, text: str) -> tuple[int, int] | None:
+def span_of(finding: Finding, text: str) -> tuple[int, int] | None:
     """The offending stretch of the finding's own channel, as exactly as it can be told."""
     if finding.span is not None:
         start, end = (max(0, min(at, len(text))) for at in finding.span)

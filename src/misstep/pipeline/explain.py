@@ -30,10 +30,12 @@ def explain(paths: Sequence[Path], config: IngestConfig) -> Iterator[str]:
         UnknownName: `config.format` is no format.
     """
     known = ingest.known(config)
-    for file in ingest.discover(paths, config.exclude):
+    for file in ingest.discover(paths, config.exclude, web=config.allow_https):
         yield file.label
         if file.left_out:
             yield "  left out by --exclude or a .misstepignore file"
+        elif file.beside == "page":
+            yield "  pages; read with their gold"
         elif file.beside:
             yield "  the journal of a database; read with it"
         elif file.fault is not None:

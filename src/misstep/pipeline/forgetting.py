@@ -7,6 +7,7 @@ with their other formats and their card; lines go that may quote them; reports g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,14 +21,15 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.adapternotes import noted_on, trained_on
 from misstep.pipeline.forgotten import FILE, Rows, key_without, summary_without
-from misstep.pipeline.job import DEPENDENTS
+from misstep.pipeline.job import DEPENDENTS, IMAGES, ROUNDS
 from misstep.pipeline.kept import corpus_of
 from misstep.pipeline.swap import Swap
 from misstep.pipeline.tally import Tally, tally_of
 from misstep.types import Session
 
-_REPORTS = ("report.html", "report.md", "scores.json")
+_REPORTS = ("report.html", "report.md", "scores.json", "timing.json")
 _KINDS = ("pairs", "unpaired")
+_IMAGE = re.compile(r"\bsha256:([0-9a-f]{64})")
 
 
 @dataclass(slots=True)
@@ -82,7 +84,8 @@ class Forgetting:
         self._rows()
         self._state(tallies)
         self._cards()
-        self._swap.remove(_REPORTS)
+        self._swap.remove((*_REPORTS, ROUNDS))
+        self._swap.remove(self._unseen())
         self._swap.remove(str(p.relative_to(self._folder)) for p in _leftovers(self._folder))
         noted = {"sessions": {**self._before, **self._noted}}
         store.write_json(self._swap.new / FILE, noted)
@@ -112,7 +115,11 @@ class Forgetting:
         if not len(left):
             return
         self._done.rows[name] = len(left)
-        self._ids[name] = set(left["id"]) if "id" in left.columns else set()
+        inside = name.split("/", 2)[-1] if name.startswith(f"{ROUNDS}/") else name
+        ids = self._ids.setdefault(inside, set())
+        ids.update(left["id"] if "id" in left.columns else ())
+        if inside != name:
+            return  # rounds go whole: the last one stands in the run folder
         for row in left.select(keys).iter_rows():
             self._count(name.partition("/")[0].removesuffix(".parquet"), self._owner(row))
         if name.partition("/")[0] in _KINDS:
@@ -160,6 +167,17 @@ class Forgetting:
                 if name not in self._gone:
                     files -= {file for file in files if wanted[file] in data}
         return lambda row: row["origin"]["file"] in files
+
+    def _unseen(self) -> Iterator[str]:
+        """Images that only these sessions show."""
+        own = (store.encode(session).decode() for session in self._sessions())
+        shown = {name for text in own for name in _IMAGE.findall(text)}
+        if shown:
+            path = self._folder / "sessions.parquet"
+            for name, data in store.read_stream(path, ("id", "session")):
+                if name not in self._gone:
+                    shown.difference_update(_IMAGE.findall(data))
+        yield from (f"{IMAGES}/{name}" for name in sorted(shown))
 
     def _decided(self) -> Callable[[dict[str, Any]], bool]:
         """Decisions about rows that left, and edits that no remaining row knows."""

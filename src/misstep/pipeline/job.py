@@ -9,14 +9,16 @@ depends on it, so that nothing of an earlier run is taken for this one's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from misstep.config import RunConfig
+from misstep.models import Gallery
 from misstep.store import RunFolder
 
 Progress = Callable[[str, int, int], None]
-"""`progress(label, done, total)`."""
+"""`progress(label, done, total)`; a label names the work and may end in ` · note`."""
 Say = Callable[[str], None]
 
 
@@ -38,6 +40,10 @@ DEPENDENTS: dict[str, tuple[str, ...]] = {
     "answers control": (),
 }
 """Each stage, and what falls with it when it is done anew."""
+IMAGES = "images"
+"""Below a run folder: the images of the logs, each under the hash of its bytes."""
+ROUNDS = "rounds"
+"""Below a run folder: one folder for each round, where there are several."""
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -58,6 +64,42 @@ class Job:
     say: Say = mute
     keep: frozenset[str] = frozenset()
     """Stages that stand whatever is done anew before them."""
+    home: RunFolder | None = None
+    """Of a round: the folder of the run."""
+    round: int = 1
+    """Which round this is."""
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder of the whole run: scan, accepted rows and decisions lie there."""
+        return self.folder if self.home is None else self.home
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images of the logs; there only where the logs hold any."""
+        return self.run / IMAGES
+
+    @property
+    def gallery(self) -> Gallery:
+        """The images as a model is to see them."""
+        return Gallery(folder=self.images, max_pixels=self.config.images.max_pixels)
+
+    def part(self, number: int) -> Job:
+        """One of several rounds, in a folder of its own."""
+        folder = RunFolder(self.folder / f"{ROUNDS}/{number}")
+        words = f"round {number}: "
+
+        def progress(label: str, done: int, total: int) -> None:
+            self.progress(words + label, done, total)
+
+        return replace(
+            self,
+            folder=folder,
+            progress=progress,
+            say=lambda text: self.say(words + text),
+            home=self.folder,
+            round=number,
+        )
 
     def counting(self, label: str) -> Callable[[int, int], None]:
         """A two-argument progress callback under a fixed label."""

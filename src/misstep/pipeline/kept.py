@@ -19,18 +19,20 @@ import msgspec
 import orjson
 
 import misstep
-from misstep import mine, store, validate
+from misstep import ingest, mine, store, validate
 from misstep.errors import InputError
+from misstep.pipeline.away import unspread
 from misstep.pipeline.forgotten import forgotten, key_without, summary_without
 from misstep.pipeline.gather import Gathered, gathered
-from misstep.pipeline.job import Job, stage
+from misstep.pipeline.job import IMAGES, Job, stage
 from misstep.pipeline.shelf import Findings, Sessions, Shelf
 from misstep.pipeline.tally import Tally
 from misstep.types import Finding, Session, Verdict
+from misstep.validate import Judged
 
 FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
 _WANTS = ("rows", "session", "findings", "verdicts", "facts")
-_FORM = 2
+_FORM = 3
 """Of the files; a folder in another form is scanned again."""
 _SESSION = msgspec.json.Decoder(Session)
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
@@ -60,37 +62,40 @@ _OUTLINE = msgspec.json.Decoder(_Outline)
 
 def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
     """The scan of these paths, from the run folder where it is done already."""
-    config = job.config
+    images = str(job.folder / IMAGES)
+    config = replace(job.config, ingest=replace(job.config.ingest, images=images))
     _refuse(job, paths)
-    given = [config.ingest.tools, config.validate.schema]
+    given = [config.ingest.tools, config.validate.schema, config.ingest.pages.schema]
+    web = config.ingest.allow_https
     gone = forgotten(job.folder.path)
     base = store.key_of(
         "scan",
         [misstep.__version__, _FORM],
-        [[str(path), store.file_digest(path)] for path in paths],
-        [replace(config.ingest, workers=0), config.validate],
+        [[str(path), ingest.digest_of(path, web=web)] for path in paths],
+        [unspread(config.ingest), config.validate],
         [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
         validate.own_identity(config.validate),
     )
     key = key_without(base, gone)
+    outputs = [*FILES]
 
     def work() -> Mapping[str, Any]:
         started = time.perf_counter()
         with gathered(paths, config, wants=_WANTS, set_aside=True, progress=job.progress) as found:
             _keep(found, job.folder, gone)
+            if (job.folder / IMAGES).is_dir():
+                outputs.append(IMAGES)
             summary = summary_without(found.summary, _tallies(found, gone))
             seconds = round(time.perf_counter() - started, 3)
             return {**summary, "seconds": seconds, "key": key, "base": base}
 
-    stage(job, "scan", key=key, outputs=FILES, work=work)
+    stage(job, "scan", key=key, outputs=outputs, work=work)
     return corpus_of(job.folder)
 
 
 def _refuse(job: Job, paths: Sequence[Path]) -> None:
     run = job.folder.path.resolve()
     for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder; give the logs to read")
         if run.is_relative_to(path.resolve()):
             raise InputError(
                 f"{job.folder.path}: lies inside the logs ({path}), so its own files would be read "
@@ -201,8 +206,8 @@ def corpus_of(folder: store.RunFolder) -> mine.Corpus:
     """
     shelf = Shelf(folder.path)
     sessions, findings, index = Sessions(shelf), Findings(shelf), mine.Index()
-    verdicts = _by_session(folder / "verdicts.parquet", "verdict")
-    found = _by_session(folder / "findings.parquet", "finding")
+    verdicts = by_session(folder / "verdicts.parquet", "verdict")
+    found = by_session(folder / "findings.parquet", "finding")
     judged, blamed = next(verdicts, None), next(found, None)
     for row in store.read_stream(folder / "sessions.parquet", ("id", "session", "facts")):
         name, data, facts = row
@@ -215,13 +220,41 @@ def corpus_of(folder: store.RunFolder) -> mine.Corpus:
             findings.put(name, f"[{','.join(blamed[1])}]".encode())
             blamed = next(found, None)
     shelf.done()
+    images = folder / IMAGES
     return mine.Corpus(
-        sessions=sessions, verdicts=mine.Verdicts(index), findings=findings, index=index
+        sessions=sessions,
+        verdicts=mine.Verdicts(index),
+        findings=findings,
+        index=index,
+        images=images if images.is_dir() else None,
     )
 
 
-def _by_session(path: Path, column: str) -> Iterator[tuple[str, list[str]]]:
+def by_session(path: Path, column: str) -> Iterator[tuple[str, list[str]]]:
     """The JSON of each session's rows; sessions stand together, in one order in all files."""
     rows = store.read_stream(path, ("session", column))
     for name, group in groupby(rows, key=itemgetter(0)):
         yield name, [text for _, text in group]
+
+
+def judged_of(folder: store.RunFolder) -> Iterator[tuple[Session, Judged]]:
+    """The sessions of a run folder with what was found in them, one at a time.
+
+    Raises:
+        InputError: the folder holds no scan.
+    """
+    verdicts = by_session(folder / "verdicts.parquet", "verdict")
+    found = by_session(folder / "findings.parquet", "finding")
+    told, blamed = next(verdicts, None), next(found, None)
+    for name, data in store.read_stream(folder / "sessions.parquet", ("id", "session")):
+        said: Sequence[str] = ()
+        blame: Sequence[str] = ()
+        if told is not None and told[0] == name:
+            said, told = told[1], next(verdicts, None)
+        if blamed is not None and blamed[0] == name:
+            blame, blamed = blamed[1], next(found, None)
+        judged = Judged(
+            findings=_FINDINGS.decode(f"[{','.join(blame)}]"),
+            verdicts=tuple(map(_VERDICT.decode, said)),
+        )
+        yield _SESSION.decode(data), judged

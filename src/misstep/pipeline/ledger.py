@@ -8,7 +8,7 @@ bytes here, however long it is.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,14 +66,34 @@ class Ledger:
             row = _ROW.decode(self._rows[at])
             yield row.format, row.tally
 
-    def kept(self, want: str) -> Iterator[tuple[bytes, int]]:
-        """One kind of what was kept, session by session, with the session's copies."""
+    def kept(self, want: str, parts: Container[int] | None = None) -> Iterator[tuple[bytes, int]]:
+        """One kind of what was kept, session by session, with the session's copies.
+
+        `parts`: numbers of the parts whose sessions are meant; None for all.
+        """
         which = self._wants.index(want)
         with _Files(self._folder) as files:
             for at, copies in self._order():
+                if parts is not None and self._part[at] not in parts:
+                    continue
                 row = _ROW.decode(self._rows[at])
                 start = row.at + sum(row.sizes[:which])
                 yield files.read(self._part[at], start, row.sizes[which]), copies
+
+    def parts(self) -> set[int]:
+        """Numbers of the parts that hold sessions."""
+        return set(self._part)
+
+    def repeated(self) -> Iterator[tuple[int, dict[str, int]]]:
+        """By part, sessions that stand elsewhere as well: in all how often; 0 but for the first."""
+        once = dict(self._order())
+        found: dict[int, dict[str, int]] = {}
+        for at, packed in enumerate(self._rows):
+            row = _ROW.decode(packed)
+            if once.get(at) != row.copies:
+                told = found.setdefault(self._part[at], {})
+                told[row.id] = max(told.get(row.id, 0), once.get(at, 0))
+        yield from found.items()
 
     def asides(self) -> Iterator[bytes]:
         """The lines of the set-aside records, in order."""

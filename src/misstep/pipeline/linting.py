@@ -22,6 +22,7 @@ from misstep.evaluate.metrics import wilson
 from misstep.mine import foreign
 from misstep.mine.lint import NOT_ASKED, Heldout, Judging, Linted, Objection, counted, heldout_of
 from misstep.mine.lint import lint as lint_rows
+from misstep.pipeline.job import IMAGES
 from misstep.redact import redact
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -60,11 +61,13 @@ def lint(
     held = _heldout(held_path) if held_path is not None and held_path.exists() else None
     if heldout is not None and held is None:
         raise InputError(f"{heldout}: does not exist; give a file of held-out prompts")
+    images = _images(path)
     judging = Judging(
         config=config.mine,
         settings=validate.settings(config.validate),
         heldout=held,
-        template=models.load_tokenizer(config.model)[1] if tokens else None,
+        template=models.load_tokenizer(config.model, images=images)[1] if tokens else None,
+        images=images,
         budget=models.budget_of(config) if tokens else None,
     )
     files = _files(path)
@@ -72,6 +75,12 @@ def lint(
     if not found.rows:
         raise InputError(f"{path}: holds no rows; give JSONL, JSON or Parquet with pairs")
     return _facts(found, path, files=files, judging=judging)
+
+
+def _images(path: Path) -> Path | None:
+    """Where a run folder, or one that holds pairs of a run, keeps its images."""
+    homes = (path, path.parent, path.parent.parent)
+    return next((home / IMAGES for home in homes if (home / IMAGES).is_dir()), None)
 
 
 def _files(path: Path) -> list[Path]:

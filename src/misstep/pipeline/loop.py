@@ -1,4 +1,4 @@
-"""The whole loop in its order: scan, split, SFT, resample, mine, DPO (or KTO), control, measure.
+"""The whole loop in its order: scan, split, SFT, rounds of pairs and DPO (or KTO), measure.
 
 In: paths, a run folder, settings. Out: the run folder of the design, and a verdict. Every stage is
 resumed or skipped by its key (`job.stage`); this file only says what follows what.
@@ -14,10 +14,9 @@ from typing import Any
 from misstep import evaluate as evaluation
 from misstep import mine as mining_room
 from misstep import models, store
-from misstep import train as train_room
 from misstep.config import RunConfig, dump_config
 from misstep.errors import ConfigError, InputError
-from misstep.pipeline import mining, training
+from misstep.pipeline import mining, rounds, training
 from misstep.pipeline.job import Job, Progress, Say, mute, silent
 from misstep.pipeline.kept import corpus_of, scan_stage
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
@@ -44,28 +43,25 @@ def run(
             "one after the other, then give `misstep eval` the folder with --model"
         )
     models.resolve(config.model)
+    if config.lora.load_in_4bit:
+        models.check_four_bits()
     job = _job(folder, config, progress, say)
     mining.check_references(job)
     corpus, split = _read(job, paths)
     held = held_prompts(job, corpus, split)
     if not corpus.verdicts:
         return _nothing(job, "no agent step was found in these logs")
-    if not corpus.failed():
+    if not corpus.failed() and config.mine.on_policy_share <= 1:
         return _nothing(job, "no step in these logs failed; there is nothing to learn from")
     policy = mining.policy(job, corpus)
     sft = _sft(job, corpus, split)
-    answers = mining.resample(job, corpus, split, sft) if policy.resample else None
-    facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
-    rows = _rows(job)
-    if not rows:
-        return _nothing(job, mining.advice(facts))
-    dpo = _preference(job, corpus, rows, sft)
-    if (config.dpo.enabled or config.kto.enabled) and dpo is None:
-        return _nothing(job, "no row could be trained on; see the rows set aside in report.md")
-    arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), dpo)]
-    if config.eval.control and dpo is not None:
-        control = training.control_stage(job, rows, sft, dpo)
-        training.note_trained(control, mining.trained_hashes(job, corpus))
+    last = rounds.preferred(job, corpus, split, policy=policy, start=sft)
+    if last.why:
+        return _nothing(job, last.why)
+    arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), last.adapter)]
+    if config.eval.control and last.adapter is not None:
+        control = training.control_stage(job, last, sft)
+        training.note_trained(control, last.hashes)
         arms.extend(_arm("control", control))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
@@ -97,17 +93,19 @@ def train(
 ) -> dict[str, Any]:
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
     corpus = corpus_of(store.RunFolder(folder))
+    if config.lora.load_in_4bit:
+        models.check_four_bits()
     # the pairs of the folder are what is trained on, whatever adapter comes before the pairs' stage
     pairs = frozenset({"mine", "answers resample"})
     job = replace(_job(folder, config, progress, say), keep=pairs)
-    rows = _rows(job)
+    rows = rounds.rows_of(job)
     if not rows:
         return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}
     sft = None
     if config.sft.enabled:
         sft = training.sft_stage(job, mining.accepted_rows(job))
         training.note_trained(sft, mining.trained_hashes(job, corpus))
-    dpo = _preference(job, corpus, rows, sft)
+    dpo = rounds.preference(job, rows, sft, mining.trained_hashes(job, corpus))
     if dpo is None:
         return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
     steps, trained = dpo.facts["steps"], dpo.facts["rows"]
@@ -172,29 +170,6 @@ def _sft(job: Job, corpus: mining_room.Corpus, split: mining_room.Split) -> trai
 def _last(job: Job) -> str:
     """The name of the preference stage."""
     return "kto" if job.config.kto.enabled else "dpo"
-
-
-def _rows(job: Job) -> list[train_room.Row]:
-    """What the preference stage trains on."""
-    kto = job.config.kto.enabled
-    return mining.labelled_rows(job) if kto else mining.pair_rows(job)
-
-
-def _preference(
-    job: Job,
-    corpus: mining_room.Corpus,
-    rows: Sequence[train_room.Row],
-    start: training.Adapter | None,
-) -> training.Adapter | None:
-    """DPO, or KTO in its place; None where both are off or could train on nothing."""
-    config = job.config
-    if not (config.dpo.enabled or config.kto.enabled):
-        job.folder.forget(["train adapter", "train control"])
-        return None
-    stage = training.kto_stage if config.kto.enabled else training.dpo_stage
-    adapter = stage(job, rows, start)
-    training.note_trained(adapter, mining.trained_hashes(job, corpus))
-    return adapter if adapter.facts["steps"] else None
 
 
 def _arm(name: str, adapter: training.Adapter | None) -> list[ArmSpec]:

@@ -14,7 +14,9 @@ from typing import Any
 from misstep import evaluate, mine, models, store, validate
 from misstep.errors import LeakError
 from misstep.pipeline.answers import Ask, ask
+from misstep.pipeline.golds import golds_of
 from misstep.pipeline.job import Job
+from misstep.pipeline.timing import write_timing
 
 TRAINED = "trained_prompts.json"
 """Beside an adapter: content hashes of the prompts that it was trained on."""
@@ -33,6 +35,7 @@ class ArmSpec:
 def held_prompts(job: Job, corpus: mine.Corpus, split: mine.Split) -> tuple[evaluate.Held, ...]:
     """The held-out prompts of the run, written to `heldout.parquet` with their logged verdicts."""
     held = evaluate.held_out(corpus, split, job.config.eval)
+    golds = golds_of(corpus, held, job.config)
     rows = [
         {
             "session": each.prompt.session,
@@ -42,6 +45,7 @@ def held_prompts(job: Job, corpus: mine.Corpus, split: mine.Split) -> tuple[eval
             "demand_call": each.demand_call,
             "logged": each.logged.state,
             "codes": ",".join(each.logged.codes),
+            "gold": golds.get(each.prompt),
         }
         for each in held
     ]
@@ -62,15 +66,15 @@ def measure(
     for arm in arms:
         _refuse_leak(job, held, arm)
     answers = {arm.name: _answers(job, corpus, held, arm) for arm in arms}
-    result = evaluate.evaluate(
-        corpus,
-        held,
-        answers,
-        settings=validate.settings(job.config.validate),
-        config=job.config.eval,
-        seed=job.config.seed,
+    settings = validate.settings(job.config.validate)
+    config, seed = job.config.eval, job.config.seed
+    result = evaluate.evaluate(corpus, held, answers, settings=settings, config=config, seed=seed)
+    golds = golds_of(corpus, held, job.config)
+    measured = evaluate.quality(
+        corpus, held, answers, golds=golds, settings=settings, config=config, seed=seed
     )
-    scores = result.to_json()
+    write_timing(job, corpus, [arm.name for arm in arms])
+    scores = {**result.to_json(), **measured.to_json()}
     store.write_json(job.folder / "scores.json", scores)
     return scores
 
@@ -90,6 +94,7 @@ def _answers(
             greedy=True,
             num_generations=job.config.eval.num_generations,
             sample=job.config.sample,
+            seed=job.config.seed,
         ),
     )
 

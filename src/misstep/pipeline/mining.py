@@ -14,7 +14,7 @@ from typing import Any
 
 from misstep import mine, models, store, train, validate
 from misstep.pipeline.answers import Ask, all_answers, ask
-from misstep.pipeline.job import Job, stage
+from misstep.pipeline.job import ROUNDS, Job, stage
 from misstep.pipeline.scan import Scanned
 from misstep.pipeline.training import Adapter
 from misstep.types import Finding, Message, Prompt
@@ -64,6 +64,9 @@ def policy(job: Job, known: mine.Corpus) -> Policy:
         sources = tuple(s for s in config.sources if s != "resample")
         return Policy(sources=sources, resample=False, share=share, why="logged pairs are trained")
     sources = ("resample",)
+    if config.on_policy_share > 1:
+        why = "pairs are made of the model's own answers, whoever wrote the log"
+        return Policy(sources=sources, resample=True, share=share, why=why)
     why = (
         f"{job.config.model} wrote {share:.0%} of the logged steps (below "
         f"{config.on_policy_share:.0%}), so its own answers are sampled and paired; "
@@ -103,9 +106,14 @@ def resample(
             adapter=start.path if start else None,
             adapter_key=start.key if start else "",
             prompts=prompts,
-            greedy=False,
+            greedy=config.greedy,
             num_generations=config.num_generations,
-            sample=replace(job.config.sample, temperature=config.temperature),
+            sample=replace(
+                job.config.sample,
+                temperature=config.temperature,
+                stop_loops=config.stop_loops,
+            ),
+            seed=job.config.seed + job.round - 1,
         ),
     )
     return all_answers(given)
@@ -124,13 +132,13 @@ def mine_stage(
     Raises:
         InputError: a reviewer's decision in the folder cannot be read.
     """
-    path = job.folder / mine.DECISIONS
+    path = job.run / mine.DECISIONS
     decided = mine.count_decisions(path)
     known = replace(known, decisions=mine.read_decisions(path))
     config = replace(job.config.mine, sources=policy.sources)
     key = store.key_of(
         "mine",
-        job.folder.noted("scan").get("key"),
+        job.run.noted("scan").get("key"),
         [config, job.config.validate, job.config.seed, job.config.model if answers else ""],
         models.budget_of(job.config) if answers else None,
         [
@@ -143,17 +151,22 @@ def mine_stage(
 
     def work() -> Mapping[str, Any]:
         known_model = answers is not None and policy.template
-        template = models.load_tokenizer(job.config.model)[1] if known_model else None
-        mined = mine.mine(
-            known,
-            split=split,
-            config=config,
-            settings=validate.settings(job.config.validate),
-            references=mine.read_references(Path(config.references)) if config.references else (),
-            answers=answers,
-            template=template,
-            budget=models.budget_of(job.config) if template is not None else None,
+        images = job.gallery
+        template = (
+            models.load_tokenizer(job.config.model, images=images)[1] if known_model else None
         )
+        given = mine.read_references(Path(config.references)) if config.references else ()
+        with mine.watched(job.counting("mining")):
+            mined = mine.mine(
+                known,
+                split=split,
+                config=config,
+                settings=validate.settings(job.config.validate),
+                references=given,
+                answers=answers,
+                template=template,
+                budget=models.budget_of(job.config) if template is not None else None,
+            )
         files = mine.export(
             mined, known, split, folder=job.folder.path, config=config, seed=job.config.seed
         )
@@ -184,7 +197,7 @@ def pair_rows(job: Job) -> list[train.Row]:
         InputError: the folder holds no pairs, or a decision cannot be read.
     """
     known = int(job.folder.noted("mine").get("decisions", 0))
-    decisions = mine.read_decisions(job.folder / mine.DECISIONS, known)
+    decisions = mine.read_decisions(job.run / mine.DECISIONS, known)
     rows = map(mine.row_to_sides, store.read_rows(job.folder / PAIRS))
     return [_row(sides) for row in rows if (sides := mine.decided(row, decisions)) is not None]
 
@@ -219,6 +232,8 @@ def _row(sides: mine.Sides) -> train.Row:
         cut=sides.cut,
         family=sides.family,
         codes=sides.codes,
+        marks=sides.marks,
+        unplaced=sides.unplaced,
     )
 
 
@@ -253,15 +268,23 @@ def accepted_rows(job: Job) -> list[train.Row]:
 
 
 def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
-    """Content hashes of the prompts of all rows that a stage may have trained on."""
+    """Content hashes of the prompts of all rows that a stage may have trained on.
+
+    Of a round, with those of the rounds before it.
+    """
     index = mine.index_of(known)
+    names = (PAIRS, *((UNPAIRED,) if job.config.kto.enabled else ()))
+    before = [job.run / f"{ROUNDS}/{number}" for number in range(1, job.round)]
+    tables = [job.run / ACCEPTED]
+    tables += [folder / name for folder in (job.folder.path, *before) for name in names]
     places = {
         (session, int(step))
-        for name in (PAIRS, ACCEPTED, *((UNPAIRED,) if job.config.kto.enabled else ()))
-        if (job.folder / name).exists()
-        for session, step in store.read_stream(job.folder / name, ("session", "step"))
+        for path in tables
+        if path.exists()
+        for session, step in store.read_stream(path, ("session", "step"))
     }
-    return sorted({index.bare(index.row(session, step)) for session, step in places})
+    here = set(index.names)  # pairs of other logs may lie in the folder from before
+    return sorted({index.bare(index.row(name, step)) for name, step in places if name in here})
 
 
 def advice(facts: Mapping[str, Any]) -> str:

@@ -6,16 +6,17 @@ the logs; where the run would resample, its own pairs exist only once the model 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from misstep import mine, models, store, validate
+from misstep import mine, models, store, train, validate
 from misstep.config import RunConfig
 from misstep.evaluate import held_out
 from misstep.pipeline import mining
 from misstep.pipeline.job import Job, Progress, silent
-from misstep.pipeline.scan import scan
+from misstep.pipeline.scan import Scanned, scan
 from misstep.redact import redact
 from misstep.types import Pair
 
@@ -31,9 +32,17 @@ def plan(
     Raises:
         SetupError: logs, settings or model cannot be used.
     """
-    template = models.load_tokenizer(config.model)[1]
-    scanned = scan(paths, config, progress=progress)
-    corpus = mining.corpus(scanned)
+    models.resolve(config.model)
+    with tempfile.TemporaryDirectory() as images:
+        reading = replace(config, ingest=replace(config.ingest, images=images))
+        scanned = scan(paths, reading, progress=progress)
+        return _plan(scanned, folder, config, images=Path(images))
+
+
+def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) -> str:
+    seen = models.Gallery(folder=images, max_pixels=config.images.max_pixels)
+    template = models.load_tokenizer(config.model, images=seen)[1]
+    corpus = replace(mining.corpus(scanned), images=images)
     job = Job(store.RunFolder(folder), config)
     split = mining.families(job, corpus)
     policy = mining.policy(job, corpus)
@@ -59,13 +68,35 @@ def plan(
         f"  sft        {_sft(config, len(accepted))}",
         f"  resample   {_resample(config, policy, len(prompts))}",
         f"  dpo        {_dpo(config)}",
+        *([f"  rounds     {config.rounds}"] if policy.resample and config.rounds > 1 else []),
         f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
         f"samples each at temperature {config.sample.temperature:g}",
+        *train.memory_lines(config),
         f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
         f"what is trained on stands between « and »:",
     ]
     for pair in mined.pairs[:_SHOWN]:
         lines.extend(_decoded(pair, corpus, template))
+    return "\n".join(lines)
+
+
+def training_plan(folder: Path, config: RunConfig) -> str:
+    """What `misstep train` would train on, and what it would take. Writes nothing.
+
+    Raises:
+        InputError: the folder holds no pairs.
+        SetupError: the model cannot be used.
+    """
+    job = Job(store.RunFolder(folder), config)
+    accepted = len(mining.accepted_rows(job))
+    pairs = mining.pair_rows(job)
+    rows = mining.labelled_rows(job) if config.kto.enabled else pairs
+    lines = [
+        f"Plan for {folder} (nothing is written by --dry-run)",
+        f"  sft        {_sft(config, accepted)}",
+        f"  {'kto' if config.kto.enabled else 'dpo'}        {len(rows)} rows in the folder",
+        *train.memory_lines(config),
+    ]
     return "\n".join(lines)
 
 
@@ -87,7 +118,8 @@ def _resample(config: RunConfig, policy: mining.Policy, prompts: int) -> str:
     if not policy.resample:
         return "not needed"
     count, heat = config.resample.num_generations, config.resample.temperature
-    return f"{prompts} prompts, {count} answers each at temperature {heat:g}"
+    greedy = " and a greedy one" if config.resample.greedy else ""
+    return f"{prompts} prompts, {count} answers each at temperature {heat:g}{greedy}"
 
 
 def _decoded(pair: Pair, corpus: mine.Corpus, template: models.Template) -> Iterator[str]:

@@ -172,7 +172,7 @@ class Review:
             settings=self._settings(),
             demand_call=bool(sides.chosen.calls),
         )
-        return [mark(finding) for finding in findings if finding.level == "defect"]
+        return [mark(finding, sides.rejected) for finding in findings if finding.level == "defect"]
 
     def _row(self, at: int) -> dict[str, Any]:
         head = self.heads[at]

@@ -18,11 +18,14 @@ import orjson
 
 from misstep import store
 from misstep.config import RunConfig
+from misstep.errors import ConfigError
 from misstep.pipeline.digest import Digest, digest_of
 from misstep.pipeline.gather import Gathered, gathered
 from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.page import Page
+from misstep.pipeline.partitions import DONE, Destination
 from misstep.pipeline.rows import finding_row
+from misstep.pipeline.since import SINCE, gathered_since
 from misstep.types import Finding, Session, SetAside, Verdict
 from misstep.validate import Judged
 
@@ -85,6 +88,8 @@ def tell(
     findings: Path | None = None,
     set_aside: Path | None = None,
     page: bool = False,
+    since: Path | None = None,
+    parquet: str | None = None,
     progress: Progress = silent,
 ) -> Told:
     """Read and judge all logs under `paths`, session after session; nothing is held.
@@ -93,6 +98,8 @@ def tell(
         findings: where to write every finding, one JSON object a line (schemas/finding.json).
         set_aside: where to write every record that could not be used (schemas/set-aside.json).
         page: whether to gather what the failure page shows.
+        since: folder with the state of the last scan: only what changed is read again.
+        parquet: an empty folder or a URL for partitioned tables of sessions and findings.
 
     Raises:
         InputError: a path does not exist, or a tools or schema file cannot be used.
@@ -100,14 +107,31 @@ def tell(
     """
     started = time.perf_counter()
     wants = ("rows",) * (findings is not None) + ("digest",) * page
-    aside = set_aside is not None or page
-    with gathered(paths, config, wants=wants, set_aside=aside, progress=progress) as found:
+    aside = set_aside is not None or page or parquet is not None
+    if parquet is not None:
+        _begin(parquet, since)
+    source = (
+        gathered(paths, config, wants=wants, set_aside=aside, parquet=parquet, progress=progress)
+        if since is None
+        else gathered_since(paths, config, since, wants=SINCE, progress=progress)
+    )
+    with source as found:
         if findings is not None:
             store.write_pieces(findings, (rows for rows, _ in found.ledger.kept("rows")))
         if set_aside is not None:
             store.write_pieces(set_aside, found.ledger.asides())
+        if parquet is not None:
+            to = Destination(parquet)
+            to.write("set_aside.jsonl", b"".join(found.ledger.asides()))
+            to.write(DONE, orjson.dumps(_timed(found, started), option=orjson.OPT_INDENT_2))
         shown = _page(found) if page else None
         return Told(summary=_timed(found, started), page=shown)
+
+
+def _begin(parquet: str, since: Path | None) -> None:
+    if since is not None:
+        raise ConfigError("--parquet writes a whole scan, --since-last reads part of one; give one")
+    Destination(parquet).begin()
 
 
 def _timed(found: Gathered, started: float) -> dict[str, Any]:

@@ -88,6 +88,10 @@ def _failed_call(finding: Finding) -> bool:
     return finding.level == "defect" and finding.cause == "model" and finding.call is not None
 
 
+def _images(counts: Counts) -> dict[str, int]:
+    return {"inline": counts.images, "broken": counts.broken_images}
+
+
 def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str, Any]:
     """What `misstep scan --json` prints, but for the seconds.
 
@@ -115,6 +119,7 @@ def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str
         "records": counts.records,
         "ignored": dict(counts.ignored),
         "set_aside": dict(counts.set_aside),
+        **({"images": _images(counts)} if counts.images else {}),
         "formats": formats,
         "sessions": sessions,
         "steps": whole.steps,

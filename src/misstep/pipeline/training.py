@@ -8,10 +8,11 @@ SFT adapter, so one adapter carries both.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from misstep import models, store, train
 from misstep.pipeline.job import Job, stage
@@ -45,17 +46,26 @@ def kto_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Ada
     return _train(job, "adapter", rows, kind="kto", start=start)
 
 
-def control_stage(
-    job: Job, rows: Sequence[train.Row], start: Adapter | None, dpo: Adapter
-) -> Adapter:
+class Taught(Protocol):
+    """What the preference stage was given, over all its rounds."""
+
+    @property
+    def rows(self) -> Sequence[train.Row]: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def left_out(self) -> Sequence[str]: ...
+
+
+def control_stage(job: Job, taught: Taught, start: Adapter | None) -> Adapter:
     """The control: SFT continued on the chosen sides of the same pairs for the same steps.
 
     The rows are those that the preference stage trained on; equal chosen sides count once.
     """
-    left_out = set(dpo.facts["left_out"])
+    left_out = set(taught.left_out)
     chosen = [
         dataclasses.replace(row, rejected=None, cut=False)
-        for row in rows
+        for row in taught.rows
         if row.id not in left_out and row.label
     ]
     after = job.config.kto if job.config.kto.enabled else job.config.dpo
@@ -67,7 +77,7 @@ def control_stage(
         warmup_ratio=after.warmup_ratio,
         max_length=after.max_length,
         max_rows=-1,
-        max_steps=int(dpo.facts["steps"]),
+        max_steps=taught.steps,
     )
     budget = dataclasses.replace(
         job.config.budget, max_prompt=models.budget_of(job.config).max_prompt
@@ -95,6 +105,7 @@ def _train(
         start.key if start else "",
         [[row.id, store.encode(row).decode()] for row in rows],
         [settings, config.lora, config.seed, config.dtype, models.budget_of(config)],
+        config.images,
     )
     facts = stage(
         job,
@@ -113,11 +124,13 @@ def _work(
     run = train.TrainSettings(
         seed=config.seed,
         dtype=config.dtype,
-        progress=lambda step, steps, loss: job.progress(f"train {name}", step, steps),
+        progress=lambda step, steps, loss: job.progress(_told(name, loss), step, steps),
         say=job.say,
         report_to=config.report_to,
         budget=models.budget_of(config),
         control=name == "control",
+        gradient_checkpointing=config.gradient_checkpointing,
+        images=job.gallery,
     )
     first = start.path if start else None
     out = job.folder / name
@@ -141,9 +154,15 @@ def _work(
         "sha256": trained.sha256,
         "log": list(trained.log),
         "stopped": trained.stopped,
+        "focus": dict(trained.focus),
         "left_out": [each.origin.row for each in trained.set_aside if each.origin.row],
         "set_aside": [store.encode(each).decode() for each in trained.set_aside],
     }
+
+
+def _told(name: str, loss: float) -> str:
+    """The label of the progress; what follows the dot changes from step to step."""
+    return f"train {name} · loss {loss:.3f}" if math.isfinite(loss) else f"train {name}"
 
 
 def adapter_at(path: Path) -> Adapter | None:

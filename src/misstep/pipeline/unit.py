@@ -31,15 +31,17 @@ from misstep.ingest import (
     UnitReader,
 )
 from misstep.pipeline.digest import digest_of
-from misstep.pipeline.rows import finding_row
+from misstep.pipeline.partitions import Amend, Tables, amend
+from misstep.pipeline.rows import finding_row, marks_of
 from misstep.pipeline.tally import Tally, tally_of
 from misstep.redact import switch
 from misstep.types import Session, SetAside
 from misstep.validate import Judged
 
-WANTS = ("rows", "session", "findings", "verdicts", "digest", "facts")
+WANTS = ("rows", "session", "findings", "verdicts", "digest", "facts", "marks")
 """What can be kept of each session: finding rows, the session, its findings, its verdicts, what the
-failure page needs, and what mining asks of sessions that it does not open."""
+failure page needs, what mining asks of sessions that it does not open, and by what each finding is
+known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Given:
     set_aside: bool
     folder: str
     """Where parts are written."""
+    parquet: str | None = None
+    """Folder or URL for tables of sessions and findings (`partitions`)."""
+    away: bool = False
+    """Whether other workers cannot see that folder; nothing is then unpacked for them."""
 
 
 class Look(msgspec.Struct):
@@ -65,6 +71,13 @@ class Deepen(msgspec.Struct):
 
     group: list[Share]
     level: int
+
+
+class Apart(msgspec.Struct):
+    """A unit of whose groups each is to come back as a part of its own."""
+
+    number: int
+    unit: Unit
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -128,14 +141,22 @@ def prepare(given: Given) -> Kit:
     )
 
 
-def work(kit: Kit, piece: Look | Deepen | tuple[int, Unit]) -> bytes:
+def work(kit: Kit, piece: Look | Deepen | Apart | Amend | tuple[int, Unit]) -> bytes:
     """One piece; the answer is packed."""
+    if isinstance(piece, Amend):
+        amend(kit.given.parquet or "", piece)
+        return b""
     with _one_sweep():
         if isinstance(piece, Look):
             return msgspec.msgpack.encode([*_look(kit, piece)])
         if isinstance(piece, Deepen):
             return msgspec.msgpack.encode(_parted(kit, piece))
-        return msgspec.msgpack.encode(_read(kit, *piece))
+        if isinstance(piece, Apart):
+            unit = piece.unit
+            groups = [Unit([group], 0) for group in unit.groups]
+            return msgspec.msgpack.encode(_read(kit, piece.number, groups))
+        number, unit = piece
+        return msgspec.msgpack.encode(_read(kit, number, [unit])[0])
 
 
 @contextmanager
@@ -154,8 +175,9 @@ def _one_sweep() -> Iterator[None]:
 
 
 def _look(kit: Kit, look: Look) -> Iterator[Surveyed]:
+    folder = None if kit.given.away else Path(kit.given.folder)
     for number, start, end in look.files:
-        span, folder = Span(start, end, 1), Path(kit.given.folder)
+        span = Span(start, end, 1)
         found = kit.given.found[number]
         yield ingest.survey(found, number, kit.looking, span=span, folder=folder)
 
@@ -167,7 +189,20 @@ def _parted(kit: Kit, piece: Deepen) -> list[list[Share]]:
     return parting.parted(piece.group, piece.level)
 
 
-def _read(kit: Kit, number: int, unit: Unit) -> Part:
+def _read(kit: Kit, number: int, units: list[Unit]) -> list[Part]:
+    given, tables = kit.given, Tables() if kit.given.parquet is not None else None
+    if not given.wants and not given.set_aside:
+        parts = [_part(kit, unit, None, tables) for unit in units]
+    else:
+        path = Path(given.folder) / spool_name(number)
+        with store.telling(path), path.open("wb") as out:
+            parts = [_part(kit, unit, out, tables) for unit in units]
+    if tables is not None and given.parquet is not None:
+        tables.write(given.parquet, number)
+    return parts
+
+
+def _part(kit: Kit, unit: Unit, out: BinaryIO | None, tables: Tables | None) -> Part:
     given = kit.given
     reader = UnitReader(
         given.found,
@@ -177,16 +212,10 @@ def _read(kit: Kit, number: int, unit: Unit) -> Part:
         folder=Path(given.folder),
     )
     batch = reader.read(unit)
-    path = Path(given.folder) / spool_name(number)
-    keeps = bool(given.wants) or given.set_aside
     part = Part(rows=[], asides=[], books=batch.books)
-    if not keeps:
-        part.rows = [_row(kit, session, None) for session in _drained(batch.sessions)]
-        return part
-    with store.telling(path), path.open("wb") as out:
-        part.rows = [_row(kit, session, out) for session in _drained(batch.sessions)]
-        if given.set_aside:
-            part.asides = [_aside(kit, entry, out) for entry in batch.set_aside]
+    part.rows = [_row(kit, session, out, tables) for session in _drained(batch.sessions)]
+    if given.set_aside and out is not None:
+        part.asides = [_aside(kit, entry, out) for entry in batch.set_aside]
     return part
 
 
@@ -197,8 +226,10 @@ def _drained(sessions: list[Session]) -> Iterator[Session]:
         yield sessions.pop()
 
 
-def _row(kit: Kit, session: Session, out: BinaryIO | None) -> Row:
+def _row(kit: Kit, session: Session, out: BinaryIO | None, tables: Tables | None) -> Row:
     judged = validate.validate(session, kit.settings)
+    if tables is not None:
+        tables.add(session, judged)
     at = 0 if out is None else out.tell()
     sizes = [] if out is None else [out.write(_kept(w, session, judged)) for w in kit.given.wants]
     return Row(
@@ -218,6 +249,8 @@ def _kept(want: str, session: Session, judged: Judged) -> bytes:
         return b"".join(store.row_line(row, "finding") for row in rows)
     if want == "session":
         return store.encode(session)
+    if want == "marks":
+        return marks_of(session, judged.findings)
     if want == "digest":
         return msgspec.msgpack.encode(digest_of(session, judged))
     if want == "facts":

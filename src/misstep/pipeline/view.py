@@ -7,7 +7,7 @@ report.html. Log text goes through `redact` on the way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,28 +18,36 @@ import misstep
 from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
-from misstep.pipeline.job import Job
+from misstep.pipeline.digest import digest_of
+from misstep.pipeline.excerpt import span_of
+from misstep.pipeline.job import ROUNDS, Job
+from misstep.pipeline.kept import judged_of
+from misstep.pipeline.page import Page
+from misstep.pipeline.pageview import page_rows
+from misstep.pipeline.timing import FILE as TIMING
 from misstep.pipeline.training import stage_of
 from misstep.redact import redact
-from misstep.types import Finding, Session, SetAside
-
-SHOWN_FINDINGS = 200
-SHOWN_PAIRS = 300
+from misstep.report.tables import funnel
+from misstep.types import Finding, Message, Session, SetAside
 
 
 def write_reports(job: Job) -> None:
     """Write report.md and report.html into the run folder, and the table into the model card."""
-    shown = view(job.folder.path)
+    shown = view(job.folder.path, whole=True)
     adapter = job.folder / "adapter"
     table = report.before_after(shown)
     if table and (adapter / "README.md").exists():
-        train.fill(adapter, table)
+        steps = [f"{count:,} {name}" for name, count in funnel(shown) if count is not None]
+        train.fill(adapter, table, funnel=" → ".join(steps))
     report.write_markdown(shown, job.folder / "report.md")
     report.write_html(shown, job.folder / "report.html")
 
 
-def view(folder: Path) -> report.RunView:
+def view(folder: Path, *, whole: bool = False) -> report.RunView:
     """What the reports show of a run.
+
+    Args:
+        whole: also the failure part and the pairs, which only report.html shows.
 
     Raises:
         InputError: the folder holds no scan.
@@ -49,25 +57,29 @@ def view(folder: Path) -> report.RunView:
     if not summary:
         raise InputError(f"{folder}: not a run folder (no finished scan in state.json)")
     config = load_config(folder / "config.yaml")
-    mined, pairs = run.noted("mine"), _pairs(run, config)
-    trained = run.noted("train adapter")
+    mined, trained = run.noted("mine"), run.noted("train adapter")
+    scores = folder / "scores.json"
+    measured = store.read_json(scores) if scores.exists() else None
     return report.RunView(
         title=folder.name,
         summary=summary,
-        findings=_findings(run),
-        pairs=pairs[:SHOWN_PAIRS],
+        page=_page(run) if whole else {},
+        pairs=_pairs(run, config) if whole else (),
         pairs_total=mined.get("pairs"),
+        pairs_train=mined.get("parts", {}).get("train"),
         trained=trained.get("rows"),
         sources=mined.get("sources", {}),
         refused=mined.get("refused", {}),
         unpaired=mined.get("unpaired", 0),
         on_policy_share=mined.get("share"),
-        scores=store.read_json(folder / "scores.json")
-        if (folder / "scores.json").exists()
-        else None,
-        training=tuple(_training(run)),
+        scores=measured,
+        timing=_timing(folder),
+        pages=page_rows(folder, config, _arms(measured)) if whole else (),
+        training=tuple(_training(run, config)),
+        rounds=tuple(_rounds(run, config)),
         model=config.model,
         adapter=str(folder / "adapter") if trained else None,
+        report=str(page) if (page := folder / "report.html").exists() else None,
         config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
         version=misstep.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,41 +87,47 @@ def view(folder: Path) -> report.RunView:
     )
 
 
+def _timing(folder: Path) -> Sequence[Mapping[str, Any]]:
+    path = folder / TIMING
+    rows: Sequence[Mapping[str, Any]] = store.read_json(path)["rows"] if path.exists() else ()
+    return rows
+
+
+def _arms(scores: Mapping[str, Any] | None) -> list[str]:
+    """The models whose answers were measured, in the order of their stages."""
+    figures = () if scores is None else scores.get("degeneration", {}).get("scores", ())
+    return list(dict.fromkeys(row["model"] for row in figures))
+
+
 def scan_view(summary: Mapping[str, Any], page: Mapping[str, Any], title: str) -> report.ScanView:
     """What the failure page shows of a scan."""
     return report.ScanView(title=title, summary=summary, page=page, version=misstep.__version__)
 
 
-def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "evidence": redact(str(row["evidence"])).text}
-
-
-def _findings(run: store.RunFolder) -> list[dict[str, Any]]:
-    rows = store.read_rows(run / "findings.parquet")
-    defects = [row for row in rows if row["level"] == "defect"][:SHOWN_FINDINGS]
-    return [_clean(row) | {"origin": _place(row["origin"])} for row in defects]
-
-
-def _place(text: str) -> dict[str, Any]:
-    file, colon, line = text.rpartition(":")
-    if colon and line.isdigit():
-        return {"file": file, "line": int(line), "format": ""}
-    return {"file": text, "line": None, "format": ""}
+def _page(run: store.RunFolder) -> dict[str, Any]:
+    """What fails, session by session; the secrets of what is quoted are taken out."""
+    page = Page()
+    for session, judged in judged_of(run):
+        page.add(digest_of(session, judged), session.copies)
+    return page.rows()
 
 
 def _pairs(run: store.RunFolder, config: RunConfig) -> list[dict[str, Any]]:
+    """The first pairs with their marks; of the sessions only one is held at a time."""
     path = run / "pairs/train.parquet"
     if not path.exists():
         return []
     settings = validate.settings(config.validate, own=False)
-    rows = store.read_rows(path)[:SHOWN_PAIRS]
-    wanted = {row["session"] for row in rows}
-    sessions = {
-        name: store.decode(data, Session)
-        for name, data in store.read_stream(run / "sessions.parquet", ("id", "session"))
-        if name in wanted
-    }
-    return [row | {"marks": _marks(row, sessions[row["session"]], settings)} for row in rows]
+    rows = store.read_slice(path, 0, report.MAX_PAIRS)
+    wanted: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        wanted.setdefault(row["session"], []).append(row)
+    for name, data in store.read_stream(run / "sessions.parquet", ("id", "session")):
+        if name in wanted:
+            session = store.decode(data, Session)
+            for row in wanted[name]:
+                row["marks"] = _marks(row, session, settings)
+    return rows
 
 
 def _marks(
@@ -122,26 +140,60 @@ def _marks(
     findings, _ = validate.judge(
         session, int(row["step"]), rejected, settings=settings, demand_call=True
     )
-    return [mark(f) for f in findings if f.level == "defect"]
+    return [mark(f, rejected) for f in findings if f.level == "defect"]
 
 
-def mark(finding: Finding) -> dict[str, Any]:
+def mark(finding: Finding, side: Message) -> dict[str, Any]:
     """Where a finding lies in its side, without secrets: what a pair view underlines."""
-    start, end = finding.span or (0, 0)
+    start, end = span_of(finding, _channel(finding, side)) or (0, 0)
     return {
         "channel": finding.channel,
         "call": finding.call,
         "start": start,
         "end": end,
+        "named": finding.code == "TOOL_UNKNOWN",
         "code": finding.code,
         "evidence": redact(finding.evidence).text,
     }
 
 
-def _training(run: store.RunFolder) -> list[report.Training]:
+def _channel(finding: Finding, side: Message) -> str:
+    """The text that a finding's offsets count in."""
+    if finding.channel == "arguments":
+        call = finding.call
+        return side.calls[call].arguments if call is not None and call < len(side.calls) else ""
+    return side.reasoning if finding.channel == "reasoning" else side.text
+
+
+def _parts(run: store.RunFolder, config: RunConfig) -> list[store.RunFolder]:
+    """The folders of the rounds, where the run had several."""
+    if config.rounds == 1 or not run.noted("answers resample"):
+        return []
+    folders = (store.RunFolder(run / f"{ROUNDS}/{n}") for n in range(1, config.rounds + 1))
+    return [folder for folder in folders if folder.noted("mine")]
+
+
+def _rounds(run: store.RunFolder, config: RunConfig) -> Iterator[dict[str, Any]]:
+    for number, part in enumerate(_parts(run, config), 1):
+        asked, mined = part.noted("answers resample"), part.noted("mine")
+        trained = part.noted("train adapter")
+        yield {
+            "round": number,
+            **{name: asked.get(name) for name in ("prompts", "answers")},
+            **{name: mined.get(name) for name in ("pairs", "unpaired")},
+            **{name: trained.get(name) for name in ("rows", "steps")},
+        }
+
+
+def _training(run: store.RunFolder, config: RunConfig) -> list[report.Training]:
     last = stage_of(run / "adapter") or "dpo"
-    stages = (("sft", "train sft"), (last, "train adapter"), ("control", "train control"))
-    noted = [(name, run.noted(stage)) for name, stage in stages]
+    parts = _parts(run, config)
+    noted = [("sft", run.noted("train sft"))]
+    if parts:
+        noted += [(f"{last} {n}", each.noted("train adapter")) for n, each in enumerate(parts, 1)]
+    else:
+        noted.append((last, run.noted("train adapter")))
+    noted.append(("control", run.noted("train control")))
     return [
         report.Training(
             stage=name,

@@ -3,13 +3,16 @@
 from misstep.report.contrast import comparison_text
 from misstep.report.html import write_html
 from misstep.report.markdown import before_after, write_markdown
+from misstep.report.pairdata import MAX_PAIRS
 from misstep.report.pairview import PairView, pair_view
+from misstep.report.sarif import write_sarif
 from misstep.report.scanpage import write_scan
 from misstep.report.terminal import scan_summary, terminal_summary, wants_colour
 from misstep.report.view import RunView, ScanView, Training
 from misstep.report.words import visible
 
 __all__ = [
+    "MAX_PAIRS",
     "PairView",
     "RunView",
     "ScanView",
@@ -23,5 +26,6 @@ __all__ = [
     "wants_colour",
     "write_html",
     "write_markdown",
+    "write_sarif",
     "write_scan",
 ]

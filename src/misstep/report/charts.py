@@ -7,9 +7,12 @@ a chart stretches without its text or dots being distorted, and polyline points 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 from numbers import Real
+from statistics import median
 
 from misstep.report.tables import Change, Rate
 from misstep.report.view import Training
@@ -53,6 +56,33 @@ class Curve:
     steps: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The lengths of one side."""
+
+    counts: tuple[int, ...]
+    tall: tuple[float, ...]
+    """Heights of the bars in percent of the tallest bar of both sides."""
+    median: int
+    high: int
+    """The length that one in twenty reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Lengths of chosen and rejected sides, in characters."""
+
+    chosen: Side
+    rejected: Side
+    wide: float
+    """Width of a bar in percent."""
+    ticks: tuple[tuple[float, str], ...]
+    ranges: tuple[str, ...]
+    """What each bar counts."""
+    longer: float
+    """Share of the pairs whose chosen side is the longer one."""
+
+
 def axis(lines: Sequence[Change]) -> Axis:
     """The scale that holds every interval of the before/after lines."""
     rates: list[Rate] = [rate for line in lines for rate in (line.before, line.after)]
@@ -81,6 +111,55 @@ def curves(training: Sequence[Training]) -> Iterator[Curve]:
             ]
             if len(found) > 1:
                 yield _curve(stage.stage, name, [(float(x), float(y)) for x, y in found])
+
+
+def lengths(pairs: Sequence[tuple[int, int]]) -> Lengths | None:
+    """Histograms of the characters of chosen and rejected sides on one scale of magnitudes."""
+    if not pairs:
+        return None
+    sides = tuple(zip(*pairs, strict=True))
+    low, high = min(map(min, sides)), max(map(max, sides))
+    whole = [0, *takewhile(lambda edge: edge <= high, _edges())]
+    edges = whole[bisect_right(whole, low) - 1 :]
+    counts = [[0] * len(edges) for _ in sides]
+    for side, bins in zip(sides, counts, strict=True):
+        for size in side:
+            bins[bisect_right(edges, size) - 1] += 1
+    most = max(max(bins) for bins in counts)
+    wide = 100 / len(edges)
+    return Lengths(
+        chosen=_side(counts[0], sides[0], most),
+        rejected=_side(counts[1], sides[1], most),
+        wide=round(wide, 3),
+        ticks=tuple(
+            (round(wide * at, 2), f"{edge:,}")
+            for at, edge in enumerate(edges)
+            if at == 0 or str(edge).strip("0") in ("1", "3")
+        ),
+        ranges=tuple(
+            f"{edge:,}–{end - 1:,}" if end else f"{edge:,} or more"
+            for edge, end in zip_longest(edges, edges[1:])
+        ),
+        longer=round(sum(a > b for a, b in pairs) / len(pairs), 4),
+    )
+
+
+def _edges() -> Iterator[int]:
+    """1, 2, 3, 5, 7, 10, 15, 20, 30 …: about six bins a factor of ten."""
+    yield from (1, 2, 3, 5, 7)
+    size = 10
+    while True:
+        yield from (size, size * 3 // 2, size * 2, size * 3, size * 5, size * 7)
+        size *= 10
+
+
+def _side(bins: Sequence[int], sizes: Sequence[int], most: int) -> Side:
+    return Side(
+        counts=tuple(bins),
+        tall=tuple(round(100 * count / most, 2) for count in bins),
+        median=int(median(sizes)),
+        high=sorted(sizes)[-max(1, len(sizes) // 20)],
+    )
 
 
 def _finite(value: object) -> bool:

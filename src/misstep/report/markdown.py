@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from misstep import store
+from misstep.report.quality import markdown_lines
 from misstep.report.tables import (
     COLLATERAL_WORDS,
     GUARD_WORDS,
@@ -71,8 +72,10 @@ def _lines(run: RunView) -> Iterator[str]:
         yield from (f"Verdict: **{run.scores['verdict']}**. {escape(run.scores['why'])}", "")
     yield from _before_after(run)
     yield from _guards(run)
+    yield from markdown_lines(run.scores, run.timing)
     yield from _failures(run)
     yield from _mined(run)
+    yield from _rounds(run)
     yield from ("## How the number is made, and when not to believe it", "")
     for paragraph in METHOD:
         yield from (paragraph, "")
@@ -161,6 +164,19 @@ def _mined(run: RunView) -> Iterator[str]:
         if counts:
             rows = ((code(name), number(n)) for name, n in sorted(counts.items()))
             yield from _table((title, "count"), rows)
+
+
+_ROUND = ("round", "prompts", "answers", "pairs", "unpaired", "rows", "steps")
+
+
+def _rounds(run: RunView) -> Iterator[str]:
+    if run.rounds:
+        cells = ((_count(row.get(name)) for name in _ROUND) for row in run.rounds)
+        yield from ("## Rounds", "", *_table(_ROUND, (tuple(row) for row in cells)))
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else number(value)
 
 
 def _settings(run: RunView) -> Iterator[tuple[str, str]]:

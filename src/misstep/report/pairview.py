@@ -88,6 +88,11 @@ class PairView:
     """(code, what was expected and what was got)."""
     from_chosen: str
     from_rejected: str
+    place: str = ""
+    """The step of the log whose prompt it is."""
+    chosen_size: int = 0
+    """Characters of the whole chosen side, of texts and arguments."""
+    rejected_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,9 @@ def pair_view(row: Row, number: int) -> PairView:
         ),
         from_chosen=_origins(row.get("origin_chosen")),
         from_rejected=_origins(row.get("origin_rejected")),
+        place=_place(row),
+        chosen_size=sum(len(raw.text) for raw in chosen),
+        rejected_size=sum(len(raw.text) for raw in rejected),
     )
 
 
@@ -169,7 +177,13 @@ def _sides(own: Sequence[_Raw], other: Sequence[_Raw], marks: Iterable[Row]) -> 
         differs = _differs(raw.text, peers[place].text) if place < len(peers) else []
         spans = [span for mark in marked if (span := _span(mark, raw)) is not None]
         runs = list(_runs(raw.text, differs, spans))
-        yield Block(kind=raw.kind, title=visible(raw.title), runs=_shorten(runs, MAX_TEXT))
+        named = any(mark.get("named") and mark.get("call") in (None, raw.call) for mark in marked)
+        yield Block(
+            kind=raw.kind,
+            title=visible(raw.title),
+            runs=_shorten(runs, MAX_TEXT),
+            named=named and raw.kind == "call",
+        )
 
 
 def _span(mark: Row, raw: _Raw) -> tuple[int, int] | None:
@@ -271,6 +285,12 @@ def _words(value: Any) -> tuple[str, ...]:
 def _tool_name(tool: Any) -> str:
     body = tool.get("function", tool) if isinstance(tool, dict) else {}
     return visible(str(body.get("name") or "?") if isinstance(body, dict) else "?")
+
+
+def _place(row: Row) -> str:
+    if not row.get("session"):
+        return ""
+    return visible(f"session {row['session']} step {row.get('step')}")
 
 
 def _origins(value: Any) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from misstep.report.advice import advice_for
+from misstep.report.quality import sentences
 from misstep.report.tables import (
     COLLATERAL_WORDS,
     GUARD_WORDS,
@@ -80,12 +81,15 @@ def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
         if len(lines) > codes + 1:
             yield f"… and {len(lines) - codes - 1} rarer codes, see the report"
         yield from also(run.scores)
+        yield from sentences(run.scores)
         yield from _guard_tables(run)
     if run.scores is not None:
         yield ""
         yield from _verdict(run.scores)
     if run.adapter:
         yield f"adapter: {visible(run.adapter)}"
+    if run.report:
+        yield f"report:  {visible(run.report)}"
 
 
 def _funnel_line(run: RunView) -> str:

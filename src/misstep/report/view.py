@@ -38,15 +38,20 @@ class RunView:
     """What the report is called; usually the name of the run folder or of the logs."""
     summary: Row = field(default_factory=dict)
     """The object of `misstep scan --json` (schemas/summary.json)."""
-    findings: Sequence[Row] = ()
-    """A sample of finding rows: session step call code level evidence origin{file,line,format}."""
+    page: Row = field(default_factory=dict)
+    """Rows of the failure part, as in `ScanView.page`; empty where only figures are shown."""
+    pages: Sequence[Row] = ()
+    """Transcribed pages, where the run is one of documents (`templates/pages.html`)."""
     pairs: Sequence[Row] = ()
     """Pair rows: prompt chosen rejected (chat message lists), tools, id family source codes edits
     origin_chosen origin_rejected. Optional `marks`, what is marked in the rejected side:
     [{"channel": content | reasoning | arguments, "call": index or null, "start": 0, "end": 9,
-    "code": "…", "evidence": "…"}], offsets in characters of that channel's text."""
+    "code": "…", "evidence": "…"}], offsets in characters of that channel's text; with `named` the
+    name of the call is marked."""
     pairs_total: int | None = None
     """Number of pairs in the run; None where `pairs` holds all of them."""
+    pairs_train: int | None = None
+    """Number of pairs of the train part; None where `pairs` holds all of them."""
     trained: int | None = None
     """Pairs trained on; None where no preference stage ran."""
     sources: Mapping[str, int] = field(default_factory=dict)
@@ -59,11 +64,18 @@ class RunView:
     """Share of the logged steps that the trained model itself wrote, in [0, 1]."""
     scores: Row | None = None
     """The object of `scores.json` (schemas/scores.json); None where nothing was evaluated."""
+    timing: Sequence[Row] = ()
+    """Rows of `timing.json`: model kind answers seconds loop_seconds loop_share."""
     training: Sequence[Training] = ()
+    rounds: Sequence[Row] = ()
+    """Rounds of resampling and training, where there were several: round prompts answers pairs
+    unpaired rows steps; None for what a round did not reach."""
     model: str | None = None
     """The base model as the user named it."""
     adapter: str | None = None
     """Where the adapter lies."""
+    report: str | None = None
+    """Where report.html lies."""
     config: Row = field(default_factory=dict)
     """The resolved settings, nested as in config.yaml."""
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -44,6 +44,17 @@ def spell_p(p: float | None) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p >= 0.001 else f"{p:.4f}"
 
 
+def exact_p(p: float | None) -> str:
+    """Two digits of any p, however small: `0.031`, `1.3 × 10⁻²⁹`."""
+    if p is None or p >= 0.001:
+        return spell_p(p)
+    digits, _, power = f"{p:.1e}".partition("e")
+    return f"{digits} × 10{str(int(power)).translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def number(count: int) -> str:
     """A count with thousands separators."""
     return f"{count:,}"

@@ -259,13 +259,18 @@ class RunFolder:
             return
         state = self._state()
         dropped = [state.pop(stage) for stage in stages if stage in state]
-        for name in ("scores.json", "report.md", "report.html"):
+        for name in ("scores.json", "timing.json", "report.md", "report.html"):
             (self.path / name).unlink(missing_ok=True)
         if dropped:
             write_json(self.path / "state.json", state)
         for entry in dropped:
             for name in entry["outputs"]:
                 _remove(self.path / name)
+
+    def entry(self, stage: str) -> dict[str, Any] | None:
+        """Key, outputs and facts of a finished stage; None where it never finished."""
+        found: dict[str, Any] | None = self._state().get(stage)
+        return found
 
     def noted(self, stage: str) -> dict[str, Any]:
         """The facts of a finished stage whatever its key; empty where it never finished."""

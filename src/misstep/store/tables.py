@@ -58,14 +58,7 @@ def stream_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[
     """
     import polars
 
-    kinds: dict[str, Any] = {
-        "text": polars.String,
-        "bytes": polars.Binary,
-        "number": polars.Int64,
-        "texts": polars.List(polars.String),
-        "numbers": polars.List(polars.Int64),
-    }
-    schema = {name: kinds[kind] for name, kind in columns.items()}
+    schema = _schema(columns)
     count = 0
 
     def frames() -> Iterator[polars.DataFrame]:
@@ -77,6 +70,26 @@ def stream_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[
     with replacing(path) as temporary, temporary.open("wb") as file:
         _sink(_stream(frames(), polars.DataFrame(schema=schema)), file)
     return count
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> polars.DataFrame:
+    """A table of rows with known columns, as `stream_rows` names them."""
+    import polars
+
+    return polars.DataFrame([dict(row) for row in rows], schema=_schema(columns))
+
+
+def _schema(columns: Mapping[str, str]) -> dict[str, Any]:
+    import polars
+
+    kinds: dict[str, Any] = {
+        "text": polars.String,
+        "bytes": polars.Binary,
+        "number": polars.Int64,
+        "texts": polars.List(polars.String),
+        "numbers": polars.List(polars.Int64),
+    }
+    return {name: kinds[kind] for name, kind in columns.items()}
 
 
 def _stream(frames: Iterator[polars.DataFrame], empty: polars.DataFrame) -> polars.LazyFrame:

@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
+from misstep.config import DpoConfig, KtoConfig, LoraConfig, RunConfig, SftConfig
 from misstep.errors import ExtraMissing
 from misstep.train.card import fill
+from misstep.train.hub import Upload, check_repo, plan_upload, upload
 from misstep.train.rows import Row, Trained, TrainSettings
 
 __all__ = [
     "Row",
     "TrainSettings",
     "Trained",
+    "Upload",
+    "check_repo",
     "fill",
+    "memory_lines",
     "merge",
+    "plan_upload",
     "train_dpo",
     "train_kto",
     "train_sft",
+    "upload",
 ]
 
 
@@ -97,3 +103,20 @@ def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
     from misstep.train import merging
 
     return merging.merge(base, adapter, out, dtype=dtype)
+
+
+def memory_lines(config: RunConfig) -> list[str]:
+    """What a training step takes, in lines, with what fits where; see `estimate.table`."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", error.name or "torch") from None
+    from misstep.train import estimate
+
+    stage = config.kto if config.kto.enabled else config.dpo
+    return estimate.table(
+        estimate.estimate(config),
+        max_length=stage.max_length,
+        answer=config.sample.max_new_tokens,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )

@@ -15,6 +15,7 @@ from misstep.train.rows import Row
 from misstep.types import SetAside
 
 START, END = "<!-- before-after -->", "<!-- /before-after -->"
+FUNNEL, FUNNEL_END = "<!-- funnel -->", "<!-- /funnel -->"
 _NOT_YET = "Not measured yet."
 
 
@@ -39,6 +40,9 @@ def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]
         END,
         "",
         "## Trained on",
+        "",
+        FUNNEL,
+        FUNNEL_END,
         "",
         *_counts("failure code of the rejected side", (code for row in rows for code in row.codes)),
         *_counts("set aside because", (entry.reason for entry in aside)),
@@ -81,11 +85,21 @@ def _counts(title: str, names: Iterable[str]) -> list[str]:
     return [f"| {title} | rows |", "|---|---:|", *rows, ""]
 
 
-def fill(adapter: Path, table: str) -> None:
-    """Put the measured before/after table (Markdown) into the adapter's card; again replaces it."""
+def fill(adapter: Path, table: str, funnel: str = "") -> None:
+    """Put what was measured into the adapter's card; again replaces it.
+
+    Args:
+        table: the before/after table, in Markdown.
+        funnel: how many files, sessions, steps, failures and pairs became the rows, in a line.
+    """
     path = adapter / "README.md"
     text = path.read_text(encoding="utf-8")
-    head, start, rest = text.partition(START)
-    _, end, tail = rest.partition(END)
-    if start and end:
-        path.write_text(f"{head}{START}\n{table.strip()}\n{END}{tail}", encoding="utf-8")
+    for start, what, end in ((START, table, END), (FUNNEL, funnel, FUNNEL_END)):
+        text = _between(text, start, what.strip(), end) if what else text
+    path.write_text(text, encoding="utf-8")
+
+
+def _between(text: str, start: str, what: str, end: str) -> str:
+    head, opened, rest = text.partition(start)
+    _, closed, tail = rest.partition(end)
+    return f"{head}{start}\n{what}\n{end}{tail}" if opened and closed else text

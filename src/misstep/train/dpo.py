@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from trl import DPOConfig as TrlConfig
 from misstep.config import DpoConfig, LoraConfig
 from misstep.train import ranks, stage
 from misstep.train.disk import keep, last_checkpoint, room_on_disk
-from misstep.train.focus import counts
+from misstep.train.focus import focused, of
 from misstep.train.logps import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route, most_tokens
@@ -63,15 +63,28 @@ def train_dpo(
         )
         if not ids or job.steps(len(ids))[0] == 0:
             return stage.untrained(job, rows=rows, aside=aside)
+        focus = focused(
+            ids,
+            rows,
+            job.loaded.template,
+            kind=config.preference_tokens,
+            window=config.onset_tokens,
+        )
+        ids = list(focus.ids)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        advice = Advice("dpo", ranks.spoken(run.say))
+        say = ranks.spoken(run.say)
+        advice = Advice("dpo", say)
+        if say is not None and focus.said:
+            say(f"training: {focus.said}")
         trainer = pair_trainer(job, config, ids)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
         trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))
-        return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
+        notes = tuple(filter(None, (focus.said, *advice.notes.values())))
+        story = stage.tell(trainer, ids, guard.stopped, notes)
+        done = stage.finish(job, trainer, rows=rows, aside=aside, story=story)
+        return replace(done, focus=focus.facts())
 
 
 def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairTrainer:
@@ -82,11 +95,16 @@ def pair_trainer(job: stage.Job, config: DpoConfig, ids: Sequence[Ids]) -> PairT
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=config.share_prompts, budget=config.tokens_per_batch),
+        reading=reading(
+            model,
+            shared=config.share_prompts,
+            budget=config.tokens_per_batch,
+            sight=job.loaded.sight,
+        ),
     )
     tokens = most_tokens(route, lambda batch: _sides(ids, batch))
     common = stage.arguments(job, model, steps=steps, tokens=tokens)
-    focus = [counts(row, config.preference_tokens) for row in ids]
+    focus = [of(row, config.preference_tokens) for row in ids]
     return PairTrainer(
         route=route,
         model=model,

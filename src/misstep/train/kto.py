@@ -79,7 +79,7 @@ def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> Labe
     route = Route(
         batches=mixed_batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=True, budget=config.tokens_per_batch),
+        reading=reading(model, shared=True, budget=config.tokens_per_batch, sight=job.loaded.sight),
     )
     sequences = [row.prompt + row.chosen for row in ids]
     tokens = most_tokens(route, lambda batch: [sequences[at] for at in batch])

@@ -19,7 +19,7 @@ import functools
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
+from misstep.errors import ModelError
+from misstep.models.sight import Sight
 from misstep.train import attention
 from misstep.train.head import ScoredPositions
 from misstep.train.tree import grow, packed
@@ -56,14 +58,22 @@ class Reading:
     """Read what the rows of a batch have in common once."""
     budget: int = 0
     """Tokens of one sequence at most; 0 reads all rows of a batch together."""
+    sight: Any = None
+    """A `models.sight.Sight` where rows may hold images."""
 
 
-def reading(model: Any, *, shared: bool, budget: int = 0) -> Reading:
+def reading(model: Any, *, shared: bool, budget: int = 0, sight: Any = None) -> Reading:
     """What is right for this model, from its config.
 
     The tree needs full attention in every layer, through PyTorch's SDPA, and rotary positions
     that do not depend on the length of the input. Weights that DeepSpeed parts (stage 3) are whole
     only inside the layers that own them, which TRL's path knows how to wait for.
+
+    With a `sight` the rows hold stand-ins for images, which TRL's path does not know; the tree is
+    taken where the language model alone reads as the whole does (`Sight.way`).
+
+    Raises:
+        ModelError: such a model caps or scales its logits, or has a head of its own kind.
     """
     config = model.config.get_text_config().to_dict()
     head = model.get_output_embeddings()
@@ -71,8 +81,15 @@ def reading(model: Any, *, shared: bool, budget: int = 0) -> Reading:
     parted = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
     own_head = plain and type(head) is torch.nn.Linear and head.bias is None and not parted
     usual = _full_attention(config) and _fixed_positions(config)
-    sdpa = model.config._attn_implementation in ("sdpa", attention.NAME)
-    return Reading(own_head=own_head, shared=shared and own_head and usual and sdpa, budget=budget)
+    looked = model if sight is None else sight
+    sdpa = looked.config._attn_implementation in ("sdpa", attention.NAME)
+    if sight is not None and not own_head:
+        raise ModelError(
+            "models that take images and cap or scale their logits, or whose head is no plain "
+            "matrix, cannot be trained; give another model with --model"
+        )
+    together = shared and own_head and usual and sdpa and (sight is None or sight.way == "decoder")
+    return Reading(own_head=own_head, shared=together, budget=budget, sight=sight)
 
 
 def _full_attention(config: dict[str, Any]) -> bool:
@@ -94,6 +111,7 @@ def score(
     shared: bool,
     budget: int = 0,
     squares: bool = False,
+    sight: Any = None,
 ) -> FusedCausalLMOutput:
     """Per-token log-probabilities of the labelled tokens; the base of a PEFT model is found.
 
@@ -104,17 +122,18 @@ def score(
         shared: read what the rows have in common once.
         budget: tokens of one sequence at most, as in `tree.packed`.
         squares: give `log_sum_sq_probs` too, which `use_weighting` needs.
+        sight: what reads rows with images.
 
     Returns:
         fields of shape [rows, length - 1], zero where the next token's label is -100.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
-    attention.switch(base, on=shared)
+    attention.switch(base if sight is None else sight.decoder, on=shared)
     mask = labels[:, 1:] != -100
-    questions = _questions(inputs, mask, shared=shared, budget=budget)
+    questions = _questions(inputs, mask, shared=shared, budget=budget, sight=sight)
     states = []
     for asked in questions:
-        read = functools.partial(_states, model, base, asked, shared)
+        read = functools.partial(_states, model, sight or base, asked)
         again = torch.is_grad_enabled() and asked is not questions[-1]
         states.append(checkpoint(read, use_reentrant=False) if again else read())
     targets = torch.cat([asked.targets for asked in questions])
@@ -156,6 +175,8 @@ class _Asked:
 
     given: dict[str, Any]
     """Arguments of the model's backbone."""
+    prompts: Sequence[int] = ()
+    """Of padded rows: tokens before the first scored one."""
     spots: Any
     """[m] positions of its hidden states that predict a scored token, each question once."""
     targets: Any
@@ -166,13 +187,15 @@ class _Asked:
     """[s] where each scored token lies in the flattened [rows, length - 1]."""
 
 
-def _questions(inputs: dict[str, Any], mask: Any, *, shared: bool, budget: int) -> list[_Asked]:
+def _questions(
+    inputs: dict[str, Any], mask: Any, *, shared: bool, budget: int, sight: Sight | None
+) -> list[_Asked]:
     """What is read, in the order in which it is read."""
     ids = inputs["input_ids"].cpu().numpy()
     lengths = inputs["attention_mask"].sum(1).tolist()
     scored = mask.cpu().numpy()
     rows = [row[:n].tolist() for row, n in zip(ids, lengths, strict=True)]
-    make = _tree if shared else _padded
+    make = functools.partial(_tree, sight=sight) if shared else _padded
     device = inputs["input_ids"].device
     return [
         make([rows[at] for at in part], np.asarray(part), scored, device)
@@ -180,7 +203,9 @@ def _questions(inputs: dict[str, Any], mask: Any, *, shared: bool, budget: int) 
     ]
 
 
-def _tree(rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any) -> _Asked:
+def _tree(
+    rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any, *, sight: Sight | None
+) -> _Asked:
     """The rows with what they share read once."""
     tree = grow(rows)
     given = {
@@ -188,6 +213,12 @@ def _tree(rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any) ->
         "position_ids": torch.from_numpy(tree.positions)[None].to(device),
         "attention_mask": torch.from_numpy(tree.ends)[None, None, None].to(device),
     }
+    own = None if sight is None else sight.positions(rows)
+    if own is not None:
+        table = torch.zeros(len(own[0]), 1, len(tree.ids), dtype=own[0].dtype, device=device)
+        for path, placed in zip(tree.paths, own, strict=True):
+            table[:, 0, torch.from_numpy(path).to(device)] = placed
+        given["position_ids"] = table
     places = [np.flatnonzero(scored[at]) for at in part]
     spots = [path[at] for path, at in zip(tree.paths, places, strict=True)]
     return _asked(given, rows, spots, places, part=part, width=scored.shape[1])
@@ -205,7 +236,12 @@ def _padded(rows: Sequence[Sequence[int]], part: Any, scored: Any, device: Any) 
     }
     places = [np.flatnonzero(scored[at]) for at in part]
     spots = [at * width + place for at, place in enumerate(places)]
-    return _asked(given, rows, spots, places, part=part, width=scored.shape[1])
+    asked = _asked(given, rows, spots, places, part=part, width=scored.shape[1])
+    first = [
+        int(place[0]) + 1 if len(place) else len(row)
+        for place, row in zip(places, rows, strict=True)
+    ]
+    return replace(asked, prompts=first)
 
 
 def _asked(
@@ -228,12 +264,16 @@ def _asked(
     return _Asked(given=given, spots=spots_, targets=targets_, where=where_, places=places_)
 
 
-def _states(model: Any, base: Any, asked: _Asked, shared: bool) -> Any:
-    """[m, H] hidden states at the asked spots."""
+def _states(model: Any, reader: Any, asked: _Asked) -> Any:
+    """[m, H] hidden states at the asked spots; `reader` is a model or the sight of one."""
     with _uncast(model, asked.spots.device.type):
-        out = base.base_model(**asked.given, use_cache=False)
+        if isinstance(reader, Sight) and asked.prompts:
+            mask = asked.given["attention_mask"]
+            states = reader.states(asked.given["input_ids"], mask, asked.prompts)
+        else:
+            states = reader.base_model(**asked.given, use_cache=False).last_hidden_state
     # index_select, not indexing: its backward adds up in a fixed order
-    return out.last_hidden_state.flatten(0, 1).index_select(0, asked.spots)
+    return states.flatten(0, 1).index_select(0, asked.spots)
 
 
 def _uncast(model: Any, kind: str) -> Any:

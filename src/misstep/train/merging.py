@@ -37,7 +37,7 @@ def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
         fresh = out.with_name(out.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         loaded.model.save_pretrained(str(fresh))
-        loaded.tokenizer.save_pretrained(str(fresh))
+        loaded.words.save_pretrained(str(fresh))
         note = _note(adapter)
         card = _card(loaded.ref.name, str(loaded.model.dtype).removeprefix("torch."), note)
         (fresh / "README.md").write_text(card, encoding="utf-8")

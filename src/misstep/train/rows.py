@@ -12,14 +12,15 @@ import hashlib
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from misstep.models.budget import Budget, fitted, lost
+from misstep.models.images import Gallery
 from misstep.models.template import Encoded
-from misstep.types import Context, Message, Origin, SetAside, content_id
+from misstep.types import Context, Mark, Message, Origin, SetAside, content_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,10 @@ class Row:
     codes: tuple[str, ...] = ()
     label: bool = True
     """False where `chosen` is an answer to unlearn (unpaired training)."""
+    marks: tuple[Mark, ...] = ()
+    """Where the sides fail; `focus` reads them."""
+    unplaced: tuple[str, ...] = ()
+    """What is wrong with each mark that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +62,12 @@ class TrainSettings:
     """Trackers that get losses and metrics; none unless asked, since they may send them away."""
     budget: Budget | None = None
     """How long a prompt may be; None leaves every prompt whole."""
+    gradient_checkpointing: str = "auto"
+    """Recompute activations: `auto` does where they would not fit; `always`, `never`."""
     control: bool = False
     """True for the control arm: supervised training on the chosen sides of pairs."""
+    images: Gallery | Path | None = None
+    """Where the images are that prompts name, perhaps with how large they are seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,12 @@ class Trained:
     """Of the adapter's weights file; empty where there is none."""
     stopped: str = ""
     """Why training ended before its last step; empty where it did not."""
+    focus: Mapping[str, Any] = field(default_factory=dict)
+    """Of DPO: which tokens counted, and in how many pairs their place was known (`Focus.facts`)."""
+
+
+Counts = tuple[tuple[float, ...], tuple[float, ...]]
+"""Of the chosen and of the rejected side; a number for each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +107,8 @@ class Ids:
     """Completion; with its end-of-turn unless the row says `cut`."""
     label: bool = True
     """False where `chosen` is to be unlearned."""
+    counts: Counts | None = None
+    """What each token counts in the preference, where that depends on more than the ids."""
 
     @property
     def length(self) -> int:
@@ -123,6 +140,7 @@ def tokenise(
     """Token ids of the rows that can be trained on, in their order, and the others with reasons.
 
     Reasons: `template` (the chat template does not render prompt and answer as prompt + answer),
+    `image` (an image of the prompt cannot be shown to the model),
     `too-long` (longer than `max_length` tokens, prompt and answer together, or a prompt that no
     `budget` makes short enough), `lost-value` (the accepted answer names what stands only in turns
     that were left out to fit the budget: it would teach to make values up), `same-sides` (equal
@@ -168,7 +186,7 @@ def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:
     whole = row.label or not row.cut
     chosen = template.encode(row.prompt, row.context, answer=row.chosen, end=whole)
     if chosen.refused is not None:
-        return "template", f"{'accepted' if row.label else 'failed'} answer: {chosen.refused}"
+        return chosen.reason, f"{'accepted' if row.label else 'failed'} answer: {chosen.refused}"
     if not pairs:
         prompt, answer = chosen.prompt_ids, chosen.answer_ids
         return Ids(id=row.id, prompt=prompt, chosen=answer, label=row.label)
@@ -176,7 +194,7 @@ def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:
         return "no-rejected", "preference training needs a rejected answer"
     rejected = template.encode(row.prompt, row.context, answer=row.rejected, end=not row.cut)
     if rejected.refused is not None:
-        return "template", f"rejected answer: {rejected.refused}"
+        return rejected.reason, f"rejected answer: {rejected.refused}"
     return Ids(
         id=row.id,
         prompt=chosen.prompt_ids,
@@ -312,4 +330,5 @@ def digest(parts: Iterable[object]) -> str:
 def row_key(ids: Ids) -> str:
     """Content id of one tokenised row."""
     unwanted = () if ids.label else ("unwanted",)
-    return content_id(repr(ids.prompt), repr(ids.chosen), repr(ids.rejected), *unwanted)
+    counts = () if ids.counts is None else (repr(ids.counts),)
+    return content_id(repr(ids.prompt), repr(ids.chosen), repr(ids.rejected), *unwanted, *counts)

@@ -78,7 +78,7 @@ def answer_trainer(job: stage.Job, config: SftConfig, ids: Sequence[Ids]) -> Ans
     route = Route(
         batches=batches(ids, batch=size, count=micro, seed=job.run.seed),
         batch=size,
-        reading=reading(model, shared=True, budget=config.tokens_per_batch),
+        reading=reading(model, shared=True, budget=config.tokens_per_batch, sight=job.loaded.sight),
     )
     tokens = most_tokens(route, lambda batch: [sequences[at] for at in batch])
     return AnswerTrainer(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.errors import ConfigError
 from misstep.models import Loaded, load
+from misstep.models.images import gallery
 from misstep.models.load import best_dtype, check_adapter
 from misstep.train import ranks
 from misstep.train.card import card
@@ -30,6 +32,12 @@ from misstep.train.publishing import publish, weights_sha, whole
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.types import SetAside
 
+_READ = {
+    "decoder": "",
+    "rows": "this architecture is read row by row: prompts of pairs are not shared, images are",
+    "whole": "this architecture is read row by row, each row with its images",
+}
+"""What is noted of a model that takes images, by `Sight.way`."""
 _PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
 
 
@@ -74,8 +82,8 @@ def opened(base: str, adapter: Path | None, lora: LoraConfig, run: TrainSettings
     """
     ranks.join()
     if lora.enabled:
-        return load(base, dtype=run.dtype)
-    return load(base if adapter is None else str(adapter), dtype="float32")
+        return load(base, dtype=run.dtype, images=run.images, four_bits=lora.load_in_4bit)
+    return load(base if adapter is None else str(adapter), dtype="float32", images=run.images)
 
 
 def attach(job: Job) -> Any:
@@ -94,6 +102,8 @@ def attach(job: Job) -> Any:
     model = job.loaded.model
     if not job.lora.enabled:
         return model.requires_grad_(True)
+    if job.lora.load_in_4bit:
+        model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if job.adapter is not None:
         check_adapter(job.adapter, job.loaded.ref, job.loaded.base_hash)
         return peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
@@ -101,12 +111,33 @@ def attach(job: Job) -> Any:
         r=job.lora.lora_r,
         lora_alpha=job.lora.lora_alpha,
         lora_dropout=job.lora.lora_dropout,
-        target_modules=job.lora.lora_target_modules,
+        target_modules=targets(job),
         use_rslora=job.lora.use_rslora,
         use_dora=job.lora.use_dora,
         task_type="CAUSAL_LM",
     )
     return peft.get_peft_model(model, wanted)
+
+
+def targets(job: Job) -> str:
+    """Which layers get an adapter, in PEFT's words.
+
+    `all-linear` of a model that takes images is every linear layer of its language model. Loops and
+    broken JSON are its doing; and with a tower and a connector that stay as they are, what an image
+    looks like is worked out once for a whole training.
+    """
+    wanted, sight = job.lora.lora_target_modules, job.loaded.sight
+    if sight is None or wanted != "all-linear":
+        return wanted
+    import torch
+
+    linear = {
+        name.rsplit(".", 1)[-1]
+        for name, layer in sight.decoder.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    }
+    home = next(name for name, each in sight.network.named_modules() if each is sight.decoder)
+    return rf"{re.escape(home)}\..*\.({'|'.join(sorted(linear))})"
 
 
 def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any]:
@@ -124,7 +155,7 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "max_steps": steps,
         "per_device_train_batch_size": config.per_device_train_batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "gradient_checkpointing": needs_checkpointing(model, tokens),
+        "gradient_checkpointing": _checkpointing(job, model, tokens),
         "learning_rate": config.learning_rate,
         "warmup_steps": min(config.warmup_ratio, 0.999),
         "save_steps": config.save_steps,
@@ -140,6 +171,12 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "run_name": f"misstep-{job.name}",
         "disable_tqdm": True,
     }
+
+
+def _checkpointing(job: Job, model: Any, tokens: int) -> bool:
+    """As the settings say; by default where activations would not fit."""
+    wanted = job.run.gradient_checkpointing
+    return wanted == "always" or (wanted == "auto" and needs_checkpointing(model, tokens))
 
 
 def _dtype(job: Job) -> str:
@@ -185,6 +222,7 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
             job.run.seed,
             ranks.count(),
             sorted(versions().items()),
+            *([most] if (most := gallery(job.run.images)[1]) else []),
             *map(row_key, ids),
         ]
     )
@@ -212,17 +250,19 @@ def finish(
         "config": asdict(job.config),
         "versions": versions(),
         "stopped": story.stopped,
+        **({"images": job.loaded.sight.way} if job.loaded.sight is not None else {}),
     }
     used = {ids.id for ids in story.ids}
     text = card(note, [row for row in rows if row.id in used], aside)
     ranks.wait()
     if ranks.is_main():
-        keep = None if job.lora.enabled else job.loaded.tokenizer
+        keep = None if job.lora.enabled else job.loaded.words
         publish(model, job.out, note=note, text=text, tokenizer=keep, state=state)
         shutil.rmtree(job.work, ignore_errors=True)
     ranks.wait()
     sha = weights_sha(job.out)
-    notes = [{"note": said} for said in (*story.notes, story.stopped) if said]
+    said_of_images = "" if job.loaded.sight is None else _READ[job.loaded.sight.way]
+    notes = [{"note": said} for said in (*story.notes, said_of_images, story.stopped) if said]
     return Trained(
         adapter=job.out,
         steps=story.steps,

@@ -85,6 +85,7 @@ class Quiet:
             if reading.own_head:
                 shared, budget = reading.shared, reading.budget
                 asked = {"labels": labels, "shared": shared, "budget": budget, **wants}
+                asked["sight"] = reading.sight
                 return model(scored={"inputs": given, **asked})
             return model(**given, labels=labels, use_cache=False, fused_lm_head=True)
 

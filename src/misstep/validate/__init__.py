@@ -39,14 +39,18 @@ from misstep.validate import (
 )
 from misstep.validate.custom import Own, Whole, hear, validator
 from misstep.validate.documents import documents
+from misstep.validate.excuses import asked_of
 from misstep.validate.missing import WANTS, counted
 from misstep.validate.policy import policy_of
 from misstep.validate.precedence import settle
+from misstep.validate.published import published_loop
 from misstep.validate.rota import Pick, Rota
+from misstep.validate.running_on import running_on
 from misstep.validate.schema import Reading, compiled
 from misstep.validate.transcript import Transcript
 from misstep.validate.validator import Settings, Step, Validator
 from misstep.validate.verdict import decide
+from misstep.validate.worth import Worth, worth
 
 __all__ = [
     "VALIDATORS",
@@ -57,11 +61,17 @@ __all__ = [
     "Settings",
     "Step",
     "Validator",
+    "Worth",
+    "asked_of",
+    "compiled",
     "judge",
     "own_identity",
+    "published_loop",
+    "running_on",
     "settings",
     "validate",
     "validator",
+    "worth",
 ]
 
 VALIDATORS: tuple[Validator, ...] = (

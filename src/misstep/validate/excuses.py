@@ -67,12 +67,17 @@ def waits(name: str, arguments: str = "") -> bool:
 
 def asked_for(step: Step) -> int:
     """How often the last message of the user asks for something to be said again; 0 if not."""
-    messages = step.session.messages
-    users = (at for at in range(step.index - 1, -1, -1) if messages[at].role == "user")
+    return asked_of(step.session, step.index)
+
+
+def asked_of(session: Session, step: int) -> int:
+    """`asked_for` of a step that may not be answered yet."""
+    messages = session.messages
+    users = (at for at in range(step - 1, -1, -1) if messages[at].role == "user")
     last = next(users, -1)
     if last >= 0 and _OFTEN.search(messages[last].text[-20_000:]):
         return MANY
-    return asked_times(step.session, last)
+    return asked_times(session, last)
 
 
 def asked_times(session: Session, turn: int) -> int:

@@ -167,7 +167,7 @@ def _exact(text: str, step: Step) -> _Seen | None:
     every = [
         run
         for run in runs(text, length=limits.loop_length, count=limits.loop_count - SURE)
-        if run.period > 4 or not _is_filler(text, run)
+        if run.period > 4 or not is_filler(text, run)
     ]
     loops = [run for run in every if _is_loop(text, run, cut, limits.loop_count)]
     if not loops or max(run.count for run in loops) <= asked_for(step):
@@ -202,7 +202,7 @@ def _earliest(text: str, loop: Run, every: Sequence[Run]) -> Run:
     return loop
 
 
-def _is_filler(text: str, run: Run) -> bool:
+def is_filler(text: str, run: Run) -> bool:
     """A rule line, base64 padding or a hex dump: short units that are no loop."""
     unit = text[run.start : run.start + run.period]
     at_end = run.end >= len(text) - run.period

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from misstep.chat import content_parts, content_text
+from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import int_or_none, kind_of, text_or_none
+from misstep.ingest.messages import int_or_none, kind_of, shown, text_or_none
 from misstep.types import Actor, Cause, Message, Origin, Part, Role, ToolCall, ToolResult
 
 ItemKind = Literal["message", "reasoning", "call", "output"]
@@ -175,7 +175,7 @@ def message_of(item: Mapping[str, Any], *, time: float | None, origin: Origin) -
     content = item.get("content")
     if content is not None and not isinstance(content, str | list):
         raise Misfit("/payload/content", f"expected text or a list, got {kind_of(content)}")
-    parts = tuple(content_parts(content))
+    parts = tuple(shown(content))
     known = _ROLES[role]
     return Message(
         role=known,

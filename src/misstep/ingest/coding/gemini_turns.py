@@ -16,7 +16,14 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, int_or_none, kind_of, text_or_none, unix_time
+from misstep.ingest.messages import (
+    content_hash,
+    inline,
+    int_or_none,
+    kind_of,
+    text_or_none,
+    unix_time,
+)
 from misstep.types import Actor, Cause, Message, Origin, Part, ToolCall, ToolResult, Usage
 
 _KINDS = ("user", "gemini", "info", "warning", "error")
@@ -123,7 +130,7 @@ def parts_of(content: Any, known: set[str | None]) -> Iterator[Part]:
                     calls += 1
             elif "functionResponse" not in piece and "thoughtSignature" not in piece:
                 data = orjson.dumps(dict(piece)).decode()
-                yield Part(kind="image", text=content_hash(data))
+                yield Part(kind="image", text=inline(piece) or content_hash(data))
         elif piece is not None:
             raise Misfit("/content", f"expected text or a list of parts, got {kind_of(piece)}")
 

@@ -16,7 +16,7 @@ import orjson
 
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, int_or_none, kind_of, text_or_none
+from misstep.ingest.messages import content_hash, inline, int_or_none, kind_of, text_or_none
 from misstep.types import Part, ToolCall, ToolResult
 
 _SHOWN = (
@@ -77,7 +77,8 @@ def _take(block: Mapping[str, Any], at: str, content: Content) -> None:
         content.error = text_or_none(block.get("message")) or "error"
     elif kind not in _SHOWN:  # images, documents, and what later versions may add, by their hash
         data = block.get("data")
-        content.parts.append(Part(kind="image", text=content_hash(str(data or block))))
+        named = inline(block) or content_hash(str(data or block))
+        content.parts.append(Part(kind="image", text=named))
 
 
 def _call(block: Mapping[str, Any], at: str, index: int) -> ToolCall:

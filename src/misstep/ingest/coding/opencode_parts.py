@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from misstep.ingest.coding import ai_sdk
 from misstep.ingest.coding.opencode_rows import Row, dig
 from misstep.ingest.format import Tally
-from misstep.ingest.messages import content_hash, int_or_none, kind_of, text_or_none, unix_time
+from misstep.ingest.images import resolved
+from misstep.ingest.messages import int_or_none, kind_of, text_or_none, unix_time
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, Usage
 
 _BOOKS = ("step-start", "snapshot", "patch", "agent", "subtask", "retry")
@@ -81,7 +82,7 @@ def _said_part(part: Row, tally: Tally) -> Part | None:
             tally.ignore("file")  # its text stands in a part of its own
             return None
         tally.use()
-        return Part(kind="image", text=content_hash(url) if url.startswith("data:") else url)
+        return resolved(Part(kind="image", text=url))
     _ignore(part, tally)
     return None
 

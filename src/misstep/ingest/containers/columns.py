@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet. A record is one row, a dict by column.
+"""Tables: CSV, Parquet and Arrow. A record is one row, a dict by column.
 
 Times become ISO text. Parquet is read in slices, CSV row by row, so that a large table needs no
 large memory. The CSV delimiter is a tab for `.tsv`, else whichever of comma and semicolon the first
@@ -10,16 +10,26 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from misstep.ingest.containers.kinds import ARROW, ARROW_STREAM
 from misstep.ingest.decode import Fault
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Limits, Progress, head, unpacked
 from misstep.ingest.source import Source
 
+if TYPE_CHECKING:
+    import polars as pl
+
 _SLICE = 512
+_SLICE_BYTES = 64_000_000
+"""Stored bytes of a slice at most."""
 
 
 def csv_items(source: Source, limits: Limits, progress: Progress | None = None) -> Iterator[Item]:
@@ -43,31 +53,61 @@ def csv_items(source: Source, limits: Limits, progress: Progress | None = None) 
         except (csv.Error, UnicodeDecodeError, EOFError) as error:
             yield Item(line, 0, Fault("not-csv", f"the rest is not read: {error}"))
         if progress is not None:
-            progress(source.path.stat().st_size)
+            progress(source.size)
 
 
 def parquet_items(
     source: Source, limits: Limits, progress: Progress | None = None
 ) -> Iterator[Item]:
-    """The rows of a Parquet file."""
+    """The rows of a Parquet or an Arrow file."""
     import polars as pl
 
     at = 0
-    with source.open() as raw:
-        place: Any = source.path if source.member is None else raw.read()
     try:
-        while True:
-            rows = pl.scan_parquet(place).slice(at, _SLICE).collect().to_dicts()
-            for number, row in enumerate(rows, start=at):
-                yield Item(number + 1, 0, plain(row), row=str(number))
-            at += len(rows)
-            if len(rows) < _SLICE:
-                break
+        with _here(source) as place:
+            table, step = _table(place)
+            while True:
+                rows = table.slice(at, step).collect().to_dicts()
+                for number, row in enumerate(rows, start=at):
+                    yield Item(number + 1, 0, plain(row), row=str(number))
+                at += len(rows)
+                if len(rows) < step:
+                    break
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         said = " ".join(str(error).split())[:200]
-        yield Item(at + 1, 0, Fault("broken-archive", f"not readable as Parquet: {said}"))
+        yield Item(at + 1, 0, Fault("broken-archive", f"not readable as a table: {said}"))
     if progress is not None:
-        progress(source.path.stat().st_size)
+        progress(source.size)
+
+
+def _table(place: Path) -> tuple[pl.LazyFrame, int]:
+    """A table to be read in slices, and rows of a slice: fewer where rows are large (images)."""
+    import polars as pl
+
+    with place.open("rb") as raw:
+        start = raw.read(len(ARROW))
+    if start == ARROW:
+        table = pl.scan_ipc(place)
+    elif start.startswith(ARROW_STREAM):
+        table = pl.read_ipc_stream(place).lazy()
+    else:
+        table = pl.scan_parquet(place)
+    rows = int(table.select(pl.len()).collect().item())
+    fitting = _SLICE_BYTES * rows // max(place.stat().st_size, 1)
+    return table, max(1, min(_SLICE, fitting))
+
+
+@contextmanager
+def _here(source: Source) -> Iterator[Path]:
+    """The file itself, or a copy of a member or of a remote file."""
+    if source.member is None and source.remote is None:
+        yield source.path
+        return
+    with tempfile.TemporaryDirectory(prefix="misstep-") as folder:
+        copy = Path(folder) / "table.parquet"
+        with source.open() as raw, copy.open("wb") as out:
+            shutil.copyfileobj(raw, out)
+        yield copy
 
 
 def plain(value: Any) -> Any:

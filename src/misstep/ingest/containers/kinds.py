@@ -12,6 +12,9 @@ from misstep.ingest.format import Kind
 
 SQLITE = b"SQLite format 3\x00"
 PARQUET = b"PAR1"
+ARROW = b"ARROW1"
+ARROW_STREAM = b"\xff\xff\xff\xff"
+"""How a table begins that `datasets` saved."""
 BESIDE = ("-wal", "-shm", "-journal")
 """What an SQLite file keeps in files of their own beside it."""
 _BY_SUFFIX: dict[str, Kind] = {
@@ -34,7 +37,7 @@ def kind_of(name: str, head: bytes) -> Kind:
     """The kind of the file `name` that begins with `head`."""
     if head.startswith(SQLITE):
         return "sqlite"
-    if head.startswith(PARQUET):
+    if head.startswith((PARQUET, ARROW, ARROW_STREAM)):
         return "parquet"
     suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
     while suffixes and suffixes[-1] in _PACKED:

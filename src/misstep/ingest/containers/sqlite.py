@@ -40,7 +40,7 @@ def items(source: Source, limits: Limits, progress: Progress | None = None) -> I
     except sqlite3.Error as error:
         yield Item(number + 1, 0, Fault("broken-archive", f"not readable as SQLite: {error}"))
     if progress is not None:
-        progress(source.path.stat().st_size)
+        progress(source.size)
 
 
 def tables(source: Source) -> Mapping[str, Sequence[str]]:
@@ -80,7 +80,8 @@ def _quoted(name: str) -> str:
 def _open(source: Source) -> Iterator[sqlite3.Connection]:
     path = source.path
     wal = path.with_name(path.name + "-wal")
-    packed = source.member is not None or not _is_plain(path)
+    elsewhere = source.member is not None or source.remote is not None
+    packed = elsewhere or not _is_plain(path)
     if not packed and not (wal.exists() and wal.stat().st_size):
         with closing(_connect(path, "mode=ro&immutable=1")) as base:
             yield base

@@ -22,7 +22,14 @@ from misstep.ingest.exchange import error_text, traffic
 from misstep.ingest.format import Misfit, Record
 from misstep.ingest.formats.openai_chat import looks_converse
 from misstep.ingest.halves import Body, Exchange, Provider, url_of
-from misstep.ingest.messages import content_hash, int_or_none, kind_of, place, text_or_none
+from misstep.ingest.messages import (
+    content_hash,
+    inline,
+    int_or_none,
+    kind_of,
+    place,
+    text_or_none,
+)
 from misstep.ingest.stream import CUT
 from misstep.types import Message, Part, ToolCall, ToolResult, Usage
 
@@ -100,7 +107,8 @@ def _part(block: Mapping[str, Any], at: str, calls: int) -> Part | None:
         return Part(kind="reasoning", text=text) if text else None
     if not block or any(name in block for name in _BESIDE):
         return None
-    return Part(kind="image", text=content_hash(orjson.dumps(block).decode()))
+    named = inline(block) or content_hash(orjson.dumps(block).decode())
+    return Part(kind="image", text=named)
 
 
 def _call(use: Mapping[str, Any], at: str, index: int) -> ToolCall:

@@ -20,6 +20,7 @@ from misstep.chat import content_text
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import (
     content_hash,
+    inline,
     int_or_none,
     kind_of,
     place,
@@ -218,7 +219,7 @@ def _parts(content: Any, pointer: str) -> Iterator[Part]:
             yield Part(kind="call", call=_call(block, calls, f"{pointer}/{index}"))
             calls += 1
         elif kind == "image":
-            yield Part(kind="image", text=content_hash(str(block.get("data"))))
+            yield Part(kind="image", text=inline(block) or content_hash(str(block.get("data"))))
         else:
             key = "thinking" if kind == "thinking" else "text"
             text = text_or_none(block.get(key))

@@ -17,6 +17,7 @@ from misstep.ingest.format import Misfit, Record
 from misstep.ingest.harnesses.cast import Line
 from misstep.ingest.messages import (
     content_hash,
+    inline,
     int_or_none,
     kind_of,
     place,
@@ -194,8 +195,12 @@ def _part(row: Row, at: str, calls: int) -> Part | None:
     for name in ("inline_data", "file_data"):
         if isinstance(data := pick(row, name), dict):
             uri = text_or_none(pick(data, "file_uri"))
-            return Part(kind="image", text=uri or content_hash(orjson.dumps(data).decode()))
+            return Part(kind="image", text=uri or _named(data))
     return None
+
+
+def _named(data: Row) -> str:
+    return inline(data) or content_hash(orjson.dumps(data).decode())
 
 
 def _hosted(code: Row, index: int) -> ToolCall:

@@ -11,13 +11,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from misstep.chat import call_from_chat, content_parts, content_text
+from misstep.chat import call_from_chat, content_text
 from misstep.ingest.format import Misfit, Record
 from misstep.ingest.harnesses.cast import Line
 from misstep.ingest.messages import (
     chat_message,
     kind_of,
     place,
+    shown,
     text_or_none,
     unix_time,
     usage_of,
@@ -78,7 +79,7 @@ class Chat:
             calls = tuple(_calls(content, at))
             return Message(role="assistant", parts=(*said, *calls), actor="agent", usage=usage)
         text = content_text(content) if isinstance(content, dict) else content
-        parts = tuple(content_parts(text))
+        parts = tuple(shown(text))
         if source == "user":
             return Message(role="user", parts=parts, actor="human")
         mind = [Part(kind="reasoning", text=thought)] if thought else []
@@ -150,7 +151,7 @@ def _created(response: Row) -> Message:
     usage = usage_of(response.get("usage"))
     if isinstance(content, str):
         mind = [Part(kind="reasoning", text=thought)] if thought else []
-        parts = (*mind, *content_parts(content))
+        parts = (*mind, *shown(content))
     else:
         said = [Part(kind="text", text=thought)] if thought else []
         parts = (*said, *_calls(content, "/response"))

@@ -17,7 +17,14 @@ from msgspec.structs import replace
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
 from misstep.ingest.harnesses.harness import items, mapping, object_at, rendered
-from misstep.ingest.messages import content_hash, int_or_none, kind_of, number_or_none, text_or_none
+from misstep.ingest.messages import (
+    content_hash,
+    inline,
+    int_or_none,
+    kind_of,
+    number_or_none,
+    text_or_none,
+)
 from misstep.types import Actor, Cause, Message, Outcome, Part, Role, ToolCall, ToolResult
 
 _PROTOCOL = "attachment://"
@@ -175,7 +182,8 @@ def _block(block: Mapping[str, Any]) -> Iterable[Part]:
     elif block:
         source = block.get(kind) if isinstance(kind, str) else None
         url = source if isinstance(source, str) and source.startswith("http") else None
-        yield Part(kind="image", text=url or content_hash(orjson.dumps(dict(block)).decode()))
+        named = url or inline(block) or content_hash(orjson.dumps(dict(block)).decode())
+        yield Part(kind="image", text=named)
 
 
 def _hosted(block: Mapping[str, Any]) -> Iterable[Part]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from misstep.chat import call_from_chat, content_parts, content_text
+from misstep.chat import call_from_chat, content_text
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import kind_of, text_or_none, unix_time, usage_of
+from misstep.ingest.messages import kind_of, shown, text_or_none, unix_time, usage_of
 from misstep.types import Message, Part, ToolCall, ToolResult
 
 
@@ -31,7 +31,7 @@ def messages_of(row: Any, pointer: str) -> Iterable[Message]:
     if role == "assistant":
         yield replace(_answer(row, pointer), time=time)
     elif role == "user":
-        parts = tuple(content_parts(row.get("content")))
+        parts = tuple(shown(row.get("content")))
         if parts or not row.get("tool_calls"):
             yield Message(role="user", parts=parts, actor="simulated-user", time=time)
     elif role == "tool":
@@ -40,7 +40,7 @@ def messages_of(row: Any, pointer: str) -> Iterable[Message]:
         if results:
             yield Message(role="tool", parts=results, time=time)
     elif role == "system":
-        yield Message(role="system", parts=tuple(content_parts(row.get("content"))), time=time)
+        yield Message(role="system", parts=tuple(shown(row.get("content"))), time=time)
     else:
         raise Misfit(f"{pointer}/role", f"unknown role {str(role)[:80]!r}")
 
@@ -66,7 +66,7 @@ def _answer(row: Mapping[str, Any], pointer: str) -> Message:
     body = mapping(raw.get("message"))
     thought = text_or_none(body.get("reasoning_content")) or "\n".join(_thoughts(raw, body))
     parts = [Part(kind="reasoning", text=thought)] if thought else []
-    parts += content_parts(row.get("content"))
+    parts += shown(row.get("content"))
     parts += [Part(kind="call", call=call) for call in _calls(row, body, pointer)]
     return Message(
         role="assistant",

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, kind_of, text_or_none
+from misstep.ingest.messages import content_hash, inline, kind_of, text_or_none
 from misstep.ingest.spans.reprs import from_repr
 from misstep.ingest.spans.results import dumped, id_of, result_part
 from misstep.ingest.spans.span import first, text_at
@@ -262,4 +262,4 @@ def _attachment(piece: Mapping[str, Any]) -> str:
         inner = value.get("url") if isinstance(value, dict) else value
         if isinstance(inner, str) and inner and not inner.startswith("data:"):
             return inner
-    return content_hash(dumped(piece))
+    return inline(piece) or content_hash(dumped(piece))

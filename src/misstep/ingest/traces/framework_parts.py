@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from misstep.chat import content_text
 from misstep.ingest.blocks import RAW_INPUT
 from misstep.ingest.decode import depth
-from misstep.ingest.messages import content_hash, text_or_none
+from misstep.ingest.messages import content_hash, inline, text_or_none
 from misstep.types import Part, ToolCall, ToolResult
 
 Block = Mapping[str, Any]
@@ -62,7 +62,7 @@ def piece(block: Any) -> Part | None:
     for name, build in _KEYS:
         if block.get(name) is not None:
             return build(block)
-    return Part(kind="image", text=content_hash(written(block)))
+    return Part(kind="image", text=inline(block) or content_hash(written(block)))
 
 
 def opened(value: Any, times: int = 2) -> Any:
@@ -199,7 +199,7 @@ def _image(block: Block) -> Part:
         source = _first(source, ("url", "data", "file_id")) or source
     text = source if isinstance(source, str) else written(block)
     short = text.startswith(("http://", "https://")) and len(text) < 2000
-    return Part(kind="image", text=text if short else content_hash(text))
+    return Part(kind="image", text=text if short else inline(block) or content_hash(text))
 
 
 def _nothing(block: Block) -> None:

@@ -1,0 +1,25 @@
+"""Page images with gold transcriptions, as sessions of three messages.
+
+In: an image and what should be read on it. Out: a session: the instruction, the image, the gold as
+the logged answer. What the formats of pages share stands here; each format is a file in `formats`.
+"""
+
+from misstep.ingest.pages.beside import IMAGES, METADATA, bytes_of, image_beside, read, standing
+from misstep.ingest.pages.gold import schema_text
+from misstep.ingest.pages.page import INSTRUCTION, Place, family_of, file_gold, page, row_gold
+
+__all__ = [
+    "IMAGES",
+    "INSTRUCTION",
+    "METADATA",
+    "Place",
+    "bytes_of",
+    "family_of",
+    "file_gold",
+    "image_beside",
+    "page",
+    "read",
+    "row_gold",
+    "schema_text",
+    "standing",
+]

@@ -1,0 +1,182 @@
+"""The preference stage and what leads to it: resample, mine, train; in one round or in several.
+
+In: a corpus and the adapter to start from. Out: `answers/`, `pairs/`, `adapter/` of the run folder.
+Of several rounds each lies in `rounds/N` with a state of its own, begins with the adapter that the
+round before it left (its reference, then) and samples its answers anew; the last one that trained
+is copied into the run folder, where everything else looks. A round in which nothing is left to
+pair ends them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from misstep import mine as mining_room
+from misstep import store
+from misstep import train as train_room
+from misstep.pipeline import mining, training
+from misstep.pipeline.job import DEPENDENTS, ROUNDS, Job
+
+STAGES = ("answers resample", "mine", "train adapter")
+"""Of one round, in their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred:
+    """What the preference stage left, over all rounds."""
+
+    adapter: training.Adapter | None = None
+    """None where nothing was trained."""
+    rows: Sequence[train_room.Row] = ()
+    """Rows that were given to training."""
+    hashes: Sequence[str] = ()
+    """Content hashes of the prompts that the adapter may have been trained on."""
+    why: str = ""
+    """Why nothing was trained."""
+    steps: int = 0
+    left_out: Sequence[str] = field(default=())
+    """Ids of rows that were not trained on."""
+
+
+def preferred(
+    job: Job,
+    corpus: mining_room.Corpus,
+    split: mining_room.Split,
+    *,
+    policy: mining.Policy,
+    start: training.Adapter | None,
+) -> Preferred:
+    """All rounds. Pairs of the log are the same in every round, so they get one."""
+    count = job.config.rounds if policy.resample and _trains(job) else 1
+    if count == 1:
+        return _round(job, corpus, split, policy=policy, start=start)
+    _adopt(job)
+    done: list[Preferred] = []
+    for number in range(1, count + 1):
+        part = job.part(number)
+        found = _round(part, corpus, split, policy=policy, start=start)
+        if found.adapter is None:
+            job.say(f"round {number} trained nothing: {found.why}")
+            if done:
+                break
+            _take(part.folder, job)
+            return found
+        done.append(found)
+        start = found.adapter
+    _take(job.part(len(done)).folder, job)
+    return _whole(job, done)
+
+
+def _whole(job: Job, done: Sequence[Preferred]) -> Preferred:
+    """The rounds together; the adapter is the last one's, in the run folder."""
+    last = done[-1]
+    if last.adapter is None:
+        return last
+    return Preferred(
+        adapter=replace(last.adapter, path=job.folder / "adapter"),
+        rows=[row for found in done for row in found.rows],
+        hashes=last.hashes,
+        steps=sum(found.steps for found in done),
+        left_out=[name for found in done for name in found.left_out],
+    )
+
+
+def _round(
+    job: Job,
+    corpus: mining_room.Corpus,
+    split: mining_room.Split,
+    *,
+    policy: mining.Policy,
+    start: training.Adapter | None,
+) -> Preferred:
+    answers = mining.resample(job, corpus, split, start) if policy.resample else None
+    facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+    rows = rows_of(job)
+    if not rows:
+        return Preferred(why=mining.advice(facts))
+    hashes = mining.trained_hashes(job, corpus)
+    adapter = preference(job, rows, start, hashes)
+    if adapter is None:
+        why = "no row could be trained on; see the rows set aside in report.md"
+        return Preferred(rows=rows, hashes=hashes, why=why if _trains(job) else "")
+    return Preferred(
+        adapter=adapter,
+        rows=rows,
+        hashes=hashes,
+        steps=int(adapter.facts["steps"]),
+        left_out=adapter.facts["left_out"],
+    )
+
+
+def rows_of(job: Job) -> list[train_room.Row]:
+    """What the preference stage trains on."""
+    return mining.labelled_rows(job) if job.config.kto.enabled else mining.pair_rows(job)
+
+
+def preference(
+    job: Job,
+    rows: Sequence[train_room.Row],
+    start: training.Adapter | None,
+    hashes: Sequence[str],
+) -> training.Adapter | None:
+    """DPO, or KTO in its place; None where both are off or could train on nothing."""
+    if not _trains(job):
+        job.folder.forget(["train adapter", "train control"])
+        return None
+    stage = training.kto_stage if job.config.kto.enabled else training.dpo_stage
+    adapter = stage(job, rows, start)
+    training.note_trained(adapter, hashes)
+    return adapter if adapter.facts["steps"] else None
+
+
+def _trains(job: Job) -> bool:
+    return job.config.dpo.enabled or job.config.kto.enabled
+
+
+# --- one folder for all that look at a run -----------------------------------------------------
+
+
+def _adopt(job: Job) -> None:
+    """What a run of one round left is the first of several; keys decide whether it still holds."""
+    first = job.part(1)
+    trained = job.folder.entry("train adapter") is not None
+    if trained and not (job.folder / ROUNDS).exists():
+        _take(job.folder, first)
+
+
+def _take(source: store.RunFolder, job: Job) -> None:
+    """Copy what a round left, with its place in the state, unless the job has the same already."""
+    if not store.is_writer():
+        return
+    for name in STAGES:
+        entry = source.entry(name)
+        if entry is not None and job.folder.facts(name, entry["key"]) is not None:
+            continue
+        job.folder.forget((name, *DEPENDENTS[name]))
+        if entry is not None:
+            for each in _files(name, entry):
+                _copied(source / each, job.folder / each)
+            job.folder.finish(name, entry["key"], outputs=entry["outputs"], facts=entry["facts"])
+
+
+def _files(name: str, entry: dict[str, Any]) -> list[str]:
+    """Files and folders of a stage, more than it names as its outputs."""
+    mined = ["pairs", "unpaired", mining_room.FIGURES, *mining_room.every_file()]
+    return [*entry["outputs"], *(mined if name == "mine" else ())]
+
+
+def _copied(source: Path, target: Path) -> None:
+    """A copy in the place of what stands there, all or nothing; without a source, nothing."""
+    if not source.exists():
+        if target.is_file():
+            target.unlink()
+        return
+    with store.replacing(target) as temporary:
+        if source.is_dir():
+            shutil.copytree(source, temporary)
+        else:
+            shutil.copy2(source, temporary)

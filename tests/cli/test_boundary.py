@@ -1,0 +1,114 @@
+"""What the command line does with mistakes, with errors that nobody foresaw, with Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from logs import mixed
+from misstep.cli import COMMANDS, formats, main
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """`misstep formats` raises what nobody foresaw."""
+
+    def fail():
+        raise KeyError("no such\x1b[31m key\nsecond line")
+
+    monkeypatch.setattr(formats.command, "callback", fail)
+
+
+def test_an_unforeseen_error_is_one_line(broken):
+    result = CliRunner().invoke(main, ["formats"])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("misstep: unexpected KeyError: ")
+    assert result.stderr.endswith("; run with --debug to see the traceback\n")
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--debug", "formats"], ["formats", "--debug"]])
+def test_debug_shows_the_traceback_above_it(broken, words):
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback (most recent call last)")
+    assert result.stderr.splitlines()[-1].startswith("misstep: unexpected KeyError")
+
+
+def test_a_users_mistake_shows_no_traceback_but_with_debug():
+    plain = CliRunner().invoke(main, ["scan", "/none"])
+    assert (plain.exit_code, plain.stderr.count("\n")) == (2, 1)
+    told = CliRunner().invoke(main, ["scan", "/none", "--debug"])
+    assert "Traceback" in told.stderr
+    assert told.stderr.endswith(plain.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["scna", "logs"], "no such command 'scna'; did you mean scan?"),
+        (["scan", "x", "--strct"], "--strict"),
+        (["completion", "bsh"], "'bash', 'zsh', 'fish'"),
+    ],
+)
+def test_a_mistyped_word_leads_to_the_nearest(words, said):
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell):
+    result = CliRunner().invoke(main, ["completion", shell])
+    assert result.exit_code == 0
+    assert "_MISSTEP_COMPLETE" in result.stdout
+
+
+def test_the_completed_commands_are_all_commands():
+    words = {"COMP_WORDS": "misstep ", "COMP_CWORD": "1", "_MISSTEP_COMPLETE": "bash_complete"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from misstep.cli import main; main(prog_name='misstep')"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **words},
+        check=False,
+    )
+    offered = {line.partition(",")[2] for line in done.stdout.splitlines()}
+    assert offered == set(COMMANDS)
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.4])
+def test_an_interrupted_scan_says_so_and_ends_with_130(tmp_path, seconds):
+    log = mixed(tmp_path / "log.jsonl", 20_000)  # large enough for worker processes
+    assert interrupted("scan", log, seconds=seconds) == "misstep: stopped\n"
+
+
+def interrupted(*words, seconds=1.0):
+    command = [sys.executable, "-m", "misstep", *map(str, words)]
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    time.sleep(seconds)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    return said
+
+
+def test_an_interrupted_mining_says_how_to_go_on(tmp_path):
+    log = mixed(tmp_path / "my log.jsonl", 20_000)
+    said = interrupted("mine", log, "-o", tmp_path / "out", "--quiet")
+    assert said == (
+        "misstep: stopped; finished stages are kept; resume with: "
+        f"misstep mine '{log}' -o {tmp_path / 'out'} --quiet\n"
+    )

@@ -1,0 +1,174 @@
+"""Recipes: what they set, for whom, and what goes over them."""
+
+import re
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from misstep.cli import main
+from misstep.cli.options import build_config
+from misstep.config import load_config, merge
+from misstep.errors import ConfigError, UnknownName
+from misstep.recipes import PRESETS, RECIPES, machine, recipe, settings
+
+NAMES = [each.name for each in RECIPES]
+MODELS = [
+    "smollm2",
+    "Qwen/Qwen2.5-VL-3B-Instruct",
+    "Qwen/Qwen2.5-VL-7B-Instruct",
+    "nanonets/Nanonets-OCR2-3B",
+    "allenai/olmOCR-2-7B-1025",
+    "google/gemma-3-4b-it",
+    "HuggingFaceTB/SmolVLM-256M-Instruct",
+    "/models/qwen2.5-vl-3b",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_recipe_fits_every_machine_and_model(name, preset, model):
+    config = load_config(ground=settings(name, model=model, preset=preset))
+    assert config.recipe == name
+    for stage in (config.sft, config.dpo, config.kto):
+        # a row is never cut, so an answer of full length must have room beside a prompt
+        assert stage.max_length > config.sample.max_new_tokens
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stages_that_a_recipe_names_are_those_it_turns_on(name):
+    config = load_config(ground=settings(name, model="smollm2", preset="cpu"))
+    stages = recipe(name).stages
+    assert ("sft" in stages) == config.sft.enabled
+    assert ("dpo" in stages) == config.dpo.enabled
+    assert ("resample" in stages) == ("resample" in config.mine.sources)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_group_of_keys_of_a_recipe_is_explained(name):
+    """Each section, preset and model begins with a comment above it or inside it."""
+    text = recipe(name).text
+    assert text.startswith("#")
+    data = yaml.safe_load(text)
+    for section in data["settings"]:
+        at = re.search(rf"^  {section}:", text, re.M).start()
+        before, inside = text[:at].rstrip().splitlines()[-1], text[at:].split("\n  ", 2)[1]
+        words = text[at : at + 200]
+        assert "#" in before or "#" in inside or "#" in words, section
+    for heading in ("presets:", *(["models:"] if "models" in data else [])):
+        at = re.search(rf"^{heading}", text, re.M).start()
+        assert text[:at].rstrip().splitlines()[-1].startswith("#"), heading
+
+
+def test_a_model_has_its_own_size_of_image():
+    def pixels(model, preset="24gb"):
+        config = load_config(ground=settings("ocr", model=model, preset=preset))
+        return config.images.max_pixels
+
+    assert pixels("Qwen/Qwen2.5-VL-3B-Instruct") == 1280 * 28 * 28
+    assert pixels("allenai/olmOCR-2-7B-1025") == 1288 * 911
+    assert pixels("google/gemma-3-4b-it") == 896 * 896
+    assert pixels("HuggingFaceTB/SmolVLM-Instruct") == 1536 * 1536
+    assert pixels("HuggingFaceTB/SmolVLM-Instruct", "cpu") == 768 * 768
+    assert pixels("some/other-model") == pixels("another/one")
+
+
+def test_a_preset_of_a_model_goes_over_that_of_the_machine():
+    big = load_config(ground=settings("ocr", model="Qwen/Qwen2.5-VL-7B-Instruct", preset="24gb"))
+    small = load_config(ground=settings("ocr", model="Qwen/Qwen2.5-VL-3B-Instruct", preset="24gb"))
+    assert big.lora.load_in_4bit
+    assert not small.lora.load_in_4bit
+    assert big.dpo.per_device_train_batch_size < small.dpo.per_device_train_batch_size
+    pairs = [
+        each.dpo.per_device_train_batch_size * each.dpo.gradient_accumulation_steps
+        for each in (big, small)
+    ]
+    assert pairs == [32, 32]
+    assert big.dpo.max_length == small.dpo.max_length
+
+
+def test_structured_output_is_ocr_without_images():
+    text = settings("structured-output", model="m", preset="24gb")
+    pages = settings("ocr", model="m", preset="24gb")
+    assert recipe("ocr").stages == recipe("structured-output").stages
+    assert text["mine"].keys() == pages["mine"].keys() - {"min_margin", "min_agreement"}
+    assert text["mine"]["sources"] == pages["mine"]["sources"] == ["resample"]
+    assert "images" not in text
+    assert "images" in pages
+
+
+def test_the_file_goes_over_the_recipe_and_flags_over_both(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("dpo: {beta: 0.25, max_pairs: 11}\nsample:\n")
+    config = build_config(file, ["dpo.max_pairs=12"], recipe="ocr", preset="cpu", dpo__beta=0.2)
+    assert (config.dpo.beta, config.dpo.max_pairs) == (0.2, 12)
+    assert build_config(file, recipe="ocr", preset="cpu").dpo.beta == 0.25
+    assert build_config(None, recipe="ocr", preset="cpu").dpo.beta == 0.1
+    assert config.sample.max_new_tokens == 1024  # an empty section of the file leaves the recipe's
+    assert config.dpo.loss_weights == (1.0, 1.0)
+
+
+def test_a_file_may_name_its_recipe(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("recipe: structured-output\nresample: {num_generations: 3}\n")
+    config = build_config(file, preset="cpu")
+    assert config.recipe == "structured-output"
+    assert config.resample.num_generations == 3
+    assert config.resample.greedy
+
+
+def test_a_recipe_goes_over_what_the_folder_was_made_with_and_its_model_decides(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "model: Qwen/Qwen2.5-VL-7B-Instruct\nseed: 7\ndpo: {beta: 0.9}\n"
+    )
+    config = build_config(None, recipe="ocr", preset="24gb", folder=tmp_path)
+    assert (config.seed, config.dpo.beta, config.lora.load_in_4bit) == (7, 0.1, True)
+    assert build_config(None, folder=tmp_path).dpo.beta == 0.9
+
+
+def test_faults_of_the_file_are_told_beside_a_recipe(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("dpo: {bet: 1}\n")
+    with pytest.raises(
+        ConfigError, match=r"own.yaml: unknown key 'dpo.bet', did you mean dpo.beta"
+    ):
+        build_config(file, recipe="ocr", preset="cpu")
+
+
+def test_merging_leaves_what_it_was_given_alone():
+    ground = {"dpo": {"beta": 1.0}}
+    load_config(None, {"dpo.beta": 2.0}, ground)
+    merged: dict = {}
+    merge(merged, ground)
+    merge(merged, {"dpo": {"beta": 3.0}})
+    assert ground == {"dpo": {"beta": 1.0}}
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(UnknownName, match="'tool-cals'; did you mean tool-calls"):
+        recipe("tool-cals")
+    with pytest.raises(UnknownName, match="unknown preset '40gb'; did you mean"):
+        settings("ocr", model="m", preset="40gb")
+
+
+def test_the_machine_is_told_from_its_gpus(monkeypatch):
+    for sizes, preset in (
+        ([], "cpu"),
+        ([8_192], "cpu"),
+        ([24_564], "24gb"),
+        ([81_559, 81_559], "80gb"),
+        ([81_559, 24_564], "24gb"),
+    ):
+        monkeypatch.setattr("misstep.recipes._gpu_sizes", lambda sizes=sizes: sizes)
+        assert machine() == preset
+
+
+def test_the_command_lists_recipes_and_prints_one():
+    listed = CliRunner().invoke(main, ["recipes"]).stdout
+    assert all(name in listed for name in NAMES)
+    shown = CliRunner().invoke(main, ["recipes", "ocr"])
+    assert shown.stdout == recipe("ocr").text
+    wrong = CliRunner().invoke(main, ["recipes", "orc"])
+    assert wrong.exit_code == 2
+    assert "did you mean ocr?" in wrong.output

@@ -1,0 +1,160 @@
+"""The OCR laboratory's parts: what is drawn is what the gold says, and the families are real."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+if not BENCHMARKS.is_dir():
+    pytest.skip("the benchmarks are not part of the wheel", allow_module_level=True)
+pytest.importorskip("PIL")
+sys.path.insert(0, str(BENCHMARKS))
+
+from parts import ocr_layout, ocr_pages, ocr_text, ocr_tokens  # noqa: E402
+
+from misstep import api, recipes, store  # noqa: E402
+from misstep.config import load_config  # noqa: E402
+from misstep.types import Context, Message, Part  # noqa: E402
+
+pytestmark = pytest.mark.source
+
+
+def image_of(page: ocr_pages.Page, folder: Path) -> str:
+    """The name of the page's picture, kept in the folder's images."""
+    return store.keep_image(folder / "images", page.png)
+
+
+def test_a_page_is_made_from_its_number_alone() -> None:
+    first, again = ocr_pages.page("dev", 7), ocr_pages.page("dev", 7)
+    assert first.png == again.png
+    assert first.gold == again.gold
+    assert first.png != ocr_pages.page("dev", 8).png
+
+
+def test_no_part_shares_a_page_with_another() -> None:
+    golds = {part: {each.png for each in ocr_pages.pages(part, 60)} for part in ocr_pages.PARTS}
+    seen: set[bytes] = set()
+    for pictures in golds.values():
+        assert not seen & pictures
+        seen |= pictures
+
+
+def test_the_gold_is_what_stands_in_the_cells() -> None:
+    for number in range(300):
+        made = ocr_layout.sheet(ocr_pages.stream_of("dev", number), ocr_layout.LONG)
+        cells = ocr_pages.cells(made)
+        for field, text in made.gold.items():
+            read = "".join("\n" if at < 0 else cells[at] for at in made.places[field])
+            assert read == text
+        rows = [row.strip() for row in made.grid]
+        body = [row[ocr_layout.MARGIN :].rstrip() for row in made.grid]
+        for line in made.gold["text"].split("\n"):
+            assert line in body
+        for field in ("header", "footer"):
+            assert field not in made.gold or made.gold[field].strip() in rows
+
+
+def test_every_kind_of_page_is_drawn_in_the_alphabet() -> None:
+    kinds = set()
+    for number in range(300):
+        made = ocr_layout.sheet(ocr_pages.stream_of("train", number), ocr_layout.LONG)
+        kinds.add(made.kind)
+        assert set("".join(made.grid)) <= set(ocr_text.ALPHABET)
+    assert kinds == set(ocr_layout.KINDS)
+
+
+def test_a_face_without_accents_has_them_struck_over() -> None:
+    plain = ocr_layout.Setting(noise=0)
+    drawn = []
+    for letter in "aáâã":
+        grid = (letter.center(16), *[" " * 16] * 15)
+        sheet = ocr_layout.Sheet(kind="prose", grid=grid, gold={}, places={})
+        drawn.append(ocr_pages.render(sheet, ocr_pages.stream_of("dev", 0), plain).tobytes())
+    assert len(set(drawn)) == 4
+
+
+def test_both_folders_are_read_as_pages_with_their_gold(tmp_path: Path) -> None:
+    made = list(ocr_pages.pages("train", 5))
+    ocr_pages.write_benchmark(tmp_path / "parquet", made)
+    ocr_pages.write_imagefolder(tmp_path / "imagefolder", made)
+    for shape in ("parquet", "imagefolder"):
+        scanned = api.scan([tmp_path / shape], load_config(None, {"ingest.workers": 1}))
+        golds = [session.messages[-1].text for session in scanned.sessions]
+        assert sorted(map(json.loads, golds), key=repr) == sorted(
+            (json.loads(each.gold) for each in made), key=repr
+        )
+
+
+def test_the_ratios_say_how_much_rarer_degenerate_pages_are() -> None:
+    import ocr
+
+    def row(arm: str, count: int, part: str = "heldout") -> dict[str, object]:
+        figures = {"degenerate_published": {"k": count, "n": 300}}
+        return {"family": "llava", "seed": 1, "part": part, "arm": arm, "figures": figures}
+
+    table = [row("sft", 80), row("control", 60), row("dpo", 20), row("dpo", 1, part="dev")]
+    assert ocr.ratios(table) == {
+        "drop_vs_sft_llava_1": 0.75,
+        "drop_vs_control_llava_1": 0.6667,
+        "drop_vs_sft": 0.75,
+        "best_drop_vs_sft": 0.75,
+    }
+    assert ocr.ratios([row("sft", 0), row("dpo", 0)]) == {}
+
+
+def test_the_settings_of_the_demo_and_of_the_laboratory_can_be_used() -> None:
+    from parts import ocr_arms
+
+    ground = recipes.settings("ocr", model="any", preset="cpu")
+    demo = load_config(BENCHMARKS / "parts" / "ocr-demo.yaml", {}, ground)
+    lab = load_config(None, {}, ocr_arms.over(ground, ocr_arms.SETTINGS))
+    for config in (demo, lab):
+        assert config.mine.sources == ("resample",)
+        assert config.sample.max_new_tokens == ocr_arms.CAP
+        assert config.ingest.pages.instruction == ""
+        assert config.validate.limits.loop_length == 120
+
+
+@pytest.mark.model
+def test_the_tokenizer_gives_back_every_gold_text() -> None:
+    words = ocr_tokens.tokenizer()
+    for each in ocr_pages.pages("dev", 40):
+        ids = words.encode(each.gold, add_special_tokens=False)
+        assert words.decode(ids, skip_special_tokens=True) == each.gold
+        assert len(ids) < len(each.gold)
+        assert words.unk_token_id not in ids
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["llava", "idefics3", "gemma3", "llava-next", "paligemma"])
+def test_a_family_loads_from_its_folder_and_shows_every_cell_as_a_token(
+    name: str, tmp_path: Path
+) -> None:
+    import torch
+    from parts import ocr_families, ocr_vanilla
+
+    from misstep import models
+    from misstep.models.eye import STAND_IN
+
+    model, processor = ocr_families.build(name, 16, 0)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    assert 1_000_000 <= sum(each.numel() for each in model.parameters()) <= 5_000_000
+    page = ocr_pages.page("dev", 0)
+    prompt = (Message(role="user", parts=(Part(kind="image", text=image_of(page, tmp_path)),)),)
+    loaded = models.load(str(tmp_path), dtype="float32", images=tmp_path / "images")
+    assert loaded.eye is not None
+    ids = loaded.template.prompt_ids(prompt, Context())
+    seen = ocr_vanilla.asked(loaded.eye.processor, [page.image])["input_ids"][0].tolist()
+    # the first training and misstep put the same question
+    assert [loaded.eye.placeholder if i >= STAND_IN else i for i in ids] == seen
+    inputs = ocr_vanilla.encoded(loaded.eye.processor, [page, ocr_pages.page("dev", 1)])
+    pictures = (inputs["input_ids"] == model.config.image_token_id).sum(1)
+    tiles = 8 * 8 + 16 if name == "llava-next" else 0
+    assert pictures.tolist() == [256 + tiles] * 2
+    with torch.no_grad():
+        assert torch.isfinite(loaded.network(**inputs).loss)

