@@ -30,6 +30,7 @@ ARMS = (
     Arm(name="reference", sources=("reference",)),
     Arm(name="resample", sources=("resample",)),
     Arm(name="sibling, all tokens", settings={"preference_tokens": "all"}),
+    Arm(name="sibling, failing tokens", settings={"preference_tokens": "failing"}),
     Arm(name="together", sources=("sibling", "reference", "resample")),
     Arm(name="sibling, nearest", negatives="nearest"),
     Arm(name="sibling, frequent", negatives="frequent"),
