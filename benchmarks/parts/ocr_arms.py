@@ -1,0 +1,318 @@
+"""The arms of the OCR laboratory: one run of misstep a family and seed, and two controls more.
+
+In: a trained family, a `Plan` (pages, token cap, settings of the stages), a seed. Out: greedy
+transcriptions of the held-out pages by every arm: `base`, `sft`, `dpo` and `control` (SFT continued
+for as many steps on the same chosen pages) come from `misstep run --recipe ocr`; `random` is DPO on
+the same chosen pages against clean samples drawn at random, `penalty` the SFT model decoded with a
+repetition penalty. Whatever the run folder holds is not made again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from parts.lab_keep import home, key_of, say
+from parts.ocr_layout import LONG, Setting
+from parts.ocr_pages import pages, write_benchmark
+from parts.ocr_vanilla import Course, asked, train_family
+
+from misstep import api, models, recipes, store, train, validate
+from misstep.config import RunConfig, load_config
+from misstep.evaluate import ArmAnswers
+from misstep.mine.source import canonical
+from misstep.pipeline import mining
+from misstep.pipeline.answers import Ask, ask
+from misstep.pipeline.job import Job
+from misstep.pipeline.kept import corpus_of
+from misstep.types import Message, Prompt, Session, Usage
+
+FROM_RUN = ("base", "sft", "dpo", "control")
+ARMS = (*FROM_RUN, "random", "penalty")
+PENALTY = 1.2
+"""Of the tokens that stand in the answer already; the value that papers and servers mostly use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is frozen before held-out pages are opened; chosen on pages of the part `dev`."""
+
+    train: int = 420
+    """Pages to train on, about: misstep draws the held-out share page by page."""
+    heldout: int = 360
+    setting: Setting = LONG
+    course: Course = field(default_factory=Course)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Over the recipe's, nested."""
+
+
+CAP = 320
+"""Tokens of an answer; the longest gold of 2,000 dev pages has 240."""
+SETTINGS: dict[str, Any] = {
+    "dtype": "float32",
+    # the template of these models has no place for an instruction
+    "ingest": {"workers": 1, "pages": {"instruction": ""}},
+    "validate": {"limits": {"loop_length": 120}},
+    "sample": {"max_new_tokens": CAP, "batch_size": 64},
+    "resample": {"num_generations": 4, "max_prompts": 400},
+    "sft": {"learning_rate": 1e-3, "per_device_train_batch_size": 8, "max_rows": 400},
+    "dpo": {"learning_rate": 3e-4, "per_device_train_batch_size": 8, "max_pairs": 400},
+    "eval": {"num_generations": 1, "max_prompts": 400, "control": True},
+}
+
+
+@dataclass(slots=True)
+class Lab:
+    """One family under one seed: its model, its pages, its run folder."""
+
+    family: str
+    plan: Plan
+    seed: int
+    part: str
+
+    @property
+    def folder(self) -> Path:
+        """Where all of it lies."""
+        name = key_of(self.family, dataclasses.asdict(self.plan), self.part)
+        return home() / "ocr" / f"{self.family}-{name}"
+
+    @property
+    def model(self) -> Path:
+        """The family's model after its first training, made now if it is not there."""
+        course = self.plan.course
+        name = key_of(self.family, dataclasses.asdict(course))
+        return train_family(self.family, home() / "ocr" / f"vanilla-{self.family}-{name}", course)
+
+    @property
+    def pages(self) -> Path:
+        """A folder in the shape of DharmaOCR-Benchmark, from the part's own stream of pages.
+
+        misstep itself splits it: `dev` and `heldout` share no page, not even in training.
+        """
+        folder = self.folder / "pages"
+        if not any(folder.glob("*.parquet")):
+            plan = self.plan
+            made = pages(self.part, plan.train + plan.heldout, plan.setting)
+            write_benchmark(folder, list(made))
+        return folder
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.folder / f"run-{self.seed}"
+
+    @property
+    def config(self) -> RunConfig:
+        """The recipe's settings, the plan's over them."""
+        total = self.plan.train + self.plan.heldout
+        split = {"heldout": self.plan.heldout / total, "dev": 0.0}
+        own = {"seed": self.seed, "model": str(self.model), "mine": split}
+        ground = recipes.settings("ocr", model=str(self.model), preset="cpu")
+        for settings in (SETTINGS, self.plan.settings, own):
+            ground = over(ground, settings)
+        return load_config(None, {}, ground)
+
+    @property
+    def job(self) -> Job:
+        """The run folder with its settings, for the arms that misstep has no flag for."""
+        return Job(store.RunFolder(self.run), self.config, say=say)
+
+
+def over(ground: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with others over them."""
+    merged = dict(ground)
+    for key, value in settings.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = over(below, value) if both else value
+    return merged
+
+
+Answered = Mapping[Prompt, ArmAnswers]
+
+
+def answered(lab: Lab, arm: str) -> tuple[Answered, float]:
+    """What an arm writes on the held-out pages, greedily, and the CPU seconds that it took now.
+
+    Nothing where the arm could not be made, for want of pairs.
+    """
+    _run(lab)
+    started = time.process_time()
+    if arm in FROM_RUN:
+        found = _written(lab, arm)
+    else:
+        found = _randomly(lab) if arm == "random" else _penalised(lab)
+    return found, time.process_time() - started
+
+
+def _run(lab: Lab) -> None:
+    if not (lab.run / "scores.json").exists():
+        verdict = api.run([lab.pages], lab.run, lab.config, say=say)
+        say(f"{lab.family} seed {lab.seed}: {verdict}")
+
+
+def _written(lab: Lab, arm: str) -> Answered:
+    if not (lab.run / f"answers/{arm}.parquet").exists():
+        return {}
+    rows = store.read_rows(lab.run / f"answers/{arm}.parquet")
+    return {
+        Prompt(session=row["session"], step=int(row["step"])): ArmAnswers(
+            greedy=store.decode(row["answer"], Message), sampled=()
+        )
+        for row in rows
+        if row["kind"] == "greedy"
+    }
+
+
+# --- controls ----------------------------------------------------------------------------------
+
+
+def _randomly(lab: Lab) -> Answered:
+    """DPO with clean samples drawn at random as rejected sides: chosen sides, steps as in `dpo`.
+
+    In a run folder of its own, under the name of the control there.
+    """
+    job, place = lab.job, store.RunFolder(lab.run / "random")
+    out = place / "adapter"
+    if not (out / "adapter_config.json").exists():
+        rows = random_rejects(lab, mining.pair_rows(job))
+        say(f"random rejects: {len(rows)} pairs")
+        if not rows:
+            return {}
+        entry = job.folder.entry("train adapter")
+        steps = int(entry["facts"]["steps"]) if entry else -1
+        train.train_dpo(
+            rows,
+            base=job.config.model,
+            adapter=lab.run / "sft",
+            out=out,
+            config=dataclasses.replace(job.config.dpo, max_steps=steps),
+            lora=job.config.lora,
+            run=train.TrainSettings(
+                seed=lab.seed, dtype=job.config.dtype, images=lab.run / "images", say=say
+            ),
+        )
+    what = Ask(
+        stage="control",
+        model=job.config.model,
+        adapter=out,
+        adapter_key=store.weights_digest(out),
+        prompts=_held(lab),
+        greedy=True,
+        num_generations=0,
+        sample=job.config.sample,
+        seed=lab.seed,
+    )
+    sessions = corpus_of(store.RunFolder(lab.run)).sessions
+    return ask(dataclasses.replace(job, folder=place, home=job.folder), sessions, what)
+
+
+def random_rejects(lab: Lab, rows: Sequence[train.Row]) -> list[train.Row]:
+    """The rows with another clean sample of the same page, drawn at random, as rejected side.
+
+    A page with one clean sample gives no row.
+    """
+    draw = random.Random(lab.seed)
+    settings = validate.settings(lab.config.validate)
+    corpus = corpus_of(store.RunFolder(lab.run))
+    samples: dict[str, list[Message]] = {}
+    for row in store.read_rows(lab.run / "answers/resample.parquet"):
+        session = corpus.sessions[row["session"]]
+        answer = store.decode(row["answer"], Message)
+        if clean(session, answer, settings):
+            samples.setdefault(repr(session.messages[:-1]), []).append(answer)
+    out = []
+    for row in rows:
+        others = [
+            each
+            for each in samples.get(repr(row.prompt), ())
+            if canonical(each) != canonical(row.chosen)
+        ]
+        if others:
+            rejected = dataclasses.replace(draw.choice(others))
+            out.append(dataclasses.replace(row, rejected=rejected, cut=False, marks=(), codes=()))
+    return out
+
+
+def clean(session: Session, answer: Message, settings: Any) -> bool:
+    """Whether an answer to a page has no defect."""
+    _, verdict = validate.judge(session, len(session.messages) - 1, answer, settings=settings)
+    return verdict.state == "pass"
+
+
+def _penalised(lab: Lab) -> Answered:
+    """The SFT model with a repetition penalty while it decodes."""
+    path = lab.run / "answers/penalty.parquet"
+    if not path.exists():
+        sessions = corpus_of(store.RunFolder(lab.run)).sessions
+        loaded = models.load(
+            lab.config.model, adapter=lab.run / "sft", dtype="float32", images=lab.run / "images"
+        )
+        prompts, rows = _held(lab), []
+        size = lab.config.sample.batch_size
+        for at in range(0, len(prompts), size):
+            part = prompts[at : at + size]
+            found = _decoded(loaded, [sessions[p.session] for p in part], lab)
+            rows += [
+                {
+                    "session": prompt.session,
+                    "step": prompt.step,
+                    "kind": "greedy",
+                    "answer": store.encode(answer).decode(),
+                }
+                for prompt, answer in zip(part, found, strict=True)
+            ]
+            say(f"penalty: {len(rows)} of {len(prompts)} pages")
+        store.write_rows(path, rows, columns=("session", "step", "kind", "answer"))
+    return _written(lab, "penalty")
+
+
+def _decoded(loaded: Any, sessions: Sequence[Session], lab: Lab) -> list[Message]:
+    """Transformers' own decoding: misstep samples without a penalty."""
+    import torch
+
+    words = loaded.tokenizer
+    pictures = [
+        models.open_image(lab.run / "images", part.text)
+        for session in sessions
+        for message in session.messages
+        for part in message.parts
+        if part.kind == "image"
+    ]
+    inputs = asked(loaded.eye.processor, pictures)
+    cap = lab.config.sample.max_new_tokens
+    with torch.inference_mode():
+        out = loaded.network.generate(
+            **inputs,
+            max_new_tokens=cap,
+            do_sample=False,
+            repetition_penalty=PENALTY,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    answers = []
+    for session, ids in zip(sessions, out[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+        ended = words.eos_token_id in ids
+        context = session.context_of(len(session.messages) - 1)
+        message = loaded.template.parse(words.decode(ids, skip_special_tokens=True), context)
+        reason = "stop" if ended else "length"
+        count = ids.index(words.eos_token_id) + 1 if ended else len(ids)
+        answers.append(
+            dataclasses.replace(
+                message,
+                finish_reason=reason,
+                model="penalty",
+                usage=Usage(output_tokens=count),
+            )
+        )
+    return answers
+
+
+def _held(lab: Lab) -> tuple[Prompt, ...]:
+    rows = store.read_rows(lab.run / "heldout.parquet")
+    return tuple(Prompt(session=row["session"], step=int(row["step"])) for row in rows)
