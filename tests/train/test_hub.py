@@ -81,7 +81,8 @@ def hub(monkeypatch):
     thread.start()
     monkeypatch.setenv("HF_ENDPOINT", server.address)
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 34)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    # the variable is read when huggingface_hub is imported, by whichever test comes first
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     yield server
     server.shutdown()
     server.server_close()
