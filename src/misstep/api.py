@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from misstep.pipeline.forget import forget
     from misstep.pipeline.forgetting import Forgotten
     from misstep.pipeline.funnel import funnel
-    from misstep.pipeline.limits import Excess, exceeded, limits_of
+    from misstep.pipeline.limits import Excess, exceeded, limits_of, nothing_judged
     from misstep.pipeline.linting import lint, lint_text
     from misstep.pipeline.loop import evaluate, mine, run, train
     from misstep.pipeline.plan import plan, training_plan
@@ -54,6 +54,7 @@ __all__ = [
     "merge",
     "mine",
     "mine_text",
+    "nothing_judged",
     "plan",
     "push",
     "recipe_text",
@@ -90,6 +91,7 @@ _PLACES = {
     "funnel": "funnel",
     "exceeded": "limits",
     "limits_of": "limits",
+    "nothing_judged": "limits",
     "lint": "linting",
     "lint_text": "linting",
     "mine": "loop",
@@ -230,7 +232,10 @@ def review_screen(sitting: Review, wanted: str = "") -> None:
 
 def mine_text(facts: Mapping[str, Any], folder: Path) -> str:
     """The counts of mining for a terminal."""
-    lines = [f"{facts['pairs']} pairs from {facts['failed_steps']} failed steps in {folder}"]
+    from misstep.report.words import many
+
+    failed = many(facts["failed_steps"], "failed step")
+    lines = [f"{many(facts['pairs'], 'pair')} from {failed} in {folder}"]
     for title in ("parts", "sources", "codes", "refused"):
         counts = ", ".join(f"{name} {count}" for name, count in facts[title].items())
         lines.append(f"  {title:8} {counts or 'none'}")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from logs import mixed
-from misstep.cli import COMMANDS, formats, main
+from misstep.cli import COMMANDS, formats, main, watch
 
 
 @pytest.fixture
@@ -60,6 +60,19 @@ def test_a_mistyped_word_leads_to_the_nearest(words, said):
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_help_is_also_a_word():
+    for words, same in ((["help"], ["--help"]), (["help", "scan"], ["scan", "--help"])):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0
+        assert result.output == CliRunner().invoke(main, same).output
+
+
+def test_a_line_of_watch_says_where_it_cuts_evidence():
+    row = {"origin": {"file": "a.jsonl", "line": 3}, "code": "ENUM", "cause": "model", "where": ""}
+    assert watch._line(row | {"evidence": "x" * 100}).endswith(f"ENUM  {'x' * 100}")
+    assert watch._line(row | {"evidence": "x" * 101}).endswith(f"ENUM  {'x' * 99}…")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

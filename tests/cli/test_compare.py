@@ -74,3 +74,32 @@ def test_a_path_that_is_missing_is_named(tmp_path):
     result = compare(tmp_path / "none", tmp_path)
     assert result.exit_code == 2
     assert str(tmp_path / "none") in result.stderr
+
+
+def test_a_side_without_a_judged_step_is_no_comparison(sides, tmp_path):
+    empty = tmp_path / "none"
+    empty.mkdir()
+    for words in ((sides[0], empty), (empty, sides[0])):
+        result = compare(*words)
+        assert result.exit_code == 0
+        flat = " ".join(result.stdout.split())
+        assert flat.startswith("Nothing to compare: ")
+        assert "no judged step." in flat
+        assert "misstep scan --explain FILE" in flat
+        assert "points" not in result.stdout
+        strict = compare(*words, "--strict", "--quiet")
+        assert strict.exit_code == 3
+        assert strict.stderr == (
+            f"misstep: nothing to compare: {empty} has no judged step; "
+            f"to see what was recognised: misstep scan --explain {empty}\n"
+        )
+    both = compare(empty, tmp_path / "none", "--strict", "--json")
+    assert both.exit_code == 3
+    store.check_row(json.loads(both.stdout), "comparison")
+
+
+def test_one_matching_session_is_spelled_in_the_singular(tmp_path):
+    log = write(tmp_path / "log.jsonl", [session(1, RIGHT % 1)])
+    said = compare(log, log).stdout
+    assert "1 session matches by its first user message" in said
+    assert "1 session, 1 step, 0 unjudged" in said

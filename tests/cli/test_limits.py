@@ -1,6 +1,7 @@
 """`misstep scan --strict --max-rate`, `--sarif`: what a build can be held to."""
 
 import json
+import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -46,9 +47,33 @@ def test_every_exceeded_limit_is_said_with_its_interval(log):
     ]
 
 
-def test_logs_without_a_judged_step_exceed_nothing(tmp_path):
-    empty = write(tmp_path / "log.jsonl", [])
-    assert scan(empty, "--strict", "--max-rate", "0").exit_code == 0
+GATES = [("--strict",), ("--max-rate", "0.05"), ("--strict", "--max-rate", "ENUM=0.5")]
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_logs_without_a_step_pass_no_gate(tmp_path, gate):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "READ ME.md").write_text("# No agent wrote this\n")
+    for logs in (write(tmp_path / "log.jsonl", []), tmp_path / "notes" / "READ ME.md"):
+        assert scan(logs).exit_code == 0
+        result = scan(logs, *gate)
+        assert result.exit_code == 3
+        assert result.stderr == (
+            "misstep: nothing to judge: no agent steps were found; to see what was recognised: "
+            f"misstep scan --explain {shlex.quote(str(logs))}\n"
+        )
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_logs_of_which_no_step_could_be_judged_pass_no_gate(tmp_path, gate):
+    row = session(1, RIGHT % 1)
+    row["messages"][1] = {"role": "assistant", "content": "It runs."}
+    del row["tool_choice"]
+    log = write(tmp_path / "log.jsonl", [row | {"messages": row["messages"][:2]}])
+    result = scan(log, *gate, "--json")
+    assert json.loads(result.stdout)["unjudged_steps"] == 1
+    assert result.exit_code == 3
+    assert "nothing to judge: none of 1 step could be judged; add what" in result.stderr
 
 
 @pytest.mark.parametrize(

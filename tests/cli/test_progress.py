@@ -6,6 +6,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+from logs import mixed
+from misstep import api
 from misstep.cli import progress
 from misstep.cli.progress import Reporter, clock, counted, speed, unit_of
 
@@ -42,6 +44,37 @@ def test_the_end_is_told_once_and_a_second_round_begins_anew(time, capsys):
     for done in (5, 10, 10, 3, 10):
         shown.progress("mining", done, 10)
     assert capsys.readouterr().err.splitlines() == ["  mining: 10 rows, 0.0 s"] * 2
+
+
+def test_a_stage_lasts_from_the_end_of_what_was_before_it(time, capsys):
+    shown = Reporter(quiet=False)
+    time[0] = 3.0
+    shown.say("train sft …")
+    time[0] = 15.0
+    shown.progress("train sft · loss 0.512", 1, 1)
+    time[0] = 17.5
+    shown.progress("mining", 4, 4)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "  train sft: 1 step, loss 0.512, 12.0 s",
+        "  mining: 4 rows, 2.5 s",
+    ]
+
+
+def test_a_stage_that_says_that_nothing_is_done_begins_there(time, capsys):
+    shown = Reporter(quiet=False)
+    time[0] = 2.0
+    shown.progress("reading", 0, 1_000_000)
+    time[0] = 5.0
+    shown.progress("reading · 1 file", 1_000_000, 1_000_000)
+    assert capsys.readouterr().err == "  reading: 1.0 MB, 1 file, 3.0 s\n"
+
+
+def test_the_time_of_reading_is_that_of_the_work(tmp_path):
+    told = []
+    log = mixed(tmp_path / "log.jsonl", 2)
+    api.tell([log], api.load_config(), progress=lambda *said: told.append(said))
+    size = log.stat().st_size
+    assert told == [("reading", 0, size), ("reading · 1 file", size, size)]
 
 
 def test_bytes_are_megabytes(time, capsys):
@@ -88,6 +121,7 @@ def test_a_stage_is_counted_in_its_own_unit(name, unit):
 
 def test_numbers_are_spelled_for_people():
     assert counted(1, 2_000, "") == "1 of 2,000"
+    assert counted(1, 1, "steps") == "1 step"
     assert counted(2_000_000, 2_000_000, "MB") == "2.0 MB"
     assert speed(0.25, "steps") == "4.0 s each"
     assert (clock(59.6), clock(3_723)) == ("1:00", "1:02:03")

@@ -144,6 +144,7 @@ def test_buckets_are_read_and_written_by_two_nodes(cluster, tmp_path):
         assert sum(map(len, found)) == len(local[1].splitlines()) > 100
     finally:
         server.stop()
+        s3fs.S3FileSystem.clear_instance_cache()  # it remembers the server
 
 
 def test_pairs_are_the_same_on_two_nodes_as_on_this_machine(cluster, tmp_path):

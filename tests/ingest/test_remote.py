@@ -65,7 +65,8 @@ def memory(logs):
 def server():
     """A local S3 server; the credentials are by the usual environment variables."""
     moto = pytest.importorskip("moto.server", reason="moto[s3] with flask is not installed")
-    pytest.importorskip("s3fs", reason="the extra `remote` is not installed")
+    s3fs = pytest.importorskip("s3fs", reason="the extra `remote` is not installed")
+    s3fs.S3FileSystem.clear_instance_cache()  # another test's server may be remembered
     running = moto.ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()

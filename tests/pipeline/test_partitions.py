@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars
 import pytest
 
-from misstep.config import IngestConfig, RunConfig
+from misstep.config import IngestConfig, RunConfig, ValidateConfig
 from misstep.errors import ConfigError, InputError
 from misstep.pipeline import gather, partitions
 from misstep.pipeline.gather import gathered
 from misstep.pipeline.partitions import Destination
 from misstep.pipeline.scan import tell
+from misstep.store import decode
+from misstep.types import Session
 from samples import BESIDE, LOGS
 
 CONFIG = RunConfig(ingest=IngestConfig(workers=1, exclude=BESIDE))
@@ -111,3 +114,42 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, logs):
     assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
     with pytest.raises(ConfigError, match="give one"):
         tell([logs], CONFIG, parquet=str(tmp_path / "new"), since=Path(tmp_path / "state"))
+
+
+def test_a_folder_that_is_refused_loses_nothing(tmp_path, logs):
+    out = tmp_path / "out"
+    tell([logs], CONFIG, parquet=str(out))
+    (out / "notes.txt").write_text("mine")
+    before = sorted(out.rglob("*"))
+    with pytest.raises(InputError, match=r"notes.txt, which no scan wrote"):
+        tell([logs], CONFIG, parquet=str(out))
+    assert sorted(out.rglob("*")) == before
+
+
+@pytest.mark.parametrize("summary", [None, "{torn", '{"title": "of another tool"}'])
+def test_parts_of_another_tool_are_not_overwritten(tmp_path, logs, summary):
+    part = tmp_path / "out" / "sessions" / "part-000001.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"theirs")
+    if summary is not None:
+        (tmp_path / "out" / "summary.json").write_text(summary)
+    with pytest.raises(InputError, match=r"no summary.json of a finished scan"):
+        tell([logs], CONFIG, parquet=str(tmp_path / "out"))
+    assert part.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("redact", [True, False])
+def test_sessions_are_redacted_unless_the_user_says_otherwise(tmp_path, redact):
+    key, mail = "AKIAQWERTYUIOPASDFGH", "ann.lee@northwind.io"
+    tool = {"type": "function", "function": {"name": "f", "description": f"asks {mail}"}}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": f"to {mail}", "tool_calls": [call]}
+    row = {"messages": [{"role": "user", "content": f"use {key}"}, answer], "tools": [tool]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    config = replace(CONFIG, validate=ValidateConfig(redact=redact))
+    tell([tmp_path / "a.jsonl"], config, parquet=str(tmp_path / "out"))
+    (part,) = (tmp_path / "out" / "sessions").iterdir()
+    (session,) = polars.read_parquet(part)["session"]
+    assert [word in session for word in (key, mail)] == [not redact, not redact]
+    assert "[REDACTED" in session or not redact
+    assert decode(session, Session).messages[1].calls[0].id == "c"

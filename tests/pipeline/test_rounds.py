@@ -66,6 +66,7 @@ def test_the_last_round_is_what_the_run_folder_shows(finished):
         assert (run / name).read_bytes() == (run / "rounds/2" / name).read_bytes(), name
     scores = api.scores(run)
     assert {row["model"] for row in scores["scores"]} == {"base", "sft", "dpo", "control"}
+    assert scores["adapter"] == store.weights_digest(run / "adapter")
 
 
 def test_each_round_asks_for_one_greedy_answer_beside_the_sampled_ones(finished):

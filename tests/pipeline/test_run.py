@@ -7,7 +7,8 @@ import pytest
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
 from misstep.errors import InputError, LeakError, ModelError
-from misstep.pipeline import mining
+from misstep.pipeline import mining, rounds
+from misstep.pipeline.job import Job
 from misstep.pipeline.measuring import TRAINED
 
 pytestmark = pytest.mark.slow
@@ -193,6 +194,38 @@ def test_the_plan_marks_what_is_trained_on_and_writes_nothing(tmp_path, small):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_plan_says_where_a_run_would_train_nothing(tmp_path, small):
+    clean = write(tmp_path / "clean.jsonl", [session(n, RIGHT % n) for n in range(1, 6)])
+    text = api.plan([clean], tmp_path / "run", small())
+    assert text.splitlines()[-1].startswith("Nothing to train: no step in these logs failed")
+    assert "evaluate" not in text
+    wrong = write(tmp_path / "wrong.jsonl", [session(n, WRONG % n) for n in range(1, 6)])
+    config = small(**{"mine.sources": ["retry", "sibling", "reference"]})
+    assert "Nothing to train: 5 steps failed but" in api.plan([wrong], tmp_path / "run", config)
+    sampled = small(**{"mine.off_policy": False, "mine.on_policy_share": 1.5})
+    assert "Nothing to train" not in api.plan([clean], tmp_path / "run", sampled)
+
+
+def test_few_pairs_are_called_little_data_before_and_while_they_are_trained_on(tmp_path, small):
+    log, folder, said = mixed(tmp_path / "log.jsonl", 6), tmp_path / "run", []
+    api.mine([log], folder, small(), resample=False)
+    pairs = len(store.read_rows(folder / "pairs/train.parquet"))
+    note = f"{pairs} pairs are little data: below 100 "
+    assert note in api.training_plan(folder, small())
+    assert "pairs are little data" in api.plan([log], tmp_path / "new", small())
+    api.train(folder, small(), say=said.append)
+    assert [line for line in said if line.startswith(note)] == [
+        line for line in said if "little data" in line
+    ]
+    job = Job(store.RunFolder(folder), small())
+    assert [rounds.little(job, count) is None for count in (0, 1, 99, 100)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
 def test_clean_logs_in_the_folder_of_an_earlier_run_leave_nothing_of_it(tmp_path, small):
     run = tmp_path / "run"
     api.run([mixed(tmp_path / "log.jsonl", 6)], run, small())
@@ -206,8 +239,12 @@ def test_clean_logs_in_the_folder_of_an_earlier_run_leave_nothing_of_it(tmp_path
 
 def test_a_run_folder_inside_the_logs_is_refused(tmp_path, small):
     mixed(tmp_path / "logs" / "log.jsonl", 2)
-    with pytest.raises(InputError, match="lies inside the logs"):
-        api.run([tmp_path / "logs"], tmp_path / "logs" / "run", small())
+    for call in (api.run, api.plan):
+        with pytest.raises(InputError, match="lies inside the logs"):
+            call([tmp_path / "logs"], tmp_path / "logs" / "run", small())
+        with pytest.raises(InputError, match="lies inside the logs"):
+            call([tmp_path / "logs"], tmp_path / "logs", small())
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["log.jsonl"]
 
 
 def test_a_mistyped_path_is_refused_even_beside_one_that_was_read_before(tmp_path, small):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from click.testing import CliRunner
 
 from logs import WRONG, session, write
-from misstep import store
+from misstep import api, store
 from misstep.cli import main
+from misstep.config import load_config
+from misstep.errors import ConfigError
 from serving import serving
 
 
@@ -60,3 +63,10 @@ def test_an_endpoint_that_is_not_there_is_the_users_set_up(tmp_path):
     )
     assert done.exit_code == 2
     assert "expected an address such as http://localhost:8000/v1" in done.output
+
+
+def test_several_rounds_of_a_served_model_are_refused_before_anything(tmp_path):
+    told = {"rounds": 2, "endpoint.url": "http://localhost:1/v1"}
+    with pytest.raises(ConfigError, match=r"rounds: 2 with endpoint.url.*set rounds to 1"):
+        api.run([tmp_path], tmp_path / "run", load_config(None, told))
+    assert not (tmp_path / "run").exists()

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import misstep.pipeline.since
+from misstep import ingest
 from misstep.cli import main
 from misstep.config import IngestConfig, RunConfig, ValidateConfig
 from misstep.errors import SetupError
@@ -381,3 +382,17 @@ def test_whatever_happens_to_the_files_a_scan_since_the_last_equals_a_fresh_one(
             for step in steps:
                 do(logs, step)
             assert since(state, logs) == fresh(logs)
+
+
+def test_a_file_that_is_gone_before_it_is_looked_at_is_set_aside(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text("{}\n")
+
+    def gone(source):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(sys.modules["misstep.ingest.discover"], "is_archive", gone)
+    (found,) = ingest.discover([tmp_path])
+    assert (found.fault.reason, found.fault.said) == (
+        "unreadable",
+        "cannot be read (No such file or directory)",
+    )

@@ -3,10 +3,12 @@
 import pytest
 
 from logs import RIGHT, WRONG, mixed, session, write
-from misstep import api
+from misstep import api, store, validate
 from misstep.config import load_config
 from misstep.pipeline.scan import tell
-from misstep.pipeline.view import view
+from misstep.pipeline.view import _marks, view
+from misstep.store import RunFolder
+from misstep.types import Session
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +57,17 @@ def test_the_name_of_a_tool_that_is_not_there_is_marked(tmp_path):
     named = [m["named"] for row in view(tmp_path / "run", whole=True).pairs for m in row["marks"]]
     assert named
     assert all(named)
+
+
+def test_text_beside_better_text_is_not_told_that_a_call_was_demanded(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 12, tool_choice="auto")
+    run, config = RunFolder(tmp_path / "run"), load_config()
+    api.mine([log], run.path, config, resample=False)
+    row = view(run.path, whole=True).pairs[0]
+    found = store.find_row(run / "sessions.parquet", "id", row["session"])
+    settings = validate.settings(config.validate, own=False)
+    logged = store.decode(found["session"], Session)
+    text = [{"role": "assistant", "content": "I set no timer."}]
+    spoken = {**row, "rejected": text}
+    assert [mark["code"] for mark in _marks(spoken, logged, settings)] == ["NO_CALL"]
+    assert _marks({**spoken, "chosen": text}, logged, settings) == []

@@ -15,7 +15,7 @@ import pytest
 
 import rotating
 from misstep.config import IngestConfig, RunConfig
-from misstep.errors import InputError
+from misstep.errors import InputError, SetupError
 from misstep.pipeline import watching
 from misstep.pipeline.scan import tell
 from misstep.pipeline.watching import Watch, updates
@@ -166,3 +166,13 @@ def test_an_interrupt_ends_a_watch_well_and_leaves_its_state(tmp_path, logs):
     assert "stopped at 3 sessions, 3 steps, 3 of them failed" in said
     assert "Traceback" not in said
     assert Watch([logs], CONFIG, state).look().new == ()
+
+
+def test_nothing_is_kept_inside_the_logs(tmp_path, logs):
+    for state, findings in ((logs / "state", None), (tmp_path / "state", logs / "found.jsonl")):
+        with pytest.raises(SetupError, match="lies inside the logs"):
+            Watch([logs], CONFIG, state, findings=findings)
+    with pytest.raises(SetupError, match="--findings"):
+        Watch([logs / "*.jsonl"], CONFIG, tmp_path / "s", findings=logs / "found.jsonl")
+    Watch([logs / "*.jsonl"], CONFIG, logs / "state", findings=logs / "found.txt")
+    assert [path.name for path in logs.iterdir()] == ["a.jsonl"]

@@ -152,6 +152,18 @@ def test_an_unknown_name_offers_the_nearest():
         settings("ocr", model="m", preset="40gb")
 
 
+def test_a_preset_without_a_recipe_is_refused_not_ignored(tmp_path):
+    with pytest.raises(UnknownName, match="unknown preset '9gb'; did you mean"):
+        build_config(None, preset="9gb")
+    with pytest.raises(ConfigError, match="--preset 24gb: needs --recipe NAME"):
+        build_config(None, preset="24gb")
+    (tmp_path / "config.yaml").write_text("recipe: ocr\n")
+    with pytest.raises(ConfigError, match="needs --recipe"):  # a folder's recipe is not begun anew
+        build_config(None, preset="cpu", folder=tmp_path)
+    assert build_config(tmp_path / "config.yaml", preset="cpu").recipe == "ocr"
+    assert build_config(None, preset="auto").recipe is None
+
+
 def test_the_machine_is_told_from_its_gpus(monkeypatch):
     for sizes, preset in (
         ([], "cpu"),

@@ -6,14 +6,10 @@ import base64
 import hashlib
 import random
 import re
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from misstep.errors import ExtraMissing
 from misstep.report import RunView, html, write_html
 from pages import Page
 
@@ -136,18 +132,6 @@ def test_the_file_is_written_whole(run: RunView, tmp_path: Path) -> None:
     write_html(run, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html.render(run)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_without_jinja_the_message_holds_the_install_command(
-    run: RunView, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ExtraMissing) as caught:
-        html.render(run)
-    assert str(caught.value) == (
-        "this command needs Jinja2, which is not installed; "
-        "install it with: pip install 'misstep[report]'"
-    )
 
 
 def test_pictures_are_let_in_for_a_run_of_pages_alone(run: RunView) -> None:

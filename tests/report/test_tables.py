@@ -53,6 +53,42 @@ def test_the_headline_of_a_run_that_must_not_ship(run: RunView) -> None:
     assert headline(replace(run, scores=scores)).endswith("(sft → dpo). Do not ship it.")
 
 
+@pytest.mark.parametrize(
+    "more", [{"p": 0.5}, {"low": -0.2, "high": 0.0}, {"low": -0.2, "high": 0.01}]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_headline_does_not_call_chance_a_change(
+    run: RunView, more: dict[str, float], turned: bool
+) -> None:
+    scores = dict(run.scores or {})
+    arms = ("dpo", "sft") if turned else ("sft", "dpo")
+    total = next(
+        r for r in scores["paired"] if (r["from"], r["to"], r["code"]) == ("sft", "dpo", None)
+    )
+    paired = {**total, "from": arms[0], "to": arms[1], **more}
+    scores |= {"paired": [paired], "before": arms[0], "after": arms[1], "verdict": "do-not-ship"}
+    rates = ("24.6\xa0%", "44.4\xa0%") if turned else ("44.4\xa0%", "24.6\xa0%")
+    assert headline(replace(run, scores=scores)) == (
+        "No change of failures on held-out tasks can be told from chance, "
+        f"{' → '.join(rates)} ({' → '.join(arms)}). Do not ship it."
+    )
+
+
+def test_a_headline_says_that_failures_rose_and_from_nothing(run: RunView) -> None:
+    scores = dict(run.scores or {})
+    paired = next(
+        r for r in scores["paired"] if (r["from"], r["to"], r["code"]) == ("sft", "dpo", None)
+    )
+    turned = {**paired, "from": "dpo", "to": "sft", "low": 0.1, "high": 0.3}
+    scores |= {"paired": [turned], "before": "dpo", "after": "sft", "verdict": "do-not-ship"}
+    assert headline(replace(run, scores=scores)).startswith("Failures rose by 81 % on held-out")
+    scores["scores"] = [
+        {**r, "k": 0, "value": 0.0} if (r["model"], r["code"]) == ("dpo", None) else r
+        for r in scores["scores"]
+    ]
+    assert headline(replace(run, scores=scores)).startswith("Failures rose on held-out tasks, 0.0")
+
+
 def test_the_headline_of_a_run_without_training() -> None:
     scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
     assert headline(RunView(scores=scores)) == "Nothing to train: no step failed."

@@ -60,7 +60,7 @@ def test_a_run_that_trained_nothing_says_why() -> None:
     scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
     text = terminal_summary(RunView(scores=scores, summary={"files": 1, "steps": 4}))
     assert text == (
-        "Nothing to train: no step failed.\n1 files → 4 steps → 0 pairs\n\n"
+        "Nothing to train: no step failed.\n1 file → 4 steps → 0 pairs\n\n"
         "verdict: nothing-to-train: no step failed\n"
     )
 
@@ -92,8 +92,26 @@ def test_a_scan_in_plain_text(run: RunView) -> None:
 def test_a_scan_of_nothing() -> None:
     assert scan_summary({"files": 2, "seconds": 0.04}) == (
         "No agent steps were found.\n"
+        "See why: misstep scan --explain FILE. What can be read: misstep formats.\n"
         "2 files · 0 records · 0 sessions · 0 steps · 0 tool calls · 0.0 s\n"
     )
+
+
+def test_one_of_a_kind_is_spelled_in_the_singular() -> None:
+    keys = ("files", "records", "sessions", "steps", "tool_calls", "suspect_steps")
+    text = scan_summary({**dict.fromkeys(keys, 1), "ignored": {"progress": 1}})
+    assert text.splitlines()[1] == (
+        "1 file · 1 record · 1 session · 1 step · 1 tool call · 1 record ignored · 1"
+    )
+    assert text.splitlines()[2].startswith("suspect step · 0.0 s")
+    assert "1 more kind\n" in scan_summary({"steps": 1, "set_aside": dict.fromkeys("abcdefg", 1)})
+    run = RunView(summary={"files": 1, "sessions": 1, "steps": 1}, pairs_total=1, trained=1)
+    assert "1 file → 1 session → 1 step → 1 pair → 1 trained" in terminal_summary(run)
+
+
+def test_a_missing_extra_is_named() -> None:
+    lines = scan_summary({"set_aside": {"needs-extra": 3, "not-json": 1}}).splitlines()
+    assert "set aside: needs-extra 3 (pip install 'misstep[ocr]'), not-json 1" in lines
 
 
 def test_a_long_scan_says_what_it_left_out(run: RunView) -> None:

@@ -116,7 +116,8 @@ def run(tmp_path, model):
     (adapter / "misstep_adapter.json").write_text(NOTE)
     (adapter / "trained_prompts.json").write_text('{"prompts": ["abc"]}')
     (tmp_path / "run" / "pairs.jsonl").write_text("{}")
-    store.write_json(tmp_path / "run" / "scores.json", {"verdict": "ship"})
+    scores = {"verdict": "ship", "adapter": store.weights_digest(adapter)}
+    store.write_json(tmp_path / "run" / "scores.json", scores)
     return tmp_path / "run", load_config(None, {"model": model})
 
 
@@ -177,6 +178,19 @@ def test_a_run_that_should_not_go_does_not_go(hub, run, verdict, why):
     if verdict == "do-not-ship":
         api.push(folder, config, repo="acme/agent", public=False, anyway=True)
         assert sent(hub)
+
+
+@pytest.mark.parametrize(
+    ("measured", "why"), [("ab" * 32, "SHA-256 abababababab"), (None, "does not say")]
+)
+def test_only_the_adapter_that_the_verdict_is_of_goes(hub, run, measured, why):
+    folder, config = run
+    store.write_json(folder / "scores.json", {"verdict": "ship", "adapter": measured})
+    with pytest.raises(InputError, match=f"{why}.*misstep eval.*--anyway"):
+        api.push(folder, config, repo="acme/agent", public=False, anyway=False)
+    assert hub.seen == []
+    api.push(folder, config, repo="acme/agent", public=False, anyway=True)
+    assert sent(hub)
 
 
 def test_what_the_hub_refuses_is_told(hub, run):

@@ -92,3 +92,12 @@ def test_no_answer_is_too_strange(gold: str, answer: str) -> None:
     found = worth(gold, answer, PAGE)
     assert 0.0 <= found.text_score <= 1.0
     assert 0 <= found.fields_right <= found.fields
+
+
+@pytest.mark.parametrize("depth", [253, 254, 300, 1020])
+def test_an_answer_nested_beyond_what_can_be_written_is_compared_as_text(depth: int) -> None:
+    deep = f'{{"text": {"[" * depth}1{"]" * depth}}}'
+    found = worth(GOLD, deep, PAGE)
+    assert found.json_valid is (depth < 254)
+    assert (found.schema_valid, found.fields_right) == (False, 0)
+    assert worth(deep, deep, PAGE).exact

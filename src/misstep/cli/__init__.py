@@ -2,8 +2,8 @@
 
 Each command is one file with one click command of the same name; files import the rooms inside
 the command, so that `misstep --help` loads click and nothing else. Exit codes: 0 done, 1 a stage
-failed, 2 the set-up is wrong, 3 the verdict is do-not-ship or `--strict` found failures, 130
-stopped. A traceback is shown with `--debug` alone.
+failed, 2 the set-up is wrong, 3 the verdict is do-not-ship or `--strict` found failures or nothing
+to judge, 130 stopped. A traceback is shown with `--debug` alone.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ class _Lazy(click.Group):
         if not any(param.name == "debug" for param in command.params):
             command.params.append(_debug_option())
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -141,7 +146,7 @@ def _place(trace: TracebackType | None) -> str:
     cls=_Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 a stage failed, 2 the set-up is wrong, 3 do not ship or --strict "
-    "found failures, 130 stopped.",
+    "found failures or nothing to judge, 130 stopped.",
 )
 @click.version_option(__version__, prog_name="misstep")
 def main() -> None:

@@ -14,7 +14,11 @@ from misstep.cli.progress import reporter
 @click.command("compare")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Exit with 3 if the second fails more (for CI).")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 3 if the second fails more, or a side has no judged step (for CI).",
+)
 @JSON
 @reading
 def command(first: Path, second: Path, strict: bool, as_json: bool, **values: Any) -> None:
@@ -34,5 +38,8 @@ def command(first: Path, second: Path, strict: bool, as_json: bool, **values: An
         click.echo(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2))
     else:
         click.echo(api.comparison_text(found, **look()), nl=False)
+    if strict and found.nothing is not None:
+        click.echo(f"misstep: {found.nothing}", err=True)
+        raise click.exceptions.Exit(3)
     if strict and found.total.word == "more":
         raise click.exceptions.Exit(3)

@@ -12,7 +12,7 @@ import click
 import yaml
 
 from misstep.config import RunConfig, load_config, merge, read_yaml
-from misstep.errors import ConfigError
+from misstep.errors import ConfigError, UnknownName
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,6 +175,7 @@ def build_config(
     start = path if folder is None else run_config(folder, path)
     file = {} if path is None else read_yaml(path)
     name = recipe or file.get("recipe")
+    _check_preset(preset, name)
     if not isinstance(name, str):
         return load_config(start, merged)
     from misstep.recipes import settings as settings_of
@@ -183,6 +184,21 @@ def build_config(
     model = merged.get("model") or file.get("model") or ground.get("model") or RunConfig().model
     merge(ground, settings_of(name, model=str(model), preset=preset))
     return load_config(path, merged, ground)
+
+
+def _check_preset(preset: str, recipe: object) -> None:
+    """A preset that would do nothing is refused: it holds sizes of a recipe."""
+    if preset == "auto":
+        return
+    from misstep.recipes import PRESETS
+
+    if preset not in PRESETS:
+        raise UnknownName("preset", preset, ("auto", *PRESETS))
+    if recipe is None:
+        raise ConfigError(
+            f"--preset {preset}: needs --recipe NAME, whose sizes it chooses (or a --config file "
+            f"that names one); `misstep recipes` lists them"
+        )
 
 
 def _set(settings: Sequence[str]) -> dict[str, Any]:

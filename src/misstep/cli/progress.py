@@ -30,15 +30,18 @@ class _Stage:
     """One piece of work as it goes on."""
 
     unit: str
-    begun: float = field(default_factory=lambda: time.monotonic())
+    begun: float
+    """When the work before it ended, or when it said that nothing is done yet."""
+    heard: float = field(default_factory=lambda: time.monotonic())
+    """When it was first heard of: from here on its speed is measured."""
     from_: int = 0
-    """What was done when it was first heard of: a resumed training begins in the middle."""
+    """What was done then: a resumed training begins in the middle."""
     told: float = 0.0
     ended: bool = False
 
     def rate(self, done: int) -> float:
-        """Units a second since it began."""
-        return (done - self.from_) / max(1e-9, time.monotonic() - self.begun)
+        """Units a second since it was first heard of."""
+        return (done - self.from_) / max(1e-9, time.monotonic() - self.heard)
 
 
 class Reporter:
@@ -49,6 +52,8 @@ class Reporter:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
         self._stages: dict[str, _Stage] = {}
+        self._before = time.monotonic()
+        """When something was last heard: where the next stage begins."""
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show that `done` of `total` is finished."""
@@ -57,8 +62,11 @@ class Reporter:
         name, _, note = label.partition(" · ")
         stage = self._stages.get(name)
         if stage is None or (stage.ended and done < total):
-            stage = self._stages[name] = _Stage(unit_of(name), from_=done if done < total else 0)
-            stage.told = stage.begun
+            begun = self._before if done else time.monotonic()
+            from_ = done if done < total else 0
+            stage = self._stages[name] = _Stage(unit_of(name), begun, from_=from_)
+            stage.told = stage.heard
+        self._before = time.monotonic()
         if self._bars is None:
             self._line(name, note, done, total)
         else:
@@ -66,6 +74,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print one line beside the progress."""
+        self._before = time.monotonic()
         if self._quiet:
             return
         if self._bars is None:
@@ -116,7 +125,7 @@ def counted(done: int, total: int, unit: str) -> str:
     if unit == "MB":
         whole = f"{total / 1e6:.1f} MB"
         return whole if done >= total else f"{done / 1e6:.1f} of {whole}"
-    whole = f"{total:,} {unit}".rstrip()
+    whole = f"{total:,} {unit if total != 1 else unit.removesuffix('s')}".rstrip()
     return whole if done >= total else f"{done:,} of {whole}"
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,10 @@ from misstep.cli.options import (
     reading_config,
 )
 from misstep.cli.progress import reporter
+
+if TYPE_CHECKING:
+    from misstep.pipeline.limits import Limit
+    from misstep.pipeline.scan import Told
 
 
 @click.command("scan")
@@ -58,14 +62,16 @@ from misstep.cli.progress import reporter
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for what --since-last remembers (default: one for LOGS in the user's cache).",
 )
-@click.option("--strict", is_flag=True, help="Exit with 3 if any step failed (for CI).")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 3 if any step failed or none was judged (for CI)."
+)
 @click.option(
     "--max-rate",
     "max_rate",
     multiple=True,
     metavar="[CODE=]RATE",
-    help="With --strict: only if more than this share of the judged steps failed, as 0.05 or "
-    "TOOL_UNKNOWN=0.02; may be given again.",
+    help="Exit with 3 only if more than this share of the judged steps failed, as 0.05 or "
+    "TOOL_UNKNOWN=0.02; may be given again, with or without --strict.",
 )
 @click.option(
     "--sarif",
@@ -130,11 +136,22 @@ def command(
         click.echo(orjson.dumps(scanned.summary, option=orjson.OPT_INDENT_2))
     else:
         click.echo(api.scan_text(scanned, **look()), nl=False)
+    if (strict or limits) and _stopped(scanned, limits, logs):
+        raise click.exceptions.Exit(3)
+
+
+def _stopped(scanned: Told, limits: tuple[Limit, ...], logs: tuple[Path, ...]) -> bool:
+    """Whether a build must not go on; why, but for `--strict` alone, is said."""
+    from misstep import api
+
+    nothing = api.nothing_judged(scanned.summary, logs)
+    if nothing is not None:
+        click.echo(f"misstep: {nothing}", err=True)
+        return True
     over = list(api.exceeded(limits, scanned.summary, scanned.page))
     for each in over:
         click.echo(f"misstep: {api.excess_text(each)}", err=True)
-    if over or (strict and not limits and scanned.summary["failed_steps"]):
-        raise click.exceptions.Exit(3)
+    return bool(over or (not limits and scanned.summary["failed_steps"]))
 
 
 @contextlib.contextmanager

@@ -88,8 +88,10 @@ def _print(update: Any, *, as_json: bool, quiet: bool) -> None:
 
 
 def _standing(summary: dict[str, Any]) -> str:
-    sessions, steps = summary["sessions"], summary["steps"]
-    return f"{sessions:,} sessions, {steps:,} steps, {summary['failed_steps']:,} of them failed"
+    from misstep.report.words import many
+
+    sessions, steps = many(summary["sessions"], "session"), many(summary["steps"], "step")
+    return f"{sessions}, {steps}, {summary['failed_steps']:,} of them failed"
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -99,4 +101,8 @@ def _line(row: dict[str, Any]) -> str:
     code = row["code"] if row["cause"] == "model" else f"{row['code']} ({row['cause']})"
     said = " ".join("".join(c if c.isprintable() else " " for c in row["evidence"]).split())
     where = f" {row['where']}" if row["where"] else ""
-    return f"{datetime.now():%H:%M:%S}  {place}  {code}{where}  {said[:_EVIDENCE]}"
+    return f"{datetime.now():%H:%M:%S}  {place}  {code}{where}  {_cut(said)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _EVIDENCE else f"{text[: _EVIDENCE - 1]}…"

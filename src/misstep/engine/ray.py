@@ -41,11 +41,26 @@ class RayEngine:
     def __enter__(self) -> RayEngine:
         ray = self._ray
         if not ray.is_initialized():
-            ray.init(**self._settings())
+            self._reach()
             self._ours = True
         self._depth += 1
         self.workers = max(int(ray.cluster_resources().get("CPU", 1)), 1)
         return self
+
+    def _reach(self) -> None:
+        try:
+            self._ray.init(**self._settings())
+        except Exception as error:  # noqa: BLE001 - what is raised differs by version and address
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            if self._address is None:
+                raise SetupError(
+                    f"Ray cannot be started on this machine ({said}); leave --engine ray out, or "
+                    f"give the address of a cluster with --ray-address"
+                ) from None
+            raise SetupError(
+                f"no Ray cluster can be reached at {self._address} ({said}); start one there, "
+                f"correct --ray-address, or leave it out to start Ray on this machine"
+            ) from None
 
     def _settings(self) -> dict[str, Any]:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}

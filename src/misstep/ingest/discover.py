@@ -170,7 +170,15 @@ def _own_patterns(entries: Sequence[_Entry]) -> tuple[str, ...]:
 
 def _unfolded(found: Found) -> Iterator[Found]:
     """The members of an archive, each as a file; any other file as it is."""
-    if found.fault is not None or not is_archive(found.source):
+    if found.fault is not None:
+        yield found
+        return
+    try:
+        folded = is_archive(found.source)
+    except OSError as error:  # gone since it was listed, as where logs rotate
+        yield replace(found, fault=Fault("unreadable", f"cannot be read ({error.strerror})"))
+        return
+    if not folded:
         yield found
         return
     none = True
@@ -253,9 +261,9 @@ def _fault(file: Path, name: str, reason: str, said: str) -> Found:
 def _content_fault(source: Source) -> Fault | None:
     try:
         start = head(source)
+        return None if is_archive(source) else _fault_of(start)
     except OSError as error:
         return Fault("unreadable", f"cannot be read ({error.strerror})")
-    return None if is_archive(source) else _fault_of(start)
 
 
 def _fault_of(start: bytes) -> Fault | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -38,6 +38,8 @@ class Work(msgspec.Struct):
     pages: PagesConfig = PagesConfig()
     max_bytes: int = 32_000_000
     """Of one image."""
+    left_out: Callable[[Path], bool] = lambda _: False
+    """Whether the user left out an image that gold names (`pages.beside.Listing`)."""
     met: int = 0
     """Images whose bytes stood in the logs."""
     broken: int = 0

@@ -22,6 +22,7 @@ from misstep.ingest.format import Format, Reader, Record, Tally
 from misstep.ingest.images import work_of, working
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Progress
+from misstep.ingest.pages.beside import listing
 from misstep.ingest.recognise import (
     OTHER,
     Known,
@@ -118,6 +119,7 @@ class UnitReader:
         self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
         self._bounds = limits(config)
         self._work = work_of(config)
+        self._work.left_out = listing(found, config.exclude)
         self._last = LastFile()
 
     def read(self, unit: Unit) -> Batch:

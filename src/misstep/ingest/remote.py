@@ -10,12 +10,14 @@ query and no password.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import msgspec
 
@@ -31,9 +33,17 @@ WEB = ("https", "http")
 """What is read only where `ingest.allow_https` says so."""
 BLOCK = 4 << 20
 """Bytes fetched at a time."""
+_STAMPS = (
+    *("ETag", "etag", "md5Hash", "Content-MD5", "content_md5", "checksum", "blob_id", "Digest"),
+    *("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created"),
+)
+"""What services call that which changes with the content."""
+WHOLE = 256 << 20
+"""Bytes that are fetched at once at most."""
 _HELD = 6
 """Blocks that a process holds."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(.*)", re.DOTALL)
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?P<port>:\d*)?")
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -44,6 +54,10 @@ class Remote(msgspec.Struct, frozen=True):
     size: int
     stamp: str
     """Changes when the content does: its ETag, checksum or time, as the service tells it."""
+    whole: bool = False
+    """Whether it is fetched at once: the service did not tell its size beforehand."""
+    fault: str = ""
+    """Why it cannot be read."""
 
     def open(self) -> IO[bytes]:
         """Its bytes, seekable.
@@ -80,6 +94,8 @@ class _Blocks(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: WriteableBuffer) -> int:
+        if self._remote.fault:
+            raise OSError(errno.EIO, self._remote.fault)
         into = memoryview(buffer).cast("B")
         if self._at >= self._remote.size or not len(into):
             return 0
@@ -94,6 +110,8 @@ class _Blocks(io.RawIOBase):
 def _block(remote: Remote, number: int) -> bytes:
     start = number * BLOCK
     end = min(start + BLOCK, remote.size)
+    if remote.whole:
+        return _body(remote)[start:end]
     try:
         files, path = filesystem(remote.url)
         data: bytes = files.cat_file(path, start=start, end=end)
@@ -102,6 +120,39 @@ def _block(remote: Remote, number: int) -> bytes:
     if len(data) != end - start:
         raise OSError(errno.EIO, "it changed while it was read")
     return data
+
+
+@lru_cache(maxsize=1)
+def _body(remote: Remote) -> bytes:
+    """All of what was told no size of."""
+    data = _fetched(remote.url)
+    if _hashed(data) != remote.stamp:
+        raise OSError(errno.EIO, "it changed while it was read")
+    return data
+
+
+def _fetched(url: str) -> bytes:
+    """A body to its end.
+
+    Raises:
+        OSError: the service does not answer, or the body is too large.
+    """
+    data = bytearray()
+    try:
+        files, path = filesystem(url)
+        with files.open(path, "rb", block_size=0) as stream:
+            while len(data) <= WHOLE and (piece := stream.read(BLOCK)):
+                data += piece
+    except Exception as error:  # noqa: BLE001 - each service raises what its own library raises
+        raise OSError(errno.EIO, _said(error)) from None
+    if len(data) > WHOLE:
+        said = f"its size is not told, and it is larger than {WHOLE} bytes; give a local copy"
+        raise OSError(errno.EFBIG, said)
+    return bytes(data)
+
+
+def _hashed(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def url_of(path: Path) -> str | None:
@@ -116,7 +167,7 @@ def url_of(path: Path) -> str | None:
     scheme, rest = match.groups()
     if scheme not in (*SCHEMES, *WEB):
         return None
-    if "@" in rest.split("/", 1)[0]:
+    if _is_personal(rest):
         raise InputError(
             f"{scheme}://…: a URL with a name or a password in it is not read; give the bucket "
             f"alone, and the credentials by the service's own settings (docs/scale.md)"
@@ -124,9 +175,22 @@ def url_of(path: Path) -> str | None:
     return f"{scheme}://{rest}"
 
 
+def _is_personal(rest: str) -> bool:
+    """Whether an `@` stands behind a name or a password, which may itself hold `/`, `?` or `#`."""
+    first = rest.split("/", 1)[0]
+    if "@" in first:
+        return True
+    named = _HOST.fullmatch(re.split(r"[?#]", first, maxsplit=1)[0])
+    return "@" in (rest if named is None else _shorn(rest) if named["port"] else "")
+
+
+def _shorn(url: str) -> str:
+    return re.split(r"[?#]", url, maxsplit=1)[0]
+
+
 def shown(url: str) -> str:
-    """A URL as it may be printed: without its query, which may hold a signature."""
-    return url.split("?", 1)[0]
+    """A URL as it may be printed: without its query and fragment, which may hold a signature."""
+    return _shorn(url)
 
 
 def printed(path: Path) -> str:
@@ -200,9 +264,15 @@ def walked(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def _remote(url: str, entry: Mapping[str, Any]) -> Remote:
-    told = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "blob_id", "mtime", "created")
-    stamps = (str(entry[name]) for name in told if entry.get(name) is not None)
-    return Remote(url, int(entry.get("size") or 0), next(stamps, str(entry.get("LastModified"))))
+    size = entry.get("size")
+    if size is None:
+        try:
+            data = _fetched(url)
+        except OSError as error:
+            return Remote(url, 0, uuid4().hex, fault=error.strerror or "unreadable")
+        return Remote(url, len(data), _hashed(data), whole=True)
+    stamps = (str(entry[name]) for name in _STAMPS if entry.get(name))
+    return Remote(url, int(size), next(stamps, None) or uuid4().hex)  # untold: taken for changed
 
 
 @lru_cache(maxsize=16)

@@ -33,6 +33,9 @@ from misstep.types import Context, Message, Session, ToolSpec
 
 _EXPECTED = "expected a JSON list of tools (OpenAI or Anthropic spelling) or one tool a line"
 
+_NAMED = {"name", "function", "custom", "toolSpec", "jsonrpc"}
+"""A file that is one object has one of these, or it is no tool."""
+
 
 class Questions(tuple[ToolSpec, ...]):
     """No tools that hold for every session, but tasks that hold for the sessions of their name."""
@@ -136,6 +139,8 @@ def _values(path: Path, data: bytes) -> Iterable[Any]:
         return [_named(name, entry) for name, entry in tools.items()]
     if isinstance(tools, list):
         return tools
+    if isinstance(whole, dict) and not _NAMED & whole.keys():  # a schema, not a hosted tool's type
+        raise InputError(f"{path}: tool 0: tool: no name; {_EXPECTED}")
     return whole if isinstance(whole, list) else [whole]
 
 

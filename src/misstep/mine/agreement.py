@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from misstep.mine.source import distance
-from misstep.types import Message
+from misstep.mine.source import distance, respelled
+from misstep.types import Message, ToolCall
 
 if TYPE_CHECKING:
     from misstep.mine.desk import Accepted
+
+_Leaf = tuple[str, str | None, str]
+"""Tool, argument, value."""
 
 
 def agreement(answer: Message, accepted: Sequence[Accepted]) -> float:
     """How much of an accepted answer this answer gives alike at best, in [0, 1]; 0 without any.
 
-    Of an answer that calls tools the share of equal arguments, of a text 1 minus the Levenshtein
-    distance over the longer length.
+    Of an answer that calls tools the share of equal arguments (a call without any counts as one),
+    of a text 1 minus the Levenshtein distance over the longer length.
     """
     mine = _leaves(answer)
     shares = []
@@ -34,17 +37,19 @@ def agreement(answer: Message, accepted: Sequence[Accepted]) -> float:
     return max(shares, default=0.0)
 
 
-def _leaves(answer: Message) -> frozenset[tuple[str, str, bytes]]:
-    """(tool, argument, value) of every call with an object as arguments."""
-    leaves: set[tuple[str, str, bytes]] = set()
-    for call in answer.calls:
-        try:
-            given = orjson.loads(call.arguments)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(given, dict):
-            leaves |= {
-                (call.name, k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS))
-                for k, v in given.items()
-            }
-    return frozenset(leaves)
+def _leaves(answer: Message) -> frozenset[_Leaf]:
+    return frozenset(leaf for call in answer.calls for leaf in _of_call(call))
+
+
+def _of_call(call: ToolCall) -> list[_Leaf]:
+    """One for each argument; one for the call itself where there is no object with any."""
+    bare = call.arguments.strip()
+    try:
+        given = orjson.loads(bare or "{}")
+    except orjson.JSONDecodeError:
+        return [(call.name, None, bare)]
+    if isinstance(given, dict):
+        return [(call.name, k, respelled(v, bare)) for k, v in given.items()] or [
+            (call.name, None, "")
+        ]
+    return [(call.name, None, respelled(given, bare))]

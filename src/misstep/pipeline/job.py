@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from misstep.config import RunConfig
+from misstep import store
+from misstep.config import RunConfig, dump_config
+from misstep.errors import InputError
 from misstep.models import Gallery
 from misstep.store import RunFolder
 
@@ -104,6 +106,38 @@ class Job:
     def counting(self, label: str) -> Callable[[int, int], None]:
         """A two-argument progress callback under a fixed label."""
         return lambda done, total: self.progress(label, done, total)
+
+
+def check_folder(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse a run folder that is none, before anything is written to it.
+
+    Raises:
+        InputError: it lies inside the logs, or holds files that are not misstep's.
+    """
+    place = folder.resolve()
+    for path in paths:
+        if place.is_relative_to(path.resolve()):
+            raise InputError(
+                f"{folder}: lies inside the logs ({path}), so its own files would be read "
+                f"as logs; choose a run folder beside them"
+            )
+    other = RunFolder(folder).foreign()
+    if other is not None and not (folder / "verdicts.parquet").exists():  # its state was lost
+        raise InputError(
+            f"{folder}: holds {other} and no state.json of misstep, so it is no run folder and "
+            f"files in it could be overwritten; choose a new or empty folder"
+        )
+
+
+def begin(folder: Path, config: RunConfig, progress: Progress, say: Say) -> Job:
+    """A job in its run folder, with its settings beside it.
+
+    The state comes first, so that the folder is known as a run's wherever this ends.
+    """
+    run = RunFolder(folder)
+    run.open()
+    store.write_text(folder / "config.yaml", dump_config(config))
+    return Job(run, config, progress, say)
 
 
 def stage(

@@ -20,7 +20,7 @@ import orjson
 
 import misstep
 from misstep import ingest, mine, store, validate
-from misstep.errors import InputError
+from misstep.config import RunConfig
 from misstep.pipeline.away import unspread
 from misstep.pipeline.forgotten import forgotten, key_without, summary_without
 from misstep.pipeline.gather import Gathered, gathered
@@ -64,10 +64,10 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
     """The scan of these paths, from the run folder where it is done already."""
     images = str(job.folder / IMAGES)
     config = replace(job.config, ingest=replace(job.config.ingest, images=images))
-    _refuse(job, paths)
     given = [config.ingest.tools, config.validate.schema, config.ingest.pages.schema]
     web = config.ingest.allow_https
     gone = forgotten(job.folder.path)
+    logs = sorted({store.key_of(_full(path)) for path in paths})
     base = store.key_of(
         "scan",
         [misstep.__version__, _FORM],
@@ -87,20 +87,36 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
                 outputs.append(IMAGES)
             summary = summary_without(found.summary, _tallies(found, gone))
             seconds = round(time.perf_counter() - started, 3)
-            return {**summary, "seconds": seconds, "key": key, "base": base}
+            return {**summary, "seconds": seconds, "key": key, "base": base, "logs": logs}
 
+    _note_others(job, key, logs)
     stage(job, "scan", key=key, outputs=outputs, work=work)
     return corpus_of(job.folder)
 
 
-def _refuse(job: Job, paths: Sequence[Path]) -> None:
-    run = job.folder.path.resolve()
-    for path in paths:
-        if run.is_relative_to(path.resolve()):
-            raise InputError(
-                f"{job.folder.path}: lies inside the logs ({path}), so its own files would be read "
-                f"as logs; choose a run folder beside them"
-            )
+def _note_others(job: Job, key: str, logs: Sequence[str]) -> None:
+    """Say that what was mined from other logs goes; logs that grew, or more of them, are no others.
+
+    The state holds hashes of their paths, since the paths themselves may tell of the user.
+    """
+    known = job.folder.noted("scan").get("logs")
+    if known is None or job.folder.entry("mine") is None:
+        return
+    if job.folder.facts("scan", key) is None and not set(known) <= set(logs):
+        job.say(f"{job.folder.path}: held pairs of other logs (other paths); it is made anew")
+
+
+def why_nothing(corpus: mine.Corpus, config: RunConfig) -> str | None:
+    """Why a run on these logs would train nothing; None where something could come of it."""
+    if not corpus.verdicts:
+        return "no agent step was found in these logs"
+    if not corpus.failed() and config.mine.on_policy_share <= 1:
+        return "no step in these logs failed; there is nothing to learn from"
+    return None
+
+
+def _full(path: Path) -> str:
+    return str(path.resolve() if path.exists() else path)
 
 
 def _keep(found: Gathered, folder: store.RunFolder, gone: Container[str]) -> None:
@@ -204,6 +220,7 @@ def corpus_of(folder: store.RunFolder) -> mine.Corpus:
     Raises:
         InputError: the folder holds no scan.
     """
+    store.expect(folder / "sessions.parquet")
     shelf = Shelf(folder.path)
     sessions, findings, index = Sessions(shelf), Findings(shelf), mine.Index()
     verdicts = by_session(folder / "verdicts.parquet", "verdict")

@@ -1,17 +1,21 @@
 """Failure rates that a build may not exceed: `misstep scan --max-rate`.
 
 In: words such as `0.05`, `5%` and `TOOL_UNKNOWN=0.02`, and what a scan found. Out: the limits that
-are exceeded, each with its rate and interval. The whole rate is that of the failed steps among
-those that were judged; a code's is that of the failure page: the steps with a defect of that code
-among those in which it could have been seen. A rate over nothing is none and exceeds nothing.
+are exceeded, each with its rate and interval, or why there was nothing to judge. The whole rate is
+that of the failed steps among those that were judged; a code's is that of the failure page: the
+steps with a defect of that code among those in which it could have been seen. A rate over nothing
+is none and exceeds nothing; logs without any judged step pass no gate.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from misstep import ingest
 from misstep.codes import CODES
 from misstep.errors import ConfigError, UnknownName
 
@@ -76,6 +80,29 @@ def exceeded(
 
             between = wilson(k, n)
             yield Excess(limit=limit, k=k, n=n, value=k / n, low=between.low, high=between.high)
+
+
+def nothing_judged(summary: Mapping[str, Any], paths: Sequence[Path]) -> str | None:
+    """Why a scan of `paths` can pass no gate, and what to do; None where a step was judged."""
+    steps = summary["steps"]
+    if steps > summary["unjudged_steps"]:
+        return None
+    if steps:
+        from misstep.report.words import many
+
+        return (
+            f"nothing to judge: none of {many(steps, 'step')} could be judged; add what the "
+            "`unjudged` lines of the summary name, such as --tools FILE"
+        )
+    return f"nothing to judge: no agent steps were found; {look_closer(paths)}"
+
+
+def look_closer(paths: Sequence[Path]) -> str:
+    """How to see what was recognised in `paths`."""
+    from misstep.report import visible
+
+    named = visible(shlex.join(ingest.printed(path) for path in paths))
+    return f"to see what was recognised: misstep scan --explain {named}"
 
 
 def _figures(limit: Limit, summary: Mapping[str, Any], page: Mapping[str, Any]) -> tuple[int, int]:

@@ -14,11 +14,11 @@ from typing import Any
 from misstep import evaluate as evaluation
 from misstep import mine as mining_room
 from misstep import models, store
-from misstep.config import RunConfig, dump_config
+from misstep.config import RunConfig
 from misstep.errors import ConfigError, InputError
 from misstep.pipeline import mining, rounds, training
-from misstep.pipeline.job import Job, Progress, Say, mute, silent
-from misstep.pipeline.kept import corpus_of, scan_stage
+from misstep.pipeline.job import Job, Progress, Say, begin, check_folder, mute, silent
+from misstep.pipeline.kept import corpus_of, scan_stage, why_nothing
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
 from misstep.pipeline.view import write_reports
 
@@ -42,17 +42,18 @@ def run(
             "lora.enabled: false leaves model folders, and a run measures adapters; mine and train "
             "one after the other, then give `misstep eval` the folder with --model"
         )
+    rounds.check(config)
     models.resolve(config.model)
     if config.lora.load_in_4bit:
         models.check_four_bits()
-    job = _job(folder, config, progress, say)
+    check_folder(folder, paths)
+    job = begin(folder, config, progress, say)
     mining.check_references(job)
     corpus, split = _read(job, paths)
     held = held_prompts(job, corpus, split)
-    if not corpus.verdicts:
-        return _nothing(job, "no agent step was found in these logs")
-    if not corpus.failed() and config.mine.on_policy_share <= 1:
-        return _nothing(job, "no step in these logs failed; there is nothing to learn from")
+    why = why_nothing(corpus, config)
+    if why is not None:
+        return _nothing(job, why)
     policy = mining.policy(job, corpus)
     sft = _sft(job, corpus, split)
     last = rounds.preferred(job, corpus, split, policy=policy, start=sft)
@@ -77,8 +78,13 @@ def mine(
     progress: Progress = silent,
     say: Say = mute,
 ) -> dict[str, Any]:
-    """Pairs from logs; with `resample` also from the answers of `config.model`."""
-    job = _job(folder, config, progress, say)
+    """Pairs from logs; with `resample` also from the answers of `config.model`.
+
+    Raises:
+        SetupError: logs, settings, model or folder cannot be used.
+    """
+    check_folder(folder, paths)
+    job = begin(folder, config, progress, say)
     mining.check_references(job)
     corpus, split = _read(job, paths)
     held_prompts(job, corpus, split)
@@ -91,13 +97,18 @@ def mine(
 def train(
     folder: Path, config: RunConfig, *, progress: Progress = silent, say: Say = mute
 ) -> dict[str, Any]:
-    """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage."""
+    """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage.
+
+    Raises:
+        SetupError: the folder holds no pairs, or settings or model cannot be used.
+    """
+    store.expect(folder / mining.PAIRS)
     corpus = corpus_of(store.RunFolder(folder))
     if config.lora.load_in_4bit:
         models.check_four_bits()
     # the pairs of the folder are what is trained on, whatever adapter comes before the pairs' stage
     pairs = frozenset({"mine", "answers resample"})
-    job = replace(_job(folder, config, progress, say), keep=pairs)
+    job = replace(begin(folder, config, progress, say), keep=pairs)
     rows = rounds.rows_of(job)
     if not rows:
         return {"said": f"{folder}: no pairs, nothing to train", "steps": 0}
@@ -131,7 +142,7 @@ def evaluate(
     corpus = corpus_of(store.RunFolder(folder))
     ref = models.resolve(config.model)
     models.check_adapter(path, ref, models.unpacked(ref)[1])
-    job = _job(folder, config, progress, say)
+    job = begin(folder, config, progress, say)
     split = mining.families(job, corpus)
     held = held_prompts(job, corpus, split)
     begun = training.continued(path)
@@ -145,11 +156,6 @@ def evaluate(
     scores = measure(job, corpus, held, arms)
     write_reports(job)
     return scores
-
-
-def _job(folder: Path, config: RunConfig, progress: Progress, say: Say) -> Job:
-    store.write_text(folder / "config.yaml", dump_config(config))
-    return Job(store.RunFolder(folder), config, progress, say)
 
 
 def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_room.Split]:

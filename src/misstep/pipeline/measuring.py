@@ -74,7 +74,9 @@ def measure(
         corpus, held, answers, golds=golds, settings=settings, config=config, seed=seed
     )
     write_timing(job, corpus, [arm.name for arm in arms])
-    scores = {**result.to_json(), **measured.to_json()}
+    keys = {arm.name: arm.adapter_key for arm in arms}
+    adapter = keys.get(result.after or "") or None
+    scores = {**result.to_json(), **measured.to_json(), "adapter": adapter}
     store.write_json(job.folder / "scores.json", scores)
     return scores
 

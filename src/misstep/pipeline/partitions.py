@@ -9,7 +9,8 @@ conversation that stands in the logs several times is taken out of all parts but
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 import orjson
 
 from misstep import store
-from misstep.errors import InputError
+from misstep.errors import InputError, StageError
 from misstep.ingest import filesystem, shown, url_of
 from misstep.pipeline.rows import finding_row
 from misstep.types import Session
@@ -25,6 +26,10 @@ from misstep.validate import Judged
 
 TABLES = ("sessions", "findings")
 DONE = "summary.json"
+_ASIDE = "set_aside.jsonl"
+_PART = re.compile(rf"({'|'.join(TABLES)})/part-\d{{6,}}\.parquet")
+_NAMES = ("id", "format", "family", "parent", "kind", "role", "actor", "source", "cause", "call_id")
+"""Keys of a session whose values are no text of the logs, or by which rows are joined."""
 
 
 class Amend(msgspec.Struct):
@@ -83,27 +88,43 @@ class Destination:
         """Clear away what an earlier scan left here.
 
         Raises:
-            InputError: something else stands here.
+            InputError: something else stands here; nothing was taken away then.
         """
-        for name in self.names():
-            if not _is_ours(name):
-                raise InputError(
-                    f"{shown(self._place)}: holds {name}, which no scan wrote there; give an empty "
-                    f"folder to --parquet"
-                )
+        names = sorted(self.names(), key=lambda name: name != DONE)  # first it: now not complete
+        foreign = next((name for name in names if not _is_ours(name)), None)
+        if foreign is not None:
+            raise InputError(
+                f"{shown(self._place)}: holds {foreign}, which no scan wrote there; give an empty "
+                f"folder to --parquet"
+            )
+        if names and not (DONE in names and _is_summary(self.read(DONE))):
+            raise InputError(
+                f"{shown(self._place)}: holds {names[0]} and no {DONE} of a finished scan, so it "
+                f"may be another's; remove what is there, or give an empty folder to --parquet"
+            )
+        for name in names:
             self.remove(name)
 
 
 def _is_ours(name: str) -> bool:
-    folder, _, file = name.rpartition("/")
-    part = file.startswith("part-") and file.endswith(".parquet")
-    return (folder in TABLES and part) or name in (DONE, "set_aside.jsonl")
+    return _PART.fullmatch(name) is not None or name in (DONE, _ASIDE)
+
+
+def _is_summary(data: bytes) -> bool:
+    """Whether a file is what a scan says at its end."""
+    try:
+        store.check_row(orjson.loads(data), "summary")
+    except (orjson.JSONDecodeError, StageError):
+        return False
+    return True
 
 
 class Tables:
     """The rows of one unit."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, redact: bool) -> None:
+        """`redact`: whether secrets and people are taken out of sessions, as out of pairs."""
+        self._redact = redact
         self._sessions: dict[str, dict[str, Any]] = {}
         self._findings: list[dict[str, Any]] = []
 
@@ -121,7 +142,7 @@ class Tables:
             "copies": session.copies,
             "steps": len(judged.verdicts),
             "failed": sum(verdict.state == "fail" for verdict in judged.verdicts),
-            "session": store.encode(session).decode(),
+            "session": _text(session, redact=self._redact),
         }
         for finding in judged.findings:
             row = finding_row(finding, session)
@@ -134,6 +155,27 @@ class Tables:
         to = Destination(place)
         to.write(_name("sessions", number), _table([*self._sessions.values()], _SESSIONS))
         to.write(_name("findings", number), _table(self._findings, _FINDINGS))
+
+
+def _text(session: Session, *, redact: bool) -> str:
+    """A session as JSON."""
+    if not redact:
+        return store.encode(session).decode()
+    from misstep import mine  # a scan does without it
+
+    clean = mine.Redactor()
+    clean.begin(session)
+    return store.encode(_cleaned(msgspec.to_builtins(session), clean)).decode()
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {k: v if k in _NAMES else _cleaned(v, clean) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(each, clean) for each in value]
+    return value
 
 
 _SESSIONS = {
@@ -191,5 +233,5 @@ def tidy(place: str, parts: set[int]) -> None:
     to = Destination(place)
     kept = {_name(table, number) for table in TABLES for number in parts}
     for name in to.names():
-        if name not in kept:
+        if name not in kept and _is_ours(name):
             to.remove(name)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from misstep.ingest import Found, Surveyed
+from misstep.ingest import Found, Surveyed, shown
+from misstep.ingest.pages import IMAGES
 from misstep.pipeline import gather
 from misstep.pipeline.remembered import Piece, Seen
 
@@ -24,13 +26,21 @@ _FRESH = 2_000_000_000
 _CROWD = 32
 """Small pieces of one file after which they are looked through again as one."""
 _BLOCK = 1 << 20
+_GOLD = (".json", ".jsonl")
+_PAGES = (*IMAGES, ".pdf")
 _SURVEYED = msgspec.msgpack.Decoder(Surveyed)
 
 
 def name_of(file: Found) -> str:
-    """What a file is known by, wherever misstep is started."""
-    place = file.remote.url if file.remote is not None else os.path.abspath(file.path)
+    """What a file is known by, wherever misstep is started; of what a URL hides, a hash."""
+    place = _named(file.remote.url) if file.remote is not None else os.path.abspath(file.path)
     return place if file.member is None else f"{place}\x00{file.member}"
+
+
+def _named(url: str) -> str:
+    plain = shown(url)
+    hidden = url[len(plain) :].encode("utf-8", "surrogatepass")
+    return f"{plain}?{hashlib.blake2b(hidden, digest_size=16).hexdigest()}" if hidden else plain
 
 
 def seen_now(file: Found, was: Seen | None) -> Seen:
@@ -76,6 +86,7 @@ def _status(file: Found) -> Seen:
         status = beside.stat()
         stamp += f" {status.st_size} {status.st_ino} {status.st_ctime_ns}"
         changed = max(changed, status.st_mtime_ns)
+    stamp += _pages(file)
     return Seen(file.size, changed, stamp, at, [])
 
 
@@ -84,6 +95,39 @@ def _journal(file: Found) -> Path | None:
     path = file.path.with_name(file.path.name + "-wal")
     here = file.member is None and file.remote is None
     return path if here and path.exists() else None
+
+
+def _pages(file: Found) -> str:
+    """The image or the PDF of the same name beside a gold file: when it came or was changed."""
+    if file.here is None or file.path.suffix.lower() not in _GOLD:
+        return ""
+    ends = (spelled for end in _PAGES for spelled in (end, end.upper()))
+    return "".join(_told(file.path.with_suffix(end), end) for end in ends)
+
+
+def pages_below(folder: Path, out: Container[Path]) -> bytes:
+    """All images and PDFs that the rows of a file in a folder may name: a key of their states.
+
+    Args:
+        out: what the user left out.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for at, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(name for name in files if name.lower().endswith(_PAGES)):
+            path = Path(at, name)
+            told = _told(path, path.relative_to(folder).as_posix())
+            digest.update(f"{told}{' out' * (path in out)}".encode())
+    return digest.digest()
+
+
+def _told(path: Path, name: str) -> str:
+    """Name, size, time and inode of a file; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f" {name!a} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def _still(file: Found, was: Seen, size: int, raw: IO[bytes]) -> list[Piece]:
@@ -134,6 +178,7 @@ def _digest(file: Found, raw: IO[bytes], start: int, end: int) -> tuple[bytes, b
     digest = hashlib.blake2b(digest_size=16)
     last = b""
     journal = _journal(file) if start == 0 else None
+    digest.update(_pages(file).encode() if start == 0 else b"")
     raw.seek(start)
     while start < end and (block := raw.read(min(_BLOCK, end - start))):
         digest.update(block)

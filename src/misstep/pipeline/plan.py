@@ -15,7 +15,9 @@ from misstep import mine, models, store, train, validate
 from misstep.config import RunConfig
 from misstep.evaluate import held_out
 from misstep.pipeline import mining
-from misstep.pipeline.job import Job, Progress, silent
+from misstep.pipeline.job import Job, Progress, check_folder, silent
+from misstep.pipeline.kept import why_nothing
+from misstep.pipeline.rounds import little
 from misstep.pipeline.scan import Scanned, scan
 from misstep.redact import redact
 from misstep.types import Pair
@@ -33,6 +35,7 @@ def plan(
         SetupError: logs, settings or model cannot be used.
     """
     models.resolve(config.model)
+    check_folder(folder, paths)
     with tempfile.TemporaryDirectory() as images:
         reading = replace(config, ingest=replace(config.ingest, images=images))
         scanned = scan(paths, reading, progress=progress)
@@ -40,9 +43,13 @@ def plan(
 
 
 def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) -> str:
+    corpus = replace(mining.corpus(scanned), images=images)
+    head = _head(scanned, folder)
+    why = why_nothing(corpus, config)
+    if why is not None:
+        return "\n".join((*head, f"Nothing to train: {why}"))
     seen = models.Gallery(folder=images, max_pixels=config.images.max_pixels)
     template = models.load_tokenizer(config.model, images=seen)[1]
-    corpus = replace(mining.corpus(scanned), images=images)
     job = Job(store.RunFolder(folder), config)
     split = mining.families(job, corpus)
     policy = mining.policy(job, corpus)
@@ -54,15 +61,16 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
         settings=validate.settings(config.validate),
         template=template,
     )
+    from_logs = not (policy.resample or config.kto.enabled)
+    if from_logs and not mined.pairs:
+        return "\n".join((*head, f"Nothing to train: {mining.advice(mined.counts)}"))
+    note = little(job, len(mined.pairs)) if from_logs else None
     held = held_out(corpus, split, config.eval)
     accepted = mine.accepted_steps(corpus, split, config.sft.max_rows, config.seed)
     prompts = mine.resample_prompts(corpus, split, config.resample.max_prompts, config.seed)
-    counts = scanned.summary
     families = ", ".join(f"{part} {n}" for part, n in split.counts().items())
     lines = [
-        f"Plan for {folder} (nothing is written by --dry-run)",
-        f"  scan       {counts['files']} files, {counts['sessions']} sessions, "
-        f"{counts['steps']} steps, {counts['failed_steps']} failed",
+        *head,
         f"  families   {families}",
         f"  policy     {policy.why}",
         f"  sft        {_sft(config, len(accepted))}",
@@ -71,6 +79,7 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
         *([f"  rounds     {config.rounds}"] if policy.resample and config.rounds > 1 else []),
         f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
         f"samples each at temperature {config.sample.temperature:g}",
+        *([] if note is None else [f"  note       {note}"]),
         *train.memory_lines(config),
         f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
         f"what is trained on stands between « and »:",
@@ -78,6 +87,15 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
     for pair in mined.pairs[:_SHOWN]:
         lines.extend(_decoded(pair, corpus, template))
     return "\n".join(lines)
+
+
+def _head(scanned: Scanned, folder: Path) -> list[str]:
+    counts = scanned.summary
+    return [
+        f"Plan for {folder} (nothing is written by --dry-run)",
+        f"  scan       {counts['files']} files, {counts['sessions']} sessions, "
+        f"{counts['steps']} steps, {counts['failed_steps']} failed",
+    ]
 
 
 def training_plan(folder: Path, config: RunConfig) -> str:
@@ -91,10 +109,15 @@ def training_plan(folder: Path, config: RunConfig) -> str:
     accepted = len(mining.accepted_rows(job))
     pairs = mining.pair_rows(job)
     rows = mining.labelled_rows(job) if config.kto.enabled else pairs
+    head = f"Plan for {folder} (nothing is written by --dry-run)"
+    if not rows:
+        return f"{head}\nNothing to train: the folder holds no pairs"
+    note = little(job, len(rows))
     lines = [
-        f"Plan for {folder} (nothing is written by --dry-run)",
+        head,
         f"  sft        {_sft(config, accepted)}",
         f"  {'kto' if config.kto.enabled else 'dpo'}        {len(rows)} rows in the folder",
+        *([] if note is None else [f"  note       {note}"]),
         *train.memory_lines(config),
     ]
     return "\n".join(lines)

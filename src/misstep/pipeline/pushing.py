@@ -16,12 +16,13 @@ def push(folder: Path, config: RunConfig, *, repo: str, public: bool, anyway: bo
     """Upload the adapter, its tokenizer and its card; gives what was sent, in lines.
 
     Raises:
-        InputError: the run is not finished, trained nothing, or its verdict is do-not-ship and
-            nobody said `anyway`.
+        InputError: the run is not finished or trained nothing; or its verdict is do-not-ship, or of
+            another adapter, and nobody said `anyway`.
         StageError: the Hub did not take it.
     """
     path = folder / "scores.json"
-    verdict = store.read_json(path)["verdict"] if path.exists() else None
+    scores = store.read_json(path) if path.exists() else {}
+    verdict = scores.get("verdict")
     if verdict is None:
         raise InputError(f"{folder}: no scores.json, so nothing was measured; finish the run first")
     if verdict == "nothing-to-train":
@@ -31,7 +32,26 @@ def push(folder: Path, config: RunConfig, *, repo: str, public: bool, anyway: bo
             f"{folder}: the verdict is do-not-ship, so nothing was pushed; "
             f"--anyway pushes all the same"
         )
+    if not anyway:
+        _refuse_unmeasured(folder, scores.get("adapter"))
     planned = train.plan_upload(
         folder / "adapter", models.load_words(config.model), repo=repo, public=public
     )
     return [*planned.lines(), train.upload(planned)]
+
+
+def _refuse_unmeasured(folder: Path, measured: str | None) -> None:
+    """The verdict must be of the adapter that would go."""
+    path = folder / "adapter"
+    here = store.weights_digest(path)
+    if not here or measured == here:
+        return  # a folder without an adapter is refused where the upload is planned
+    why = (
+        f"is of an adapter with SHA-256 {measured[:12]}…, and this one has {here[:12]}…"
+        if measured
+        else "does not say which adapter was measured"
+    )
+    raise InputError(
+        f"{path}: the verdict in scores.json {why}, so nothing was pushed; measure this adapter "
+        f"with `misstep eval {folder}`, or push it all the same with --anyway"
+    )

@@ -3,24 +3,30 @@
 In: a folder. Out: a `Memory`: for each file its pieces with their digests and what the look at them
 showed, for each group of records its `Part`, by content. What was kept of sessions stays in the
 spools of the folder. The state is written whole or not at all; spools that no state names are
-leftovers of a killed scan and go.
+leftovers of a killed scan and go. Nothing is touched in a folder that is not a state's own.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from misstep import store
+from misstep import ingest, store
 from misstep.errors import SetupError
 from misstep.ingest import Share
 from misstep.pipeline.unit import Aside, Part, Row, spool_name
 
 NAME = "state.msgpack"
+_LOCK = "lock"
+_OURS = b"misstep state\n"
+"""What the lock of a folder of ours says."""
+_SPOOL = re.compile(r"(part|plain)-\d{6,}")
+_MAGIC = re.compile(r"[*?\[]")
 _MANY = 256
 """Spools above which small ones are put together."""
 _SMALL = 1_000_000
@@ -90,11 +96,22 @@ class Memory:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder
         self.state = _read(folder / NAME, key)
+        self._safe = {kept.spool for kept in self.state.groups.values()}
+        """Spools that are on the disk."""
         self._tidy()
 
     def save(self, state: State) -> None:
-        """Put `state` in the place of what was known."""
-        store.write_pieces(self.folder / NAME, [msgspec.msgpack.encode(state)])
+        """Put `state` in the place of what was known, once all that it names is on the disk."""
+        spools = {kept.spool for kept in state.groups.values()}
+        for number in spools - self._safe:
+            _to_disk(self.folder / spool_name(number))
+        self._safe = spools
+        with store.replacing(self.folder / NAME) as path:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "wb") as out:
+                out.write(msgspec.msgpack.encode(state))
+                out.flush()
+                os.fsync(out.fileno())
         self.state = state
 
     def kept(self, which: int) -> Iterator[bytes]:
@@ -114,14 +131,15 @@ class Memory:
             live.setdefault(kept.spool, []).append(key)
         names = {spool_name(number): number for number in live}
         sizes: dict[int, int] = {}
-        for path in [*self.folder.glob("part-*"), *self.folder.glob("plain-*")]:
+        for path in spools_in(self.folder):
             if path.name in names:
                 sizes[names[path.name]] = path.stat().st_size
             else:
                 path.unlink()
-        gone = [key for number, keys in live.items() if number not in sizes for key in keys]
-        for key in gone:
-            del self.state.groups[key]
+        for number, keys in live.items():
+            for key in [key for key in keys if self._is_cut(key, sizes.get(number))]:
+                del self.state.groups[key]
+                keys.remove(key)
         many = len(sizes) > _MANY
         thin = [
             number
@@ -131,6 +149,11 @@ class Memory:
         ]
         if thin:
             self._rewrite(thin, [key for number in thin for key in live[number]])
+
+    def _is_cut(self, key: bytes, size: int | None) -> bool:
+        """Whether what was kept of a group is not there, or not whole."""
+        kept = self.state.groups[key]
+        return size is None or kept.start + kept.size > size
 
     def _rewrite(self, spools: list[int], keys: list[bytes]) -> None:
         number = self.state.next
@@ -147,6 +170,16 @@ class Memory:
         self.save(self.state)
         for each in spools:
             (self.folder / spool_name(each)).unlink()
+
+
+def spools_in(folder: Path) -> list[Path]:
+    """What scans have spooled there, by the names alone."""
+    return [path for path in folder.iterdir() if _SPOOL.fullmatch(path.name) and path.is_file()]
+
+
+def _to_disk(path: Path) -> None:
+    with store.telling(path), path.open("rb+") as spool:
+        os.fsync(spool.fileno())
 
 
 def _entries(part: Part) -> list[Row | Aside]:
@@ -184,11 +217,66 @@ def part_of(kept: Kept, numbers: dict[str, int]) -> Part | None:
 
 def _read(path: Path, key: str) -> State:
     """What is known; nothing where it is of another version or other settings."""
+    state = _state(path)
+    return State(key) if state is None or state.key != key else state
+
+
+def _state(path: Path) -> State | None:
     try:
-        state = _STATE.decode(path.read_bytes())
+        return _STATE.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-        return State(key)
-    return state if state.key == key else State(key)
+        return None
+
+
+def refuse_inside(place: Path, paths: Sequence[Path], option: str) -> None:
+    """Keep what misstep writes out of the logs that it reads.
+
+    Raises:
+        SetupError: `place` is, or lies in, one of `paths`.
+    """
+    target = place.resolve()
+    for path in paths:
+        if _covers(path, target):
+            raise SetupError(
+                f"{place}: lies inside the logs ({ingest.printed(path)}), so it would be read as a "
+                f"log, or take a log's place; choose another place with {option}"
+            )
+
+
+def _covers(path: Path, target: Path) -> bool:
+    """Whether a path, a folder or a pattern stands for `target` or for a folder above it."""
+    if path.exists():
+        return target.is_relative_to(path.resolve())
+    at = next((n for n, part in enumerate(path.parts) if _MAGIC.search(part)), None)
+    if at is None:
+        return False
+    fixed, rest = Path(*path.parts[:at]).resolve(), path.parts[at:]
+    if not target.is_relative_to(fixed):
+        return False
+    if "**" in rest:
+        return True
+    below = target.relative_to(fixed).parts[: len(rest)]
+    return len(below) == len(rest) and Path(*below).match(str(Path(*rest)))
+
+
+def _own(folder: Path) -> None:
+    """See that the folder is a state's own, and that the next scan sees it too.
+
+    Raises:
+        SetupError: it holds something else.
+    """
+    lock = folder / _LOCK
+    told = lock.read_bytes() if lock.is_file() else b""
+    if told == _OURS:
+        return
+    names = {path.name for path in folder.iterdir()} - ({_LOCK} if not told else set())
+    if names and _state(folder / NAME) is None:
+        raise SetupError(
+            f"{folder}: holds {min(names)} and no state of misstep; give an empty or a new folder "
+            f"with --state"
+        )
+    with store.telling(lock):
+        lock.write_bytes(_OURS)
 
 
 @contextmanager
@@ -196,12 +284,13 @@ def held(folder: Path) -> Iterator[None]:
     """Keep the folder to this process.
 
     Raises:
-        SetupError: another process holds it.
+        SetupError: another process holds it, or it holds something else than a state.
         StageError: it cannot be written.
     """
     with store.telling(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fresh = not (folder / _LOCK).exists()
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         import fcntl
     except ImportError:  # no such locks here
@@ -215,6 +304,12 @@ def held(folder: Path) -> Iterator[None]:
                     f"{folder}: another misstep keeps its state there; wait for it, or give "
                     f"another folder with --state"
                 ) from None
+        try:
+            _own(folder)
+        except SetupError:
+            if fresh:
+                (folder / _LOCK).unlink(missing_ok=True)
+            raise
         yield
     finally:
         os.close(lock)

@@ -18,11 +18,15 @@ from typing import Any
 from misstep import mine as mining_room
 from misstep import store
 from misstep import train as train_room
+from misstep.config import RunConfig
+from misstep.errors import ConfigError
 from misstep.pipeline import mining, training
 from misstep.pipeline.job import DEPENDENTS, ROUNDS, Job
 
 STAGES = ("answers resample", "mine", "train adapter")
 """Of one round, in their order."""
+FEW = 100
+"""Pairs, or labelled answers, below which training seldom changes more than chance does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,20 @@ class Preferred:
     """Ids of rows that were not trained on."""
 
 
+def check(config: RunConfig) -> None:
+    """Refuse rounds that would all ask the same model.
+
+    Raises:
+        ConfigError: several rounds, and an endpoint answers in each of them.
+    """
+    if config.rounds > 1 and config.endpoint.url is not None:
+        raise ConfigError(
+            f"rounds: {config.rounds} with endpoint.url: each round samples the adapter of the "
+            f"round before it, and an endpoint serves the same model in every round; set rounds "
+            f"to 1, or leave the endpoint out"
+        )
+
+
 def preferred(
     job: Job,
     corpus: mining_room.Corpus,
@@ -50,7 +68,12 @@ def preferred(
     policy: mining.Policy,
     start: training.Adapter | None,
 ) -> Preferred:
-    """All rounds. Pairs of the log are the same in every round, so they get one."""
+    """All rounds. Pairs of the log are the same in every round, so they get one.
+
+    Raises:
+        ConfigError: as `check`.
+    """
+    check(job.config)
     count = job.config.rounds if policy.resample and _trains(job) else 1
     if count == 1:
         return _round(job, corpus, split, policy=policy, start=start)
@@ -127,10 +150,24 @@ def preference(
     if not _trains(job):
         job.folder.forget(["train adapter", "train control"])
         return None
+    note = little(job, len(rows))
+    if note is not None:
+        job.say(note)
     stage = training.kto_stage if job.config.kto.enabled else training.dpo_stage
     adapter = stage(job, rows, start)
     training.note_trained(adapter, hashes)
     return adapter if adapter.facts["steps"] else None
+
+
+def little(job: Job, rows: int) -> str | None:
+    """What to say of so few rows; None where there are enough, or none at all."""
+    if not 0 < rows < FEW:
+        return None
+    what = "labelled answers" if job.config.kto.enabled else "pairs"
+    return (
+        f"{rows} {what} are little data: below {FEW} an adapter seldom gets better by more than "
+        f"chance (docs/footguns.md)"
+    )
 
 
 def _trains(job: Job) -> bool:

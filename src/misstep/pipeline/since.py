@@ -26,9 +26,9 @@ from misstep.engine import Crash, Works
 from misstep.ingest import Found, Share, Surveyed, Unit, numbers
 from misstep.pipeline import gather
 from misstep.pipeline.away import engine_of, unspread
-from misstep.pipeline.gather import Gathered, Run
+from misstep.pipeline.gather import Gathered, Run, with_schema
 from misstep.pipeline.job import Progress, silent
-from misstep.pipeline.pieces import name_of, one_kind, seen_now
+from misstep.pipeline.pieces import name_of, one_kind, pages_below, seen_now
 from misstep.pipeline.remembered import (
     Memory,
     Parts,
@@ -38,12 +38,17 @@ from misstep.pipeline.remembered import (
     held,
     kept_of,
     part_of,
+    refuse_inside,
+    spools_in,
 )
 from misstep.pipeline.tally import summary_of
 from misstep.pipeline.unit import Apart, Given, Look, Part, prepare
 from misstep.redact import switched
 
-_FORM = 1
+_FORM = 2
+_PLAIN = ingest.plain_name(0).rstrip("0")
+_BESIDE = ("imagefolder", "page-table")
+"""Formats whose rows name files beside their own; of others the image has the file's name."""
 SINCE = ("rows", "digest", "marks")
 """What a scan with a state keeps of each session, whatever is asked for this time."""
 SAVE = 20.0
@@ -54,7 +59,8 @@ _PARTS = msgspec.msgpack.Decoder(list[Part])
 
 def key_of(config: RunConfig, wants: Sequence[str]) -> str:
     """Of everything but the logs that a scan depends on."""
-    given = [config.ingest.tools, config.validate.schema, config.validate.documents]
+    pages, check = config.ingest.pages, config.validate
+    given = [config.ingest.tools, check.schema, check.documents, pages.schema]
     return store.key_of(
         [misstep.__version__, _FORM, list(wants)],
         [unspread(config.ingest), config.validate],
@@ -82,10 +88,12 @@ def gathered_since(
 
     Raises:
         InputError: a path does not exist, or a tools or schema file cannot be used.
-        SetupError: another process uses `folder`.
+        SetupError: another process uses `folder`, or it holds something else, or lies in the logs.
         UnknownName: `ingest.format` is not a format.
     """
+    refuse_inside(folder, paths, "--state")
     with switched(config.validate.redact), held(folder):
+        config = with_schema(config)
         memory = Memory(folder, key_of(config, wants))
         chosen = config.ingest
         found = list(ingest.discover(paths, chosen.exclude, web=chosen.allow_https))
@@ -95,8 +103,9 @@ def gathered_since(
         since.scan()
         run = since.run
         counts = ingest.counted(found, run.ledger.books)
-        for path in folder.glob("plain-*"):
-            path.unlink()
+        for path in spools_in(folder):
+            if path.name.startswith(_PLAIN):
+                path.unlink()
         yield Gathered(run.ledger, summary_of(counts, run.ledger.tallies()), since.fresh)
 
 
@@ -114,6 +123,10 @@ class _Since:
         self._names = [name_of(file) for file in self._found]
         self._numbers = {name: n for n, name in reversed(list(enumerate(self._names)))}
         self._seen: dict[int, Seen] = {}
+        self._out = frozenset(file.path for file in self._found if file.left_out)
+        self._bare = {path.with_suffix("") for path in self._out if path.suffix}
+        self._pages: dict[Path, bytes] = {}
+        """By folder: the state of the images below it."""
         self._passing: set[int] = set()
         """Files of which nothing is remembered."""
         self._saved = time.monotonic()
@@ -233,6 +246,13 @@ class _Since:
             told = (self._names[share.file], file.name, share.kind, share.format, share.wrapper)
             digest.update(msgspec.msgpack.encode((told, share.plain, share.spans)))
             digest.update(b"".join(piece.digest for piece in _under(share, seen)))
+            if share.format in _BESIDE and file.here is not None:
+                folder = file.here.parent
+                if folder not in self._pages:
+                    self._pages[folder] = pages_below(folder, self._out)
+                digest.update(self._pages[folder])
+            elif file.path.with_suffix("") in self._bare:
+                digest.update(b"out")
         return digest.digest()
 
     def _read(self, engine: Works, groups: Iterable[list[Share]], unread: set[int]) -> None:

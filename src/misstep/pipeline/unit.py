@@ -190,7 +190,8 @@ def _parted(kit: Kit, piece: Deepen) -> list[list[Share]]:
 
 
 def _read(kit: Kit, number: int, units: list[Unit]) -> list[Part]:
-    given, tables = kit.given, Tables() if kit.given.parquet is not None else None
+    given, redact = kit.given, kit.given.config.validate.redact
+    tables = Tables(redact=redact) if given.parquet is not None else None
     if not given.wants and not given.set_aside:
         parts = [_part(kit, unit, None, tables) for unit in units]
     else:

@@ -28,6 +28,7 @@ from misstep.pipeline.timing import FILE as TIMING
 from misstep.pipeline.training import stage_of
 from misstep.redact import redact
 from misstep.report.tables import funnel
+from misstep.report.words import many
 from misstep.types import Finding, Message, Session, SetAside
 
 
@@ -37,8 +38,9 @@ def write_reports(job: Job) -> None:
     adapter = job.folder / "adapter"
     table = report.before_after(shown)
     if table and (adapter / "README.md").exists():
-        steps = [f"{count:,} {name}" for name, count in funnel(shown) if count is not None]
-        train.fill(adapter, table, funnel=" → ".join(steps))
+        reached = ((name, count) for name, count in funnel(shown) if count is not None)
+        steps = " → ".join(many(count, name.removesuffix("s"), name) for name, count in reached)
+        train.fill(adapter, table, funnel=steps)
     report.write_markdown(shown, job.folder / "report.md")
     report.write_html(shown, job.folder / "report.html")
 
@@ -134,11 +136,16 @@ def _marks(
     row: Mapping[str, Any], session: Session, settings: validate.Settings
 ) -> Sequence[Mapping[str, Any]]:
     """Where in the rejected side the failures lie: the validators say it again."""
-    rejected = mine.row_to_sides(row).rejected
+    sides = mine.row_to_sides(row)
+    rejected = sides.rejected
     if rejected is None:
         return []
     findings, _ = validate.judge(
-        session, int(row["step"]), rejected, settings=settings, demand_call=True
+        session,
+        int(row["step"]),
+        rejected,
+        settings=settings,
+        demand_call=bool(sides.chosen.calls),
     )
     return [mark(f, rejected) for f in findings if f.level == "defect"]
 

@@ -25,7 +25,7 @@ from misstep import ingest, store
 from misstep.config import RunConfig
 from misstep.errors import InputError
 from misstep.pipeline.ledger import Ledger
-from misstep.pipeline.remembered import Memory, held
+from misstep.pipeline.remembered import Memory, held, refuse_inside
 from misstep.pipeline.rows import MARK
 from misstep.pipeline.since import SINCE, gathered_since, key_of
 
@@ -57,7 +57,14 @@ class Watch:
         *,
         findings: Path | None = None,
     ) -> None:
-        """`findings`: a file that always holds every finding of the logs as they are."""
+        """`findings`: a file that always holds every finding of the logs as they are.
+
+        Raises:
+            SetupError: `state` or `findings` lies inside the logs.
+        """
+        refuse_inside(state, paths, "--state")
+        if findings is not None:
+            refuse_inside(findings, paths, "--findings")
         self._paths = paths
         self._config = config
         self._state = state

@@ -1,6 +1,6 @@
 """What a person sees: terminal summary, report.md and report.html, from one `RunView`."""
 
-from misstep.report.contrast import comparison_text
+from misstep.report.contrast import comparison_text, nothing_compared
 from misstep.report.html import write_html
 from misstep.report.markdown import before_after, write_markdown
 from misstep.report.pairdata import MAX_PAIRS
@@ -19,6 +19,7 @@ __all__ = [
     "Training",
     "before_after",
     "comparison_text",
+    "nothing_compared",
     "pair_view",
     "scan_summary",
     "terminal_summary",

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from misstep import store
-from misstep.errors import ExtraMissing
 from misstep.report import charts, tables, words
 from misstep.report.failures import failure_parts
 from misstep.report.markdown import METHOD
@@ -35,7 +34,6 @@ def write_html(run: RunView, path: Path) -> None:
     """Write the report.
 
     Raises:
-        ExtraMissing: Jinja2 is not installed.
         StageError: the file cannot be written.
     """
     store.write_text(path, render(run))
@@ -53,7 +51,6 @@ def fill(template: str, script: str, *, images: bool = False, **values: Any) -> 
         images: whether pictures that stand in the page itself are shown.
 
     Raises:
-        ExtraMissing: Jinja2 is not installed.
     """
     environment = _environment()
     style, code = _asset("report.css"), _asset("copy.js") + _asset(script)
@@ -111,10 +108,8 @@ def _left_out(run: RunView) -> Iterator[tuple[str, Mapping[str, int]]]:
 
 
 def _environment() -> Environment:
-    try:
-        import jinja2
-    except ImportError:
-        raise ExtraMissing("report", "Jinja2") from None
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,

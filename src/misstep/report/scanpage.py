@@ -23,7 +23,6 @@ def write_scan(view: ScanView, path: Path) -> None:
     """Write the failure page.
 
     Raises:
-        ExtraMissing: Jinja2 is not installed.
         StageError: the file cannot be written.
     """
     store.write_text(path, render(view))

@@ -55,6 +55,8 @@ class Change:
     broken: int
     level: float = 0.05
     """Below this p the change counts as one."""
+    between: tuple[float, float] | None = None
+    """Interval of the paired difference, in [-1, 1]."""
     others: tuple[Rate | None, ...] = ()
     """The rates of the arms in `arms_beside`, in that order."""
 
@@ -64,6 +66,12 @@ class Change:
         if not self.before.value:
             return None
         return self.after.value / self.before.value - 1
+
+    @property
+    def told(self) -> bool:
+        """Whether the change can be told from chance: by its p and by its interval."""
+        low, high = self.between or (-1.0, 1.0)
+        return self.p is not None and self.p < self.level and not low <= 0 <= high
 
     @property
     def direction(self) -> Literal["better", "worse", ""]:
@@ -139,6 +147,7 @@ def _change(
         fixed=0 if paired is None else paired["fixed"],
         broken=0 if paired is None else paired["broken"],
         level=1 - scores.get("confidence", 0.95),
+        between=None if paired is None else (paired["low"], paired["high"]),
         others=tuple(rate_of(scores, name, code) for name in arms_beside(scores)),
     )
 
@@ -190,12 +199,16 @@ def headline(run: RunView) -> str:
     if run.scores["verdict"] == "nothing-to-train" or not lines or arms is None:
         return f"Nothing to train: {visible(run.scores['why'])}."
     total = lines[0]
-    moved = "did not change"
-    if total.relative is not None and total.after.value != total.before.value:
-        moved = f"{'fell' if total.relative < 0 else 'rose'} by {abs(100 * total.relative):.0f} %"
+    said = "Failures did not change on held-out tasks"
+    if total.after.value != total.before.value and not total.told:
+        said = "No change of failures on held-out tasks can be told from chance"
+    elif total.after.value != total.before.value:
+        by = "" if total.relative is None else f" by {abs(100 * total.relative):.0f} %"
+        moved = "fell" if total.after.value < total.before.value else "rose"
+        said = f"Failures {moved}{by} on held-out tasks"
     end = "Ship it." if run.scores["verdict"] == "ship" else "Do not ship it."
     return (
-        f"Failures {moved} on held-out tasks, {percent(total.before.value)} → "
+        f"{said}, {percent(total.before.value)} → "
         f"{percent(total.after.value)} ({arms[0]} → {arms[1]}). {end}"
     )
 

@@ -33,7 +33,7 @@ from misstep.report.tables import (
     tool_counts,
 )
 from misstep.report.view import Row, RunView
-from misstep.report.words import number, percent, points, spell_p, visible
+from misstep.report.words import many, number, percent, points, spell_p, visible
 
 WIDTH = 80
 LINES = 40
@@ -44,9 +44,12 @@ _WANTS = 3
 """Checks without data in the summary of a scan at most; the rest is in `--json`."""
 _ROWS = 10
 """Rows of a table in the summary of a scan at most."""
+_NEXT = "See why: misstep scan --explain FILE. What can be read: misstep formats."
 _KINDS = 6
 _KIND = 40
 """Kinds of set-aside records in the summary of a scan, and characters of one."""
+_REMEDY = {"needs-extra": " (pip install 'misstep[ocr]')"}
+"""What to do about a kind; pages are all that is read with an extra."""
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
@@ -94,7 +97,7 @@ def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
 
 def _funnel_line(run: RunView) -> str:
     known = ((name, count) for name, count in funnel(run) if count is not None)
-    return " → ".join(f"{number(count)} {name}" for name, count in known)
+    return " → ".join(many(count, name.removesuffix("s"), name) for name, count in known)
 
 
 def _change_table(scores: Row, lines: Sequence[Change]) -> Table:
@@ -161,6 +164,8 @@ def scan_summary(summary: Row, *, colour: bool = False, width: int = WIDTH) -> s
 
 def _scan_parts(summary: Row, width: int, rows: int) -> Iterator[RenderableType]:
     yield Text(scan_headline(summary), style="bold")
+    if not summary.get("steps"):
+        yield _NEXT
     yield _scan_counts(summary)
     yield from _listed("set aside", summary.get("set_aside", {}))
     yield from _unjudged(summary.get("unjudged", {}))
@@ -194,8 +199,11 @@ def _listed(title: str, counts: Mapping[str, int]) -> Iterator[str]:
     """Kinds with their counts, the commonest first."""
     kinds = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     if kinds:
-        told = [f"{visible(kind)[:_KIND]} {number(n)}" for kind, n in kinds[:_KINDS]]
-        more = [f"{len(kinds) - _KINDS} more kinds"] * (len(kinds) > _KINDS)
+        told = [
+            f"{visible(kind)[:_KIND]} {number(n)}{_REMEDY.get(kind, '')}"
+            for kind, n in kinds[:_KINDS]
+        ]
+        more = [many(len(kinds) - _KINDS, "more kind")] * (len(kinds) > _KINDS)
         yield f"{title}: {', '.join([*told, *more])}"
 
 
@@ -223,14 +231,15 @@ def _scan_counts(summary: Row) -> str:
     ignored = sum(summary.get("ignored", {}).values())
     aside = sum(summary.get("set_aside", {}).values())
     keys = ("files", "records", "sessions", "steps", "tool_calls")
-    counts = [f"{number(summary.get(key, 0))} {key.replace('_', ' ')}" for key in keys]
+    words = ((key, key.replace("_", " ").removesuffix("s")) for key in keys)
+    counts = [many(summary.get(key, 0), word) for key, word in words]
     more = [
-        f"{number(count)} {word}"
+        many(count, *word)
         for count, word in (
-            (ignored, "records ignored"),
-            (aside, "set aside"),
-            (summary.get("suspect_steps", 0), "suspect steps"),
-            (summary.get("unjudged_steps", 0), "unjudged"),
+            (ignored, ("record ignored", "records ignored")),
+            (aside, ("set aside", "set aside")),
+            (summary.get("suspect_steps", 0), ("suspect step",)),
+            (summary.get("unjudged_steps", 0), ("unjudged", "unjudged")),
         )
         if count
     ]

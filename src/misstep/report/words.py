@@ -55,6 +55,11 @@ def exact_p(p: float | None) -> str:
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def many(count: int, one: str, more: str = "") -> str:
+    """`1 file`, `2,000 files`; `more` where the plural is not `one` with an s."""
+    return f"{number(count)} {one if count == 1 else more or f'{one}s'}"
+
+
 def number(count: int) -> str:
     """A count with thousands separators."""
     return f"{count:,}"

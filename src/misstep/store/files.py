@@ -134,6 +134,16 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not JSON ({error}); remove it and run the stage again") from None
 
 
+def expect(path: Path) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        InputError: it is absent.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
+
+
 def write_jsonl(path: Path, values: Iterable[Any], *, schema: str | None = None) -> int:
     """Write one value of `types` a line, all or nothing; gives the number of lines."""
     count = 0
@@ -276,6 +286,25 @@ class RunFolder:
         """The facts of a finished stage whatever its key; empty where it never finished."""
         entry = self._state().get(stage)
         return dict(entry["facts"]) if entry else {}
+
+    def foreign(self) -> str | None:
+        """A file of a folder that no run began; None in an empty folder or a run's.
+
+        Hidden files do not count: no run writes over them.
+        """
+        with telling(self.path):
+            names = sorted(each.name for each in self.path.iterdir()) if self.path.is_dir() else []
+        others = [name for name in names if not name.startswith(".")]
+        if others and "state.json" in others:
+            state = read_json(self.path / "state.json")
+            stages = state.values() if isinstance(state, dict) else [None]
+            return None if all(isinstance(e, dict) and "key" in e for e in stages) else "state.json"
+        return next(iter(others), None)
+
+    def open(self) -> None:
+        """Begin the state where there is none."""
+        if not (self.path / "state.json").exists():
+            write_json(self.path / "state.json", {})
 
     def _state(self) -> dict[str, Any]:
         path = self.path / "state.json"

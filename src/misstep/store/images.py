@@ -33,6 +33,9 @@ _DAMAGED = (
     *(struct.error, zlib.error),
 )
 """What Pillow's readers raise on damaged bytes."""
+_PAGED = ("TIFF", "GIF", "WEBP", "PNG")
+"""Formats whose further pictures are pages or an animation. Those of a JPEG (Pillow calls it MPO)
+are a preview or the gain map that a phone adds to its photo."""
 _NAME = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -131,7 +134,10 @@ def is_one_page(data: bytes) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Image.open(io.BytesIO(data), formats=FORMATS).seek(1)
+            found = Image.open(io.BytesIO(data), formats=FORMATS)
+            if found.format not in _PAGED:
+                return True
+            found.seek(1)
     except (*_DAMAGED, Image.DecompressionBombError):
         return True
     return False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from misstep.errors import InputError
-from misstep.store.files import replacing, telling
+from misstep.store.files import expect, replacing, telling
 
 if TYPE_CHECKING:
     import polars
@@ -195,8 +195,7 @@ def read_stream(path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]
     """
     import polars
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
+    expect(path)
     table = polars.scan_parquet(path)
     total = int(table.select(polars.len()).collect().item())
     missing = set(columns) - set(table.collect_schema().names())
@@ -217,8 +216,7 @@ def read_slice(path: Path, start: int, count: int) -> list[dict[str, Any]]:
     """
     import polars
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
+    expect(path)
     return polars.scan_parquet(path).slice(start, count).collect().to_dicts()
 
 
@@ -238,6 +236,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     import polars
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file; is the folder a finished misstep run?")
+    expect(path)
     return polars.read_parquet(path, memory_map=False).to_dicts()

@@ -78,10 +78,15 @@ def worth(gold: str, answer: str, schema: str | None = None) -> Worth:
 
 
 def parsed(text: str) -> Any:
-    """The JSON object or list that a text is; `_NOTHING` where it is none."""
+    """The JSON object or list that a text is; `_NOTHING` where it is none.
+
+    One that is nested deeper than orjson writes (254 levels) is none either: it is compared as it
+    stands, and nothing descends into it.
+    """
     try:
         value = orjson.loads(text)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, UnicodeEncodeError):
         return _NOTHING
     return value if isinstance(value, (dict, list)) else _NOTHING
 

@@ -303,3 +303,47 @@ def test_workers_read_pages_as_one_process_does(tmp_path: Path) -> None:
             found.append(sorted(data for data, _ in got.ledger.kept("session")))
     assert len(found[0]) == 6
     assert found[0] == found[1]
+
+
+def test_a_name_with_backslashes_is_the_image_that_it_names(tmp_path: Path) -> None:
+    rows = [{"file_name": name, "text": "a"} for name in ("images\\0.png", "./images//1.png")]
+    got = read(pages.write_imagefolder(tmp_path / "folder", rows))
+    assert len(got.sessions) == 2
+    assert asides(got) == [("no-gold", "images/2.png")]
+
+
+def test_an_image_or_pdf_that_the_user_left_out_is_not_read(tmp_path: Path) -> None:
+    folder = pages.write_imagefolder(tmp_path / "in" / "table")
+    beside = folder.parent / "beside"
+    beside.mkdir()
+    for name in ("x", "y"):
+        (beside / f"{name}.png").write_bytes(pages.image_bytes(pages.GOLDS[0]))
+        (beside / f"{name}.json").write_text(json.dumps(pages.GOLDS[int(name == "y")]))
+    pages.write_pdf(folder.parent / "deeds", list(pages.GOLDS))
+    (folder.parent / ".misstepignore").write_text("table/images/1.png\n*.pdf\n")
+    got = ingest([folder.parent], config=IngestConfig(exclude=("x.png",)))
+    reasons = {(entry.origin.file, entry.reason) for entry in got.set_aside}
+    assert reasons == {
+        ("beside/x.json", "excluded"),
+        ("deeds/deed.json", "excluded"),
+        ("table/metadata.jsonl", "excluded"),
+    }
+    assert [s.format for s in got.sessions].count("page-pairs") == 1
+    assert [s.format for s in got.sessions].count("imagefolder") == 2
+    assert got.counts.ignored["excluded"] == 4  # the ignore file is one of them
+
+
+def test_an_image_left_out_stays_out_where_its_gold_alone_is_given(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(pages.image_bytes(pages.GOLDS[0]))
+    (tmp_path / "x.json").write_text(json.dumps(pages.GOLDS[0]))
+    got = ingest([tmp_path / "x.json"], config=IngestConfig(exclude=("*.png",)))
+    assert [entry.reason for entry in got.set_aside] == ["excluded"]
+    assert len(ingest([tmp_path / "x.json"]).sessions) == 1
+
+
+def test_an_image_taken_back_in_is_read(tmp_path: Path) -> None:
+    folder = pages.write_imagefolder(tmp_path / "folder")
+    exclude = ("*.png", "!images/0.png")
+    got = ingest([folder], config=IngestConfig(exclude=exclude))
+    assert len(got.sessions) == 1
+    assert asides(got) == [("excluded", None)] * 2

@@ -22,8 +22,10 @@ from misstep.ingest.pages import (
     IMAGES,
     METADATA,
     Place,
+    below,
     bytes_of,
     family_of,
+    left_out,
     page,
     row_gold,
 )
@@ -61,7 +63,7 @@ class _Folder:
             raise Misfit("/file_name", "the row names no image", "no-image")
         folder = None if record.file is None else record.file.parent
         if folder is not None:
-            self._named.add(folder / name)
+            self._named.add(folder / below(name))
         place = Place(
             format=NAME,
             record=record,
@@ -77,7 +79,7 @@ class _Folder:
         if last is None or last.file is None:
             return
         for image in _images(last.file.parent):
-            if image not in self._named:
+            if image not in self._named and not left_out(image):
                 self._tally.unfold(2)
                 name = image.relative_to(last.file.parent).as_posix()
                 origin = replace(last.origin, line=None, offset=None, row=name, pointer=None)

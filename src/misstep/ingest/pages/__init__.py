@@ -4,7 +4,16 @@ In: an image and what should be read on it. Out: a session: the instruction, the
 the logged answer. What the formats of pages share stands here; each format is a file in `formats`.
 """
 
-from misstep.ingest.pages.beside import IMAGES, METADATA, bytes_of, image_beside, read, standing
+from misstep.ingest.pages.beside import (
+    IMAGES,
+    METADATA,
+    below,
+    bytes_of,
+    image_beside,
+    left_out,
+    read,
+    standing,
+)
 from misstep.ingest.pages.gold import schema_text
 from misstep.ingest.pages.page import INSTRUCTION, Place, family_of, file_gold, page, row_gold
 
@@ -13,10 +22,12 @@ __all__ = [
     "INSTRUCTION",
     "METADATA",
     "Place",
+    "below",
     "bytes_of",
     "family_of",
     "file_gold",
     "image_beside",
+    "left_out",
     "page",
     "read",
     "row_gold",
