@@ -45,7 +45,8 @@ imports:
 unit:
 	$(BIN)/pytest
 
-# The tests against the built wheel: a second environment that sees the dependencies but not src/.
+# What a wheel could lack (data files, commands, pages), against the built wheel: a second environment
+# that sees the dependencies but not src/.
 wheel:
 	rm -rf build
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/dist > /dev/null
@@ -54,7 +55,8 @@ wheel:
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
 	  > "$$(build/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/dependencies.pth"
 	mkdir build/tree && cp -r tests sample_logs docs pyproject.toml build/tree/
-	cd build/tree && ../venv/bin/python -m pytest -q -m "not model and not slow and not source"
+	cd build/tree && ../venv/bin/python -m pytest -q -m "not model and not slow and not source" \
+	  tests/cli tests/recipes tests/report tests/test_*.py
 
 # `pip install .` alone: a scan without torch.
 core:
