@@ -247,7 +247,7 @@ def _look(entry: _Entry, name: str, root: Path) -> tuple[Found, tuple[int | str,
 
 
 def _beside(file: Path) -> Literal["", "journal"]:
-    """Whether a file is the journal of an SQLite file beside it."""
+    """`journal` for the journal of an SQLite file beside it, else nothing."""
     for end in BESIDE:
         if file.name.endswith(end):
             return "journal" if file.with_name(file.name.removesuffix(end)).exists() else ""
