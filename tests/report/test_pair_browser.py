@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from misstep.report import RunView, write_html
 
@@ -59,7 +59,8 @@ def shown(page: Page) -> str:
 
 
 def waits_for(page: Page, count: str) -> None:
-    page.wait_for_function("n => document.getElementById('shown').textContent === n", arg=count)
+    """Polled from outside: the report's policy refuses the script that `wait_for_function` polls by."""
+    expect(page.locator("#shown")).to_have_text(count)
 
 
 def test_filters_and_search_leave_what_fits(run: RunView, open_page: Any) -> None:
@@ -114,7 +115,7 @@ def test_a_pair_shows_its_prompt_both_sides_the_marks_and_a_line_to_copy(
     assert page.inner_text("#detail .chosen .diff >> nth=0") == "3"
     assert "/value: expected number, got string" in page.inner_text("#detail .evidence")
     page.click("#detail .copy")
-    page.wait_for_function("document.querySelector('#detail .copy').textContent === 'copied'")
+    expect(page.locator("#detail .copy")).to_have_text("copied")
     line = page.evaluate("navigator.clipboard.readText()")
     assert line == (
         "rejected from logs/a.jsonl:1 · chosen from logs/a.jsonl:2 · id 0000000000000001"
@@ -124,7 +125,7 @@ def test_a_pair_shows_its_prompt_both_sides_the_marks_and_a_line_to_copy(
 def test_a_link_to_a_pair_opens_it(run: RunView, open_page: Any, tmp_path: Path) -> None:
     page = open_page(run)
     page.goto((tmp_path / "report.html").as_uri() + "#pair-5")
-    page.wait_for_function("document.querySelector('#detail h3').textContent === 'Pair 5'")
+    expect(page.locator("#detail h3")).to_have_text("Pair 5")
 
 
 def test_the_name_of_an_unknown_tool_is_marked(run: RunView, open_page: Any) -> None:
