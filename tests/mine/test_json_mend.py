@@ -23,6 +23,10 @@ WHOLE = [
     ('{"a": "one\ntwo"}', '{"a": "one\\ntwo"}', ("escape",)),
     ('{"author": "Jansson"', '{"author": "Jansson"}', ("close",)),
     ('{"a": {"b": [true', '{"a": {"b": [true]}}', ("close",)),
+    ('{"a": ["x", "y"}', '{"a": ["x", "y"]}', ("brackets",)),
+    ('{"a": ["x"])}\n', '{"a": ["x"]}', ("brackets",)),
+    ('{"a": "x"}}', '{"a": "x"}', ("brackets",)),
+    ('{"a": [1]', '{"a": [1]}', ("close",)),
     ("{'a': True, }", '{"a": true }', ("quotes", "literal", "trailing-comma")),
 ]
 
@@ -38,9 +42,11 @@ LEFT_ALONE = [
     '{"a": three}',
     '{"a": NaN}',
     '{"a": 05}',
-    '{"a": 1}}',
     '{"a": 1}, "b": 2}',
-    '{"a": 1]',
+    '{"a": 1], "b": 2}',
+    '{"a": ]',
+    '{"a": 1,]',
+    '}}',
     '{"a": "\\x41"}',
     '{"label":"pasta,"value:0.4}',
     '{"a": 1}',  # nothing is wrong with it

@@ -3,7 +3,8 @@
 In: a text that a strict parser refuses. Out: a `Mended` text with the names of the edits, or None.
 Done is only what a reader must do whatever was meant: other quotes around the same characters,
 quotes around a bare key, `true` for `True`, a comma that nothing follows, a control character as
-its escape, brackets that were never closed behind a whole value. Of a text that was stopped, the
+its escape, brackets that were never closed behind a whole value, the wrong closing brackets at its
+end. Of a text that was stopped, the
 list that it was in ends after its last whole element. Every other character stays. A missing comma,
 a bare word, a number at the end (it may be half), or a text that goes on behind its value is left
 alone: there one would have to guess.
@@ -24,6 +25,8 @@ _PYTHON = {"True": "true", "False": "false", "None": "null"}
 _JSON = frozenset({"true", "false", "null"})
 _QUOTES = {"'": "'", "“": "”", "‘": "’"}
 _CLOSE = {"{": "}", "[": "]"}
+_ENDING = re.compile(rf"[}}\]){SPACE}]*\Z")
+"""What a text may end in, one for another, too many or too few: every value stands before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +76,12 @@ class _Hand:
     def run(self) -> bool:
         """Copy everything."""
         while self.at < len(self.text):
-            if self._last in ("value", "close") and not self._open:
-                return not self.text[self.at :].strip(SPACE)
-            if not self._token():
+            behind = self._last in ("value", "close")
+            if behind and not self._open and not self.text[self.at :].strip(SPACE):
+                return True
+            if behind and self._wrong_end():
+                return True
+            if (behind and not self._open) or not self._token():
                 return False
         return self._ended()
 
@@ -93,6 +99,17 @@ class _Hand:
     def _close_all(self, opened: Sequence[str]) -> None:
         self.out.extend(_CLOSE[bracket] for bracket in reversed(opened))
         self.edits["close"] = None
+
+    def _wrong_end(self) -> bool:
+        """Nothing but closing brackets is left, and not those that belong here: put these."""
+        ending = _ENDING.match(self.text, self.at)
+        left = re.sub(f"[{SPACE}]", "", ending[0]) if ending else ""
+        right = "".join(_CLOSE[bracket] for bracket in reversed(self._open))
+        if right.startswith(left):
+            return False
+        self.out.append(right)
+        self.edits["brackets"] = None
+        return True
 
     def _note_whole(self) -> None:
         """Called behind a whole value: it may be an element of the outermost list."""
