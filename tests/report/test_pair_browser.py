@@ -59,7 +59,7 @@ def shown(page: Page) -> str:
 
 
 def waits_for(page: Page, count: str) -> None:
-    """Polled from outside: the report's policy refuses the script that `wait_for_function` polls by."""
+    """Polled from outside: the policy refuses the script that `wait_for_function` polls by."""
     expect(page.locator("#shown")).to_have_text(count)
 
 
