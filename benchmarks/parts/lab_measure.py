@@ -1,4 +1,4 @@
-"""What an adapter is worth: failure rates by misstep's validators, and correctness by BFCL's.
+"""What an adapter is worth: failures by misstep's validators, and what the questions call right.
 
 In: questions with answers. Out: `Measured`: counts by family, from which rates with intervals
 (families drawn) and paired comparisons (sign flips over families) are made by `evaluate.metrics`.
@@ -7,14 +7,14 @@ In: questions with answers. Out: `Measured`: counts by family, from which rates 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from parts import lab_model
-from parts.lab_questions import Question, correct, failures
+from parts.lab_questions import Question, failures
 
 from misstep.evaluate.metrics import Bootstrap, sign_flip, wilson
 from misstep.types import Message
@@ -45,25 +45,32 @@ class Measured:
     correct: Counts
     codes: dict[str, int]
     """Failing answers by code; an answer may fail by several."""
+    fields: Counts | None = None
+    """Fields of the right answers that the answers have, where right answers have fields."""
 
 
 def measure(given: Iterable[tuple[Question, Sequence[Message]]]) -> Measured:
     """Judge the answers."""
     failed: dict[str, list[bool]] = {}
     right: dict[str, list[bool]] = {}
+    fields: dict[str, list[tuple[int, int]]] = {}
     codes: Counter[str] = Counter()
     for question, some in given:
         for answer in some:
             found = failures(question, answer)
             codes.update(found)
             failed.setdefault(question.family, []).append(bool(found))
-            right.setdefault(question.family, []).append(correct(question, answer))
+            right.setdefault(question.family, []).append(question.is_right(answer))
+            had = question.fields(answer)
+            if had is not None:
+                fields.setdefault(question.family, []).append(had)
     names = tuple(sorted(failed))
     return Measured(
         families=names,
         failed=_counts(failed, names),
         correct=_counts(right, names),
         codes=dict(codes.most_common()),
+        fields=_summed(fields, names) if fields else None,
     )
 
 
@@ -71,6 +78,11 @@ def _counts(flags: dict[str, list[bool]], names: Sequence[str]) -> Counts:
     return Counts(
         tuple(sum(flags[name]) for name in names), tuple(len(flags[name]) for name in names)
     )
+
+
+def _summed(pairs: dict[str, list[tuple[int, int]]], names: Sequence[str]) -> Counts:
+    sums = [tuple(map(sum, zip(*pairs[name], strict=True))) for name in names]
+    return Counts(tuple(k for k, _ in sums), tuple(n for _, n in sums))
 
 
 def of_adapter(
@@ -86,11 +98,13 @@ def of_adapter(
 def told(measured: Measured) -> dict[str, Any]:
     """Rates with intervals, as results hold them."""
     draws = Bootstrap(len(measured.families), resamples=RESAMPLES)
+    fields = {} if measured.fields is None else {"fields": _rate(measured.fields, draws)}
     return {
         "n": sum(measured.failed.n),
         "families": len(measured.families),
         "failed": _rate(measured.failed, draws),
         "correct": _rate(measured.correct, draws),
+        **fields,
         "codes": measured.codes,
     }
 
@@ -114,13 +128,15 @@ def _rate(counts: Counts, draws: Bootstrap) -> dict[str, Any]:
 def paired(before: Measured, after: Measured) -> dict[str, Any]:
     """The change from one arm to another on the same questions."""
     out: dict[str, Any] = {}
-    pick: dict[str, Callable[[Measured], Counts]] = {
-        "failed": lambda m: m.failed,
-        "correct": lambda m: m.correct,
+    both = {
+        "failed": (before.failed, after.failed),
+        "correct": (before.correct, after.correct),
+        "fields": (before.fields, after.fields),
     }
     draws = Bootstrap(len(before.families), resamples=RESAMPLES)
-    for name, of in pick.items():
-        old, new = of(before), of(after)
+    for name, (old, new) in both.items():
+        if old is None or new is None:
+            continue
         interval = draws.difference((old.k, old.n), (new.k, new.n))
         flips = [
             Fraction(k2, n2) - Fraction(k1, n1)

@@ -40,6 +40,7 @@ TOKENS = 128
 FIRST = SftConfig(learning_rate=1e-3, num_train_epochs=1.0, max_rows=240)
 """Of the SFT stage that every arm starts from: one epoch over 240 references."""
 VALIDATE = ValidateConfig(expect_call="always")
+"""Of questions that are answered by calls."""
 CHUNK = 64
 """Questions whose answers are kept together, so that an interrupted run loses little."""
 Answered = tuple[Question, Sequence[Message]]
@@ -48,7 +49,7 @@ Answered = tuple[Question, Sequence[Message]]
 # --- training ----------------------------------------------------------------------------------
 
 
-def first_sft(questions: Sequence[Question], seed: int) -> Path:
+def first_sft(questions: Sequence[Question], seed: int, config: SftConfig = FIRST) -> Path:
     """The adapter that every arm starts from: SFT on the references of the train part."""
     rows = [
         train.Row(
@@ -60,7 +61,7 @@ def first_sft(questions: Sequence[Question], seed: int) -> Path:
         )
         for q in questions
     ]
-    return trained(rows, start=None, config=FIRST, seed=seed)
+    return trained(rows, start=None, config=config, seed=seed)
 
 
 Stage = SftConfig | DpoConfig | KtoConfig
@@ -88,7 +89,9 @@ def _taught(row: train.Row) -> str:
     sides = [canonical(side) for side in (row.chosen, row.rejected) if side is not None]
     tools = [(tool.name, tool.parameters) for tool in row.context.tools]
     asked = [(message.role, message.text) for message in row.prompt]
-    return key_of(row.id, asked, tools, sides, row.cut)
+    schema = row.context.response_schema
+    offered = tools if schema is None else [*tools, schema]
+    return key_of(row.id, asked, offered, sides, row.cut)
 
 
 def _train(
@@ -130,7 +133,7 @@ def answers(
     """`count` answers to each question, as a server's log would hold them."""
     name = adapter.parent.name if adapter is not None else ""
     template = models.load_tokenizer(MODEL)[1]
-    out = []
+    out: list[Answered] = []
     for at in range(0, len(questions), CHUNK):
         some = questions[at : at + CHUNK]
         asked = [template.prompt_ids(q.messages, q.context) for q in some]
@@ -190,13 +193,12 @@ def write_log(path: Path, given: Iterable[Answered], model: str) -> int:
 
 def log_row(question: Question, answer: Message, name: str, model: str) -> dict[str, Any]:
     """One request and its response, arguments verbatim, call ids unique as a server gives them."""
-    tools = [tool_to_chat(tool) for tool in question.tools]
     (message,) = to_chat([answer])
     for at, call in enumerate(message.get("tool_calls", ())):
         call["id"] = f"call_{name}_{at}"
     choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
     return {
-        "request": {"model": model, "messages": to_chat(question.messages), "tools": tools},
+        "request": {"model": model, "messages": to_chat(question.messages), **_offered(question)},
         "response": {
             "id": name,
             "object": "chat.completion",
@@ -206,12 +208,24 @@ def log_row(question: Question, answer: Message, name: str, model: str) -> dict[
     }
 
 
+def _offered(question: Question) -> dict[str, Any]:
+    """What a request offers, as a chat API takes it."""
+    if question.tools:
+        return {"tools": [tool_to_chat(tool) for tool in question.tools]}
+    schema = question.context.response_schema
+    if schema is None:
+        return {}
+    form = {"name": "form", "schema": json.loads(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
 def references(questions: Iterable[Question]) -> Iterator[dict[str, Any]]:
     """The rows of a `--references` file."""
     for question in questions:
         (message,) = to_chat([question.reference])
-        calls = [call["function"] for call in message["tool_calls"]]
-        yield {"prompt": question.messages[-1].text, "answer": {"tool_calls": calls}}
+        calls = [call["function"] for call in message.get("tool_calls", ())]
+        answer = {"tool_calls": calls} if calls else message["content"]
+        yield {"prompt": question.messages[-1].text, "answer": answer}
 
 
 def pairs(
@@ -223,7 +237,7 @@ def pairs(
     """Pairs from the model's answers as a log, by `misstep mine`.
 
     Args:
-        given: questions with answers.
+        given: questions with answers, all of one kind.
         mine: its sources decide; `resample` alone takes the answers as those of the model under
             training, and the references as the log.
         gold: the references stand beside the log, as with `--references`.
@@ -236,7 +250,7 @@ def pairs(
             path = folder / "references.jsonl"
             store.write_jsonl(path, references(q for q, _ in given))
             mine = dataclasses.replace(mine, references=str(path))
-        config = RunConfig(model=MODEL, mine=mine, validate=VALIDATE)
+        config = RunConfig(model=MODEL, mine=mine, validate=given[0][0].validate)
         if mine.sources == ("resample",):
             write_log(log, ((q, [q.reference]) for q, _ in given), "references")
             _resampled(log, run, config, given)

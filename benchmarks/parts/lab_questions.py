@@ -28,8 +28,9 @@ from typing import Any
 from parts import bfcl
 
 from misstep.chat import from_chat
+from misstep.config import ValidateConfig
 from misstep.types import Context, Message, Part, Session, ToolCall, ToolSpec
-from misstep.validate import Settings, judge
+from misstep.validate import judge, settings
 
 CATEGORIES = ("simple_python", "multiple", "live_simple", "live_multiple")
 HELD, DEV, BIG = 410, 110, 6
@@ -37,7 +38,6 @@ PER_FAMILY = {"train": 10, "dev": 2, "heldout": 1}
 """Questions taken from one family, in the order of a hash."""
 SCHEMAS, TOOLS, TEXT = 1_500, 1_800, 1_200
 """Characters of the called schemas, of all offered schemas, and of the user's text at most."""
-SETTINGS = Settings(expect_call="always")
 _NAMES = {"dict": "object", "float": "number", "tuple": "array", "any": None}
 
 Calls = list[dict[str, dict[str, list[Any]]]]
@@ -52,8 +52,9 @@ class Question:
     family: str
     part: str
     messages: tuple[Message, ...]
-    tools: tuple[ToolSpec, ...]
-    right: Calls
+    tools: tuple[ToolSpec, ...] = ()
+    """Of a question that is answered by calls; one of another kind has its own `context`."""
+    right: Calls = dataclasses.field(default_factory=list)
     reference: Message
 
     @property
@@ -63,13 +64,26 @@ class Question:
             id=self.id,
             format="bfcl",
             messages=(*self.messages, dataclasses.replace(self.reference, context=0)),
-            contexts=(Context(tools=self.tools),),
+            contexts=(self.context,),
         )
 
     @property
     def context(self) -> Context:
         """What the request offers."""
         return Context(tools=self.tools)
+
+    @property
+    def validate(self) -> ValidateConfig:
+        """What is demanded of an answer beside what the request demands."""
+        return ValidateConfig(expect_call="always" if self.tools else "auto")
+
+    def is_right(self, answer: Message) -> bool:
+        """Whether an answer is correct."""
+        return correct(self, answer)
+
+    def fields(self, answer: Message) -> tuple[int, int] | None:
+        """How many fields of the right answer an answer has, and of how many; None without any."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +223,11 @@ def _reference(raw: _Raw) -> Message:
 
 
 def failures(question: Question, answer: Message) -> tuple[str, ...]:
-    """Codes by which an answer fails; a call is demanded."""
+    """Codes by which an answer fails; a call is demanded where tools are offered."""
     session = question.session
-    step = len(session.messages) - 1
-    return judge(session, step, answer, settings=SETTINGS, demand_call=True)[1].codes
+    step, wanted = len(session.messages) - 1, settings(question.validate)
+    demanded = wanted.expect_call == "always"
+    return judge(session, step, answer, settings=wanted, demand_call=demanded)[1].codes
 
 
 # --- correctness -------------------------------------------------------------------------------
