@@ -4,8 +4,8 @@
 
 The arms are run one after the other (`parts/lab_arms.py`) and judged on dev families; each goes
 into FILE as it ends. Asked again, what is there is kept, and an interrupted arm goes on where it
-stopped. `--heldout` opens the held-out families, for the arms that `--only` names, once the choice
-is made on dev.
+stopped. `--heldout` opens held-out families, the first `--families` of them, for the arms that
+`--only` names, once the choice is made on dev.
 
 BFCL_EVAL names the package `bfcl_eval`, MISSTEP_LAB the folder in which artefacts are kept.
 """
@@ -31,6 +31,23 @@ ARMS = (
     Arm(name="resample", sources=("resample",)),
     Arm(name="sibling, all tokens", settings={"preference_tokens": "all"}),
     Arm(name="sibling, failing tokens", settings={"preference_tokens": "failing"}),
+    Arm(
+        name="sibling, voted, failing tokens",
+        mine=VOTED,
+        settings={"preference_tokens": "failing"},
+    ),
+    Arm(
+        name="sibling and repair, voted, failing tokens",
+        sources=("sibling", "repair"),
+        mine=VOTED,
+        settings={"preference_tokens": "failing"},
+    ),
+    Arm(
+        name="together, voted, failing tokens",
+        sources=("sibling", "reference", "resample"),
+        mine=VOTED,
+        settings={"preference_tokens": "failing"},
+    ),
     Arm(name="together", sources=("sibling", "reference", "resample")),
     Arm(name="sibling, nearest", negatives="nearest"),
     Arm(name="sibling, frequent", negatives="frequent"),
@@ -51,9 +68,10 @@ hold next to none (`text_loops_in_log`). `retry` has none: a question has one tu
 def main() -> None:
     args = _arguments()
     asked, arms = questions(), [arm for arm in ARMS if not args.only or arm.name in args.only]
+    part = "heldout" if args.heldout else "dev"
+    asked[part] = asked[part][: args.families]
     for seed in args.seeds:
-        lab = Lab(asked, "heldout" if args.heldout else "dev", seed)
-        run_all(args.json, lab, arms, base=False, control=CONTROL)
+        run_all(args.json, Lab(asked, part, seed), arms, begun=not args.heldout, control=CONTROL)
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", help="names of arms; all of them without it")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--heldout", action="store_true")
+    parser.add_argument("--families", type=int, help="of the part, the first so many; default all")
     parser.add_argument("--json", type=Path, required=True)
     args = parser.parse_args()
     if args.heldout and not args.only:

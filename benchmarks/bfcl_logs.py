@@ -5,8 +5,9 @@
 SmolLM2, after one epoch of SFT on references, answers 192 questions of the train part 8 times each
 at temperature 1.0, and all of the dev part 4 times each at 0.7 and at 1.0 (`parts/lab_arms.py`).
 The answers become an ordinary log of a chat API, and `misstep mine` pairs it three times: with its
-caps lifted, where at least 95 of 100 failures with a clean sibling must be paired; so, but with
-`mine.supported_values` and two votes for each chosen side; and as it comes. The log, a
+caps lifted and no doubt raised about a clean answer, where at least 95 of 100 failures with a clean
+sibling must be paired; so, but with the usual doubts (`mine.supported_values`, two votes for each
+chosen side); and as it comes. The log, a
 `--references` file and 40 pairs of each, drawn at random, in a form to be read, lie in
 `MISSTEP_LAB/logs`.
 """
@@ -47,6 +48,8 @@ LIFTED = MineConfig(
     max_pairs_per_prompt=NO_CAP,
     max_pairs_per_family=NO_CAP,
     near_duplicate=1.0,
+    supported_values=False,
+    min_votes=1,
 )
 DEFAULT = MineConfig(sources=("sibling",), heldout=0.0, dev=0.0)
 VOTED = replace(LIFTED, supported_values=True, min_votes=2)

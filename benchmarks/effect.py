@@ -3,7 +3,7 @@
     python benchmarks/effect.py [--only ARM …] [--seeds N …] [--dev] --json FILE
 
 Base, SFT, the recipe that the ablation chose on dev families, and for as many steps each: SFT
-continued on the same chosen sides, KTO, IPO, `apo_zero`, and DPO without its SFT term; 2,050
+continued on the same chosen sides, KTO, IPO, `apo_zero`, and DPO without its SFT term; 1,230
 answers to 410 held-out families an arm, at temperature 0.7 and 1.0. Each arm goes into FILE as it
 ends, with its change against SFT and against SFT continued. `--dev` judges on dev families.
 
@@ -15,19 +15,29 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from parts.lab_arms import Arm, Lab, run_all
 from parts.lab_questions import questions
 
-CONTROL = Arm(name="sft continued", stage="sft")
+VOTED: dict[str, Any] = {"supported_values": True, "min_votes": 2}
+CONTROL = Arm(name="sft continued", stage="sft", mine=VOTED)
+
+
+def _dpo(name: str, *loss: str) -> Arm:
+    """A form of DPO; without a loss that of the recipe."""
+    other = {"loss_type": loss, "loss_weights": (1.0,)} if loss else {}
+    return Arm(name=name, mine=VOTED, settings={"preference_tokens": "failing", **other})
+
+
 ARMS = (
     CONTROL,
-    Arm(name="recipe"),
-    Arm(name="dpo without sft term", settings={"loss_type": ("sigmoid",), "loss_weights": (1.0,)}),
-    Arm(name="ipo", settings={"loss_type": ("ipo",), "loss_weights": (1.0,)}),
-    Arm(name="apo_zero", settings={"loss_type": ("apo_zero",), "loss_weights": (1.0,)}),
-    Arm(name="kto", stage="kto"),
+    _dpo("recipe"),
+    _dpo("dpo without sft term", "sigmoid"),
+    _dpo("ipo", "ipo"),
+    _dpo("apo_zero", "apo_zero"),
+    Arm(name="kto", stage="kto", mine=VOTED),
 )
 """All on the pairs of the recipe."""
 
@@ -37,7 +47,7 @@ def main() -> None:
     asked, arms = questions(), [arm for arm in ARMS if not args.only or arm.name in args.only]
     for seed in args.seeds:
         lab = Lab(asked, "dev" if args.dev else "heldout", seed)
-        run_all(args.json, lab, arms, base=seed == args.seeds[0], control=CONTROL)
+        run_all(args.json, lab, arms, control=CONTROL, base=seed == args.seeds[0])
 
 
 def _arguments() -> argparse.Namespace:

@@ -33,7 +33,7 @@ from misstep.types import (
 )
 
 SETTINGS = validate.settings(ValidateConfig())
-CONFIG = MineConfig(heldout=0.0, dev=0.0)
+CONFIG = MineConfig(heldout=0.0, dev=0.0, supported_values=False, min_votes=1)
 PASSED = ("tool_call",)
 
 

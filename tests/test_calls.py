@@ -49,7 +49,7 @@ def test_the_page_of_a_scan_is_written(log, tmp_path):
 
 
 def test_settings_go_over_the_config_whatever_it_is(log, tmp_path):
-    (tmp_path / "c.yaml").write_text("mine: {heldout: 0.1}")
+    (tmp_path / "c.yaml").write_text("mine: {heldout: 0.1, min_votes: 1}")
     outs = [
         misstep.mine(log, tmp_path / name, config=config, settings={"mine.sources": ["sibling"]})
         for name, config in (("a", tmp_path / "c.yaml"), ("b", str(tmp_path / "c.yaml")))

@@ -13,7 +13,9 @@ from misstep.types import Context, Message, Part
 LORA = LoraConfig(lora_r=4, lora_alpha=8)
 SFT = SftConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-2)
 KTO = KtoConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3)
-DPO = DpoConfig(per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3)
+DPO = DpoConfig(
+    per_device_train_batch_size=4, save_steps=2, learning_rate=1e-3, preference_tokens="all"
+)
 
 
 def say(role: Any, text: str) -> Message:

@@ -47,9 +47,11 @@ SFT = SftConfig(
 )
 KTO = KtoConfig(max_steps=STEPS, max_rows=2 * PAIRS, learning_rate=RATE)
 """16 answers a step: as many as in 8 pairs."""
-ANSWERS = {"dev": 4, "heldout": 5}
+ANSWERS = {"dev": 4, "heldout": 3}
 """Answers to each question at each temperature."""
 EVERY = 1_000_000
+ANY_CLEAN = {"supported_values": False, "min_votes": 1}
+"""One clean answer is enough, unless an arm asks for more."""
 
 Negatives = Literal["random", "nearest", "frequent"]
 Often = Counter[tuple[str, str]]
@@ -85,7 +87,7 @@ def pairs_of(arm: Arm, given: Sequence[Answered]) -> list[train.Row]:
     rows: dict[str, train.Row] = {}
     for source in arm.sources:
         caps = {"max_pairs_per_prompt": EVERY, "max_pairs_per_family": EVERY}
-        mine = MineConfig(**{"sources": (source,), **caps, **arm.mine})
+        mine = MineConfig(**{"sources": (source,), **ANY_CLEAN, **caps, **arm.mine})
         for row in lab_model.pairs(given, mine=mine, gold=source == "reference"):
             rows.setdefault(row.id, row)
     mined = list(rows.values())
@@ -154,6 +156,8 @@ class Lab:
     asked: dict[str, list[Question]]
     part: str
     seed: int
+    beside_start: bool = True
+    """Whether arms are set beside the adapter that they start from, which asks it, too."""
 
     def start(self) -> Path:
         """The adapter that every arm continues."""
@@ -209,7 +213,8 @@ class Lab:
         if adapter is None:
             return {**self.named(arm.name), "spec": asdict(arm), "said": "no pairs"}
         after, done = self.measured(adapter), facts(adapter.parent)
-        others = {"sft": self.start()} | {each.name: self.train(each)[1] for each in against}
+        others: dict[str, Path | None] = {"sft": self.start()} if self.beside_start else {}
+        others |= {each.name: self.train(each)[1] for each in against}
         return {
             **self.named(arm.name),
             "spec": asdict(arm),
@@ -228,10 +233,23 @@ class Lab:
         }
 
 
-def run_all(path: Path, lab: Lab, arms: Sequence[Arm], *, base: bool, control: Arm) -> None:
-    """The start and every arm, each recorded as it ends; each also beside the control."""
-    first = [("base", lab.bare)] if base else []
-    todo = [*first, ("sft", lab.begun)]
+def run_all(
+    path: Path,
+    lab: Lab,
+    arms: Sequence[Arm],
+    *,
+    control: Arm,
+    base: bool = False,
+    begun: bool = True,
+) -> None:
+    """Every arm, recorded as it ends beside the control; before them what `base` and `begun` ask.
+
+    Args:
+        base: the model before any training.
+        begun: the adapter that every arm starts from; each arm is then set beside it.
+    """
+    lab.beside_start = begun
+    todo = [("base", lab.bare)] * base + [("sft", lab.begun)] * begun
     todo += [(arm.name, _later(lab, arm, control)) for arm in arms]
     for name, work in todo:
         if has(path, lab.named(name)):

@@ -170,12 +170,12 @@ class MineConfig:
     """Length of the chosen over the rejected side: the least and the most (`LENGTH_RATIO`)."""
     near_duplicate: float = 0.95
     """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
-    supported_values: bool = False
+    supported_values: bool = True
     """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
     min_agreement: float = 0.0
     """Of a sampled chosen side with what the log accepted, where it did (`DISAGREES`)."""
-    min_votes: int = 1
-    """Equal clean answers to the prompt that a sampled chosen side needs (`LONE`)."""
+    min_votes: int = 2
+    """Equal clean answers to the prompt that a sampled chosen side with calls needs (`LONE`)."""
     trim_periods: int = 3
     """Periods of a loop that stay in a trimmed rejected side."""
     feedback: bool = True

@@ -128,7 +128,7 @@ class DpoConfig:
     """Pairs trained on at most, drawn evenly over the families."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
-    preference_tokens: Literal["all", "differing", "failing", "onset"] = "all"
+    preference_tokens: Literal["all", "differing", "failing", "onset"] = "failing"
     """Which tokens count in the preference: those in which the two sides differ, of these only
     those at the place of the failure, or of a loop only where it begins (docs/training.md)."""
     onset_tokens: int = 8

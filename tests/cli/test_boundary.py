@@ -103,6 +103,17 @@ def test_an_interrupted_scan_says_so_and_ends_with_130(tmp_path, seconds):
     assert all(line.startswith("  ") for line in before)  # progress, where it came to that
 
 
+def test_an_interrupt_of_code_run_from_a_string_ends_with_130_too(tmp_path):
+    (tmp_path / "stops.py").write_text(
+        "from misstep.cli import formats, main\n"
+        "formats.command.callback = lambda **_: exec('raise KeyboardInterrupt')\n"
+        "main(['formats'])\n"
+    )
+    command = [sys.executable, "-m", "stops"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "misstep: stopped\n")
+
+
 def interrupted(*words, seconds=1.0):
     command = [sys.executable, "-m", "misstep", *map(str, words)]
     running = subprocess.Popen(

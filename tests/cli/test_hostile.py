@@ -39,7 +39,7 @@ def run(tmp_path_factory):
     log = write(folder / f"{HOSTILE[:20].replace('/', '')}\u202e.jsonl", rows)
     started = time.perf_counter()
     words = ["mine", str(log), "-o", str(folder / "run"), "--set", "mine.heldout=0.1"]
-    said = CliRunner().invoke(main, [*words, "--set", "mine.dev=0.1"])
+    said = CliRunner().invoke(main, [*words, "--set", "mine.dev=0.1", "--set", "mine.min_votes=1"])
     assert said.exit_code == 0, said.output
     seen = view(folder / "run", whole=True)
     page = html.render(seen)

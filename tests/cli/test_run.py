@@ -121,7 +121,8 @@ def test_an_unknown_setting_names_the_nearest(tmp_path):
 
 def test_mining_prints_its_counts_as_json(tmp_path):
     log = mixed(tmp_path / "log.jsonl", 10)
-    result = CliRunner().invoke(main, ["mine", str(log), "-o", str(tmp_path / "m"), "--json"])
+    words = ["mine", str(log), "-o", str(tmp_path / "m"), "--json", "--set", "mine.min_votes=1"]
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     facts = json.loads(result.stdout)
     assert facts["failed_steps"] == 10

@@ -342,6 +342,12 @@ def test_a_sampled_chosen_side_needs_as_many_equal_clean_answers_as_asked_for():
         assert len(found.pairs) == (code is None)
 
 
+def test_a_structured_answer_in_text_needs_no_second_vote():
+    logged = [session(user("hi"), said(text), schema={}) for text in ("{broken", '{"a": 1}')]
+    (pair,) = mined(*logged, config=VOTED).pairs
+    assert pair.chosen.text == '{"a": 1}'
+
+
 @st.composite
 def talks(draw):
     rows = [user(draw(_TASKS))]

@@ -46,7 +46,7 @@ LEFT_ALONE = [
     '{"a": 1], "b": 2}',
     '{"a": ]',
     '{"a": 1,]',
-    '}}',
+    "}}",
     '{"a": "\\x41"}',
     '{"label":"pasta,"value:0.4}',
     '{"a": 1}',  # nothing is wrong with it

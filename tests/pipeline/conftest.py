@@ -8,6 +8,8 @@ from tiny import build_tiny
 
 SMALL = {
     "mine.off_policy": True,
+    "mine.supported_values": False,
+    "mine.min_votes": 1,
     "sample.max_new_tokens": 6,
     "sft.max_steps": 3,
     "sft.save_steps": 1,

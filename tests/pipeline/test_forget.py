@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the sample l
 @pytest.fixture(scope="module")
 def mined(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mined") / "run"
-    config = api.writing(load_config(None, {}), FORMATS)
+    config = api.writing(load_config(None, {"mine.min_votes": 1}), FORMATS)
     logs = [SAMPLES / name for name in ("claude-code", "openai-chat", "tau-bench", "preference")]
     api.mine(logs, folder, config, resample=False)
     return logs, folder, config

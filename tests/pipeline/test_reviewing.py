@@ -46,14 +46,14 @@ def mined(tmp_path):
             row["messages"][0]["content"] = f"{wish}: {minutes} minutes."
             made.append(row)
     logs, folder = write(tmp_path / "logs" / "timers.jsonl", made), tmp_path / "run"
-    config = load_config(None, {})
+    config = load_config(None, {"mine.min_votes": 1})
     loop.mine([logs.parent], folder, config, resample=False)
     return logs.parent, folder
 
 
 def again(mined):
     logs, folder = mined
-    return loop.mine([logs], folder, load_config(None, {}), resample=False)
+    return loop.mine([logs], folder, load_config(None, {"mine.min_votes": 1}), resample=False)
 
 
 def rows(folder):
@@ -192,7 +192,7 @@ def test_a_swap_in_the_file_is_judged_again_when_it_is_mined(mined):
 @pytest.mark.source
 def test_sides_that_only_a_human_told_apart_can_be_swapped_and_swapped_back(tmp_path):
     logs, folder = Path(__file__).parents[2] / "sample_logs" / "preference", tmp_path / "run"
-    loop.mine([logs], folder, load_config(None, {}), resample=False)
+    loop.mine([logs], folder, load_config(None, {"mine.min_votes": 1}), resample=False)
     review = Review.of(folder)
     found = [at for at in range(len(review)) if review.decide(at, "swap") is None]
     before = {review.heads[at].id: rows(folder)[review.heads[at].id] for at in found}
@@ -211,7 +211,7 @@ def test_sides_that_only_a_human_told_apart_can_be_swapped_and_swapped_back(tmp_
 
 def test_training_takes_decisions_into_account_that_were_made_after_mining(mined):
     _, folder = mined
-    job = Job(store.RunFolder(folder), load_config(None, {}))
+    job = Job(store.RunFolder(folder), load_config(None, {"mine.min_votes": 1}))
     before = mining.pair_rows(job)
     review = Review.of(folder)
     names = [head.id for head in review.heads]
@@ -231,7 +231,9 @@ def test_training_takes_decisions_into_account_that_were_made_after_mining(mined
 def test_a_run_that_nobody_reviewed_is_not_mined_again(mined):
     said = []
     logs, folder = mined
-    loop.mine([logs], folder, load_config(None, {}), resample=False, say=said.append)
+    loop.mine(
+        [logs], folder, load_config(None, {"mine.min_votes": 1}), resample=False, say=said.append
+    )
     assert "mine: unchanged, kept" in said
 
 

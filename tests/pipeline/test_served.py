@@ -39,7 +39,14 @@ def played(body: dict) -> tuple:
 
 def test_a_served_model_is_asked_the_failed_prompts_and_paired(tmp_path):
     log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(3, 15)])
-    told = ["--set", "resample.num_generations=2", "--set", "mine.sources=[resample]"]
+    told = [
+        "--set",
+        "resample.num_generations=2",
+        "--set",
+        "mine.sources=[resample]",
+        "--set",
+        "mine.min_votes=1",
+    ]
     with serving(*[played] * 99) as (server, config):
         command = ["mine", str(log), "-o", str(tmp_path / "run"), "--endpoint", config.url]
         command += ["--endpoint-model", "served", "--json", *told]

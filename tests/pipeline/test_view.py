@@ -15,7 +15,7 @@ from misstep.types import Session
 def mined(tmp_path_factory):
     folder = tmp_path_factory.mktemp("view")
     log = mixed(folder / "log.jsonl", 12)
-    api.mine([log], folder / "run", load_config(), resample=False)
+    api.mine([log], folder / "run", load_config(None, {"mine.min_votes": 1}), resample=False)
     return log, folder / "run"
 
 
@@ -53,7 +53,7 @@ def test_the_name_of_a_tool_that_is_not_there_is_marked(tmp_path):
     for row in rows[1::2]:
         row["messages"][1]["tool_calls"][0]["function"]["name"] = "set_clock"
     log = write(tmp_path / "log.jsonl", rows)
-    api.mine([log], tmp_path / "run", load_config(), resample=False)
+    api.mine([log], tmp_path / "run", load_config(None, {"mine.min_votes": 1}), resample=False)
     named = [m["named"] for row in view(tmp_path / "run", whole=True).pairs for m in row["marks"]]
     assert named
     assert all(named)

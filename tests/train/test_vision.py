@@ -356,7 +356,10 @@ def ours(home, rows, folder, out):
 
     loaded = load(home, dtype="float32", images=folder)
     config = DpoConfig(
-        loss_type=("sigmoid",), loss_weights=(1.0,), per_device_train_batch_size=len(rows)
+        loss_type=("sigmoid",),
+        loss_weights=(1.0,),
+        per_device_train_batch_size=len(rows),
+        preference_tokens="all",
     )
     job = Job(name="dpo", loaded=loaded, adapter=None, out=out, **settings(folder, config))
     ids, aside = tokenise(rows, loaded.template, max_length=1024, pairs=True)

@@ -83,6 +83,7 @@ class _Lazy(click.Group):
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort) as error:
             _tell(ctx, error, _stopped(ctx.invoked_subcommand))
+            _forget_interrupt()
             ctx.exit(STOPPED)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -113,6 +114,12 @@ def _tell(ctx: click.Context, error: BaseException, said: str) -> None:
     if ctx.find_root().meta.get("misstep.debug"):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"misstep: {said}", err=True)
+
+
+def _forget_interrupt() -> None:
+    """CPython ends `python -m misstep` by a signal, whatever its exit code, where an interrupt hit
+    code that is run from a string, as importing a dataclass does; running another forgets it."""
+    exec("")  # noqa: S102
 
 
 def _stopped(command: str | None) -> str:

@@ -5,8 +5,8 @@ what nobody said when it does not fail. Of 40 pairs of a small model's own sampl
 16 had such a value in the chosen side and 4 had lost one that the rejected side had right
 (design/ablation.md). What both sides have alike is nobody's business here: it cancels in a
 preference. And of answers that were given once alone fewer are right than of those given twice:
-self-consistency (arXiv 2203.11171), here a count of votes. Asked of `sibling` and `resample` pairs,
-and only with `mine.supported_values` or `mine.min_votes`.
+self-consistency (arXiv 2203.11171), here a count of votes. Asked of calls in `sibling` and
+`resample` pairs, by `mine.supported_values` and `mine.min_votes`: texts seldom agree word for word.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Spot = tuple[str, str]
 
 def lone(desk: Desk, d: Draft) -> str | None:
     """Fewer equal clean answers to the prompt than `mine.min_votes` asks for."""
-    wanted, votes = desk.config.min_votes, d.candidate.votes
+    wanted, votes = _wanted(desk, d.candidate), d.candidate.votes
     if d.candidate.source not in _SAMPLED or votes is None or votes >= wanted:
         return None
     return f"{votes} of the clean answers to this prompt say this; mine.min_votes is {wanted}"
@@ -69,12 +69,17 @@ def gives_up(desk: Desk, d: Draft) -> str | None:
 
 def doubts(desk: Desk, candidate: Candidate) -> tuple[int, int]:
     """How many of these rules object, then the votes: lower is better; (0, 0) where none is on."""
-    wanted, votes = desk.config.min_votes, candidate.votes or 0
+    wanted, votes = _wanted(desk, candidate), candidate.votes or 0
     few = wanted > 1 and votes < wanted
     values = _asked(desk, candidate) and bool(
         _unsupported(desk, candidate) or _gives_up(desk, candidate)
     )
     return few + values, -votes if wanted > 1 else 0
+
+
+def _wanted(desk: Desk, candidate: Candidate) -> int:
+    """Votes that a chosen side needs."""
+    return desk.config.min_votes if candidate.chosen.calls else 1
 
 
 def _unsupported(desk: Desk, candidate: Candidate) -> str | None:
