@@ -37,6 +37,12 @@ ARMS = (
         settings={"preference_tokens": "failing"},
     ),
     Arm(
+        name="sibling, voted, failing tokens, 2 rounds",
+        mine=VOTED,
+        rounds=2,
+        settings={"preference_tokens": "failing", "max_steps": 80},
+    ),
+    Arm(
         name="sibling and repair, voted, failing tokens",
         sources=("sibling", "repair"),
         mine=VOTED,

@@ -42,6 +42,7 @@ DPO = DpoConfig(
     gradient_accumulation_steps=2,
     max_length=2048,
     tokens_per_batch=4096,
+    preference_tokens="all",
 )
 
 

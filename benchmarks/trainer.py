@@ -97,7 +97,13 @@ def _job(given: argparse.Namespace) -> Any:
     from misstep.models import load
     from misstep.train import TrainSettings, stage
 
-    config = DpoConfig(loss_type=("sigmoid",), loss_weights=(1.0,), beta=0.5, warmup_ratio=0.0)
+    config = DpoConfig(
+        loss_type=("sigmoid",),
+        loss_weights=(1.0,),
+        beta=0.5,
+        warmup_ratio=0.0,
+        preference_tokens="all",
+    )
     return stage.Job(
         name="dpo",
         loaded=load("smollm2", dtype=given.dtype),
