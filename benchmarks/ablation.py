@@ -37,6 +37,11 @@ ARMS = (
         settings={"preference_tokens": "failing"},
     ),
     Arm(
+        name="sibling, voted, failing tokens, sft weight 4",
+        mine=VOTED,
+        settings={"preference_tokens": "failing", "loss_weights": (1.0, 4.0)},
+    ),
+    Arm(
         name="sibling, voted, failing tokens, 2 rounds",
         mine=VOTED,
         rounds=2,

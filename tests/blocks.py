@@ -52,7 +52,7 @@ PARSED = {
 }
 """Commands and options of ours that are only held against the command line, and why."""
 
-TRAINS = ("run", "train", "eval", "merge", "show", "forget")
+TRAINS = ("run", "train", "eval", "merge", "show", "try", "forget")
 SMALL = (
     *("sample.max_new_tokens=6", "sft.max_steps=2", "dpo.max_steps=2", "lora.lora_r=2"),
     *("eval.resamples=100", "eval.num_generations=1", "resample.num_generations=2"),

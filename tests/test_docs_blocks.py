@@ -215,5 +215,5 @@ def run_folder():
 
 def last(words):
     """What changes the run folder comes late, runs with other settings last of all."""
-    order = ("mine", "lint", "show", "run", "train", "eval", "merge", "forget")
+    order = ("mine", "lint", "show", "run", "train", "eval", "merge", "try", "forget")
     return "--recipe" in words, order.index(words[0])

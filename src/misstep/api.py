@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from misstep.pipeline.scan import Scanned, Told, finding_rows, scan, tell
     from misstep.pipeline.since import state_folder
     from misstep.pipeline.starter import starter, starter_json, starter_text, write_starter
+    from misstep.pipeline.trial import Asked, trial, trial_json, trial_text
     from misstep.pipeline.watching import Watch, updates
 
 __all__ = [
+    "Asked",
     "RunConfig",
     "Scanned",
     "Told",
@@ -73,6 +75,9 @@ __all__ = [
     "tell",
     "train",
     "training_plan",
+    "trial",
+    "trial_json",
+    "trial_text",
     "updates",
     "write_findings",
     "write_sarif",
@@ -106,6 +111,10 @@ _PLACES = {
     "scan": "scan",
     "tell": "scan",
     "state_folder": "since",
+    "Asked": "trial",
+    "trial": "trial",
+    "trial_json": "trial",
+    "trial_text": "trial",
     "Watch": "watching",
     "updates": "watching",
     "starter": "starter",

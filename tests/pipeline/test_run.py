@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
+from misstep.cli import main
 from misstep.errors import InputError, LeakError, ModelError
-from misstep.pipeline import mining, rounds
+from misstep.pipeline import mining, rounds, trial
 from misstep.pipeline.job import Job
 from misstep.pipeline.measuring import TRAINED
 
@@ -372,3 +374,40 @@ def test_a_run_that_would_leave_model_folders_is_refused_before_it_begins(tmp_pa
     with pytest.raises(ConfigError, match="a run measures adapters; mine and train one after"):
         api.run([mixed(tmp_path / "log.jsonl", 2)], tmp_path / "run", config)
     assert not (tmp_path / "run" / "state.json").exists()
+
+
+def test_a_prompt_is_answered_by_base_and_adapter_and_both_are_judged(finished):
+    _, run, _ = finished
+    name = next(iter(store.read_stream(run / "sessions.parquet", ("id",))))[0]
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    words = ["try", str(run), "Wake me in 7 minutes.", "--like", name, "--max-new-tokens", "6"]
+    done = CliRunner().invoke(main, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    tried = json.loads(done.stdout)
+    assert [one["arm"] for one in tried] == ["base", "adapter"]
+    assert all(one["state"] in ("pass", "fail", "unjudged") for one in tried)
+    assert all(one["finish_reason"] in ("stop", "length") for one in tried)
+    shown = CliRunner().invoke(main, words).stdout
+    assert shown.startswith("base: ")
+    assert "\nadapter: " in shown
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_trial_offers_the_tools_that_it_is_told_to(finished, tmp_path):
+    _, run, config = finished
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([{"type": "function", "function": {"name": "ring"}}]))
+    name = next(iter(store.read_stream(run / "sessions.parquet", ("id",))))[0]
+    for like, file, offered in ((name, None, ["set_timer"]), (None, tools, ["ring"])):
+        asked = api.Asked(text="Wake me.", like=like, tools=file)
+        assert [tool.name for tool in trial.offered(run, asked, config)[1].tools] == offered
+
+
+def test_a_trial_without_an_adapter_or_with_an_unknown_session_says_so(finished, tmp_path):
+    _, run, config = finished
+    with pytest.raises(InputError, match="holds no adapter"):
+        api.trial(tmp_path, api.Asked(text="hi"), config)
+    with pytest.raises(InputError, match="no session 'zzz'"):
+        api.trial(run, api.Asked(text="hi", like="zzz"), config)
+    with pytest.raises(InputError, match="window"):
+        api.trial(run, api.Asked(text="hi", max_new_tokens=10**6), config)

@@ -30,6 +30,7 @@ COMMANDS = (
     "run",
     "show",
     "review",
+    "try",
     "compare",
     "watch",
     "merge",
