@@ -5,7 +5,7 @@
 The arms are run one after the other (`parts/lab_arms.py`) and judged on dev families; each goes
 into FILE as it ends. Asked again, what is there is kept, and an interrupted arm goes on where it
 stopped. `--heldout` opens held-out families, the first `--families` of them, for the arms that
-`--only` names, once the choice is made on dev.
+`--only` names, once the choice is made on dev. Several seeds are also taken together (`pooled`).
 
 BFCL_EVAL names the package `bfcl_eval`, MISSTEP_LAB the folder in which artefacts are kept.
 """
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import Arm, Lab, run_all
+from parts.lab_arms import Arm, Lab, pool, run_all
 from parts.lab_questions import questions
 
 VOTED = {"supported_values": True, "min_votes": 2}
@@ -81,8 +81,11 @@ def main() -> None:
     asked, arms = questions(), [arm for arm in ARMS if not args.only or arm.name in args.only]
     part = "heldout" if args.heldout else "dev"
     asked[part] = asked[part][: args.families]
-    for seed in args.seeds:
-        run_all(args.json, Lab(asked, part, seed), arms, begun=not args.heldout, control=CONTROL)
+    labs = [Lab(asked, part, seed) for seed in args.seeds]
+    for lab in labs:
+        run_all(args.json, lab, arms, begun=not args.heldout, control=CONTROL)
+    if len(labs) > 1:
+        pool(args.json, labs, arms)
 
 
 def _arguments() -> argparse.Namespace:

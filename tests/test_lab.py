@@ -348,3 +348,15 @@ def test_a_log_row_is_read_with_its_argument_text_as_the_model_wrote_it(tmp_path
     assert [call.arguments for call in read.calls] == [broken]
     assert (read.model, read.finish_reason) == ("smollm2", "length")
     assert session.context_of(step).tools[0].strict is True
+
+
+def test_seeds_together_are_the_sums_of_their_families():
+    def one(failed, codes):
+        counts = lab_measure.Counts(failed, (3, 3))
+        return lab_measure.Measured(
+            families=("a", "b"), failed=counts, correct=counts, codes=dict(codes)
+        )
+
+    both = lab_measure.together([one((1, 2), {"ENUM": 3}), one((0, 3), {"ENUM": 1, "RANGE": 2})])
+    assert (both.failed.k, both.failed.n, both.families) == ((1, 5), (6, 6), ("a", "b"))
+    assert both.codes == {"ENUM": 4, "RANGE": 2}

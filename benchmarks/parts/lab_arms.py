@@ -264,6 +264,29 @@ def _later(lab: Lab, arm: Arm, control: Arm) -> Any:
     return lambda: lab.run(arm, () if arm == control else (control,))
 
 
+def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
+    """Each arm over all seeds, beside each arm that stands before it; what is not kept is made."""
+    found: dict[str, dict[float, Measured]] = {}
+    for arm in arms:
+        adapters = [(lab, lab.train(arm)[1]) for lab in labs]
+        seeds = [lab.measured(adapter) for lab, adapter in adapters if adapter is not None]
+        found[arm.name] = {t: lab_measure.together([one[t] for one in seeds]) for t in seeds[0]}
+    rows = [
+        {
+            "arm": name,
+            "seeds": [lab.seed for lab in labs],
+            "part": labs[0].part,
+            "at": lab_measure.all_told(one),
+            "against": {
+                other: lab_measure.all_paired(found[other], one)
+                for other in list(found)[: list(found).index(name)]
+            },
+        }
+        for name, one in found.items()
+    ]
+    store.write_json(path, {**store.read_json(path), "pooled": rows})
+
+
 # --- results -----------------------------------------------------------------------------------
 
 
@@ -271,6 +294,7 @@ def record(path: Path, lab: Lab, row: dict[str, Any]) -> None:
     """Put an arm's row into the results, in the place of an earlier one of the same arm."""
     rows = [each for each in known(path) if not _same(each, row)]
     whole = {
+        **(store.read_json(path) if path.exists() else {}),
         "name": path.stem,
         "machine": f"{platform.machine()}, {platform.system()}",
         "date": str(datetime.date.today()),

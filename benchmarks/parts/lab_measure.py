@@ -85,6 +85,27 @@ def _summed(pairs: dict[str, list[tuple[int, int]]], names: Sequence[str]) -> Co
     return Counts(tuple(k for k, _ in sums), tuple(n for _, n in sums))
 
 
+def together(seeds: Sequence[Measured]) -> Measured:
+    """One arm over several seeds: the answers of all of them to the same families."""
+    first = seeds[0]
+    codes: Counter[str] = Counter()
+    for each in seeds:
+        codes.update(each.codes)
+    return Measured(
+        families=first.families,
+        failed=_added([each.failed for each in seeds]),
+        correct=_added([each.correct for each in seeds]),
+        codes=dict(codes.most_common()),
+    )
+
+
+def _added(counts: Sequence[Counts]) -> Counts:
+    return Counts(
+        tuple(map(sum, zip(*(each.k for each in counts), strict=True))),
+        tuple(map(sum, zip(*(each.n for each in counts), strict=True))),
+    )
+
+
 def of_adapter(
     questions: Sequence[Question], adapter: Path | None, count: int
 ) -> dict[float, Measured]:
