@@ -45,6 +45,10 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(found)}?" if found else f"known: {', '.join(names)}"
 
 
+class InUse(SetupError):
+    """Another process of misstep has the folder for now."""
+
+
 class ConfigError(SetupError):
     """A config file or an option that cannot be used."""
 

@@ -15,8 +15,9 @@ import pytest
 
 import rotating
 from misstep.config import IngestConfig, RunConfig
-from misstep.errors import InputError, SetupError
+from misstep.errors import InputError, InUse, SetupError
 from misstep.pipeline import watching
+from misstep.pipeline.remembered import held
 from misstep.pipeline.scan import tell
 from misstep.pipeline.watching import Watch, updates
 
@@ -176,3 +177,15 @@ def test_nothing_is_kept_inside_the_logs(tmp_path, logs):
         Watch([logs / "*.jsonl"], CONFIG, tmp_path / "s", findings=logs / "found.jsonl")
     Watch([logs / "*.jsonl"], CONFIG, logs / "state", findings=logs / "found.txt")
     assert [path.name for path in logs.iterdir()] == ["a.jsonl"]
+
+
+def test_a_scan_that_holds_the_state_is_waited_for(tmp_path, logs):
+    watch = Watch([logs], CONFIG, tmp_path / "state")
+    watch.look()
+    with (logs / "a.jsonl").open("ab") as out:
+        out.write(bad(3))
+    with held(tmp_path / "state"):
+        assert watch.look() is None
+        with pytest.raises(InUse, match="another misstep"):
+            Watch([logs], CONFIG, tmp_path / "state").look()
+    assert places(watch.look()) == [("a.jsonl", 3)]

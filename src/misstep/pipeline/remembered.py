@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from misstep import ingest, store
-from misstep.errors import SetupError
+from misstep.errors import InUse, SetupError
 from misstep.ingest import Share
 from misstep.pipeline.unit import Aside, Part, Row, spool_name
 
@@ -284,7 +284,8 @@ def held(folder: Path) -> Iterator[None]:
     """Keep the folder to this process.
 
     Raises:
-        SetupError: another process holds it, or it holds something else than a state.
+        InUse: another process holds it.
+        SetupError: it holds something else than a state.
         StageError: it cannot be written.
     """
     with store.telling(folder):
@@ -300,7 +301,7 @@ def held(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise SetupError(
+                raise InUse(
                     f"{folder}: another misstep keeps its state there; wait for it, or give "
                     f"another folder with --state"
                 ) from None

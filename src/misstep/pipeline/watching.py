@@ -23,7 +23,7 @@ import orjson
 
 from misstep import ingest, store
 from misstep.config import RunConfig
-from misstep.errors import InputError
+from misstep.errors import InputError, InUse
 from misstep.pipeline.ledger import Ledger
 from misstep.pipeline.remembered import Memory, held, refuse_inside
 from misstep.pipeline.rows import MARK
@@ -78,17 +78,17 @@ class Watch:
 
         Raises:
             InputError: at the first look, that a path does not exist or cannot be read.
-            SetupError: another process uses the state.
+            InUse: at the first look, that another process has the state; later it is waited for.
         """
         mark = _mark(self._paths, self._config)
         if mark == self._mark:
             return None
         try:
             update = self._looked()
-        except InputError:
+        except (InputError, InUse):
             if self._first:
                 raise
-            return None  # the logs are being moved; they are looked for again
+            return None  # the logs are being moved, or a scan reads them: the next look tells
         self._mark, self._first = mark, False
         return update
 
