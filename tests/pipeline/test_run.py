@@ -383,7 +383,9 @@ def test_a_prompt_is_answered_by_base_and_adapter_and_both_are_judged(finished):
     words = ["try", str(run), "Wake me in 7 minutes.", "--like", name, "--max-new-tokens", "6"]
     done = CliRunner().invoke(main, [*words, "--json"])
     assert done.exit_code == 0, done.output
-    tried = json.loads(done.stdout)
+    told = json.loads(done.stdout)
+    assert told["prompt"] == "Wake me in 7 minutes."
+    tried = told["answers"]
     assert [one["arm"] for one in tried] == ["base", "adapter"]
     assert all(one["state"] in ("pass", "fail", "unjudged") for one in tried)
     assert all(one["finish_reason"] in ("stop", "length") for one in tried)

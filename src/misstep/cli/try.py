@@ -14,8 +14,20 @@ from misstep.cli.options import JSON, MODEL, run_config
 @click.argument("prompt")
 @click.option("--like", metavar="SESSION", help="Offer the system prompt and tools of a session.")
 @click.option("--tools", type=click.Path(path_type=Path, dir_okay=False), help="Offer these tools.")
-@click.option("--temperature", default=0.0, show_default=True, help="0 is greedy.")
-@click.option("--max-new-tokens", default=256, show_default=True, help="Of an answer at most.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="0 is greedy.",
+)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Of an answer at most.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of what is drawn.")
 @MODEL
 @JSON
@@ -32,6 +44,7 @@ def command(run: Path, prompt: str, model: str | None, as_json: bool, **values: 
     config = api.load_config(run_config(run, None), {"model": model} if model else {})
     tried = api.trial(run, api.Asked(text=prompt, **values), config)  # type: ignore[arg-type]
     if as_json:
-        click.echo(orjson.dumps(api.trial_json(tried), option=orjson.OPT_INDENT_2))
+        told = {"prompt": prompt, "answers": api.trial_json(tried)}
+        click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     else:
         click.echo(api.trial_text(tried))

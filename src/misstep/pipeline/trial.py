@@ -89,8 +89,8 @@ def offered(folder: Path, asked: Asked, config: RunConfig) -> tuple[tuple[Messag
 def _session(folder: Path, name: str) -> Session:
     found = [s for s, _ in judged_of(store.RunFolder(folder)) if s.id.startswith(name)]
     if len(found) != 1:
-        many = f"{len(found)} sessions begin with {name!r}" if found else f"no session {name!r}"
-        raise InputError(f"{folder}: {many}; the pairs of the run name theirs in `session`")
+        why = f"{len(found)} sessions begin with {name!r}" if found else f"no session {name!r}"
+        raise InputError(f"{folder}: {why}; the pairs of the run name theirs in `session`")
     return found[0]
 
 
