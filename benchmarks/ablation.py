@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import Arm, Lab, pool, run_all
+from parts.lab_arms import VOTED, Arm, Lab, pool, run_all
 from parts.lab_questions import questions
 
-VOTED = {"supported_values": True, "min_votes": 2}
 CONTROL = Arm(name="sft on chosen", stage="sft")
 ARMS = (
     CONTROL,

@@ -15,13 +15,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import Arm, Lab, run_all
+from parts.lab_arms import VOTED, Arm, Lab, run_all
 from parts.lab_questions import questions
 
-VOTED: dict[str, Any] = {"supported_values": True, "min_votes": 2}
 CONTROL = Arm(name="sft continued", stage="sft", mine=VOTED)
 
 

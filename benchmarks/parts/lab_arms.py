@@ -52,6 +52,8 @@ ANSWERS = {"dev": 4, "heldout": 3}
 EVERY = 1_000_000
 ANY_CLEAN = {"supported_values": False, "min_votes": 1}
 """One clean answer is enough, unless an arm asks for more."""
+VOTED: dict[str, Any] = {"supported_values": True, "min_votes": 2}
+"""What the defaults ask of a sampled chosen side."""
 
 Negatives = Literal["random", "nearest", "frequent"]
 Often = Counter[tuple[str, str]]

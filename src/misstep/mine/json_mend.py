@@ -4,10 +4,9 @@ In: a text that a strict parser refuses. Out: a `Mended` text with the names of 
 Done is only what a reader must do whatever was meant: other quotes around the same characters,
 quotes around a bare key, `true` for `True`, a comma that nothing follows, a control character as
 its escape, brackets that were never closed behind a whole value, the wrong closing brackets at its
-end. Of a text that was stopped, the
-list that it was in ends after its last whole element. Every other character stays. A missing comma,
-a bare word, a number at the end (it may be half), or a text that goes on behind its value is left
-alone: there one would have to guess.
+end. Of a text that was stopped, the list that it was in ends after its last whole element. Every
+other character stays. A missing comma, a bare word, a number at the end (it may be half), or a text
+that goes on behind its value is left alone: there one would have to guess.
 """
 
 from __future__ import annotations
