@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import VOTED, Arm, Lab, pool, run_all
+from parts.lab_arms import EVERY, VOTED, Arm, Lab, pool, run_all
 from parts.lab_questions import questions
 
 CONTROL = Arm(name="sft on chosen", stage="sft")
@@ -45,6 +45,27 @@ ARMS = (
         mine=VOTED,
         rounds=2,
         settings={"preference_tokens": "failing", "max_steps": 80},
+    ),
+    Arm(
+        name="sft on chosen, voted, then dpo",
+        mine=VOTED,
+        first="sft",
+        rounds=2,
+        settings={"preference_tokens": "failing", "max_steps": 80},
+    ),
+    Arm(
+        name="sft on chosen, voted, 2 rounds",
+        mine=VOTED,
+        stage="sft",
+        rounds=2,
+        settings={"max_steps": 80},
+    ),
+    Arm(name="sft on chosen, voted, wide", mine=VOTED, stage="sft", asked=EVERY),
+    Arm(
+        name="sibling, voted, failing tokens, wide",
+        mine=VOTED,
+        asked=EVERY,
+        settings={"preference_tokens": "failing"},
     ),
     Arm(
         name="sibling and repair, voted, failing tokens",

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from misstep import mine, validate
 from misstep.config import MineConfig, ValidateConfig
 from misstep.mine.desk import Desk
 from misstep.mine.door import Door
+from misstep.mine.entry import Judged, entry_of
 from misstep.mine.gate import draft, margin, objection
 from misstep.mine.reference import Reference
 from misstep.mine.source import Candidate
@@ -104,12 +106,16 @@ def plants(good: Good, kinds: Sequence[str] | None = None) -> Iterator[Plant]:
             )
 
 
+def _itself(judged: Judged) -> Judged:
+    return judged
+
+
 def answer_to(plant: Plant) -> str | None:
     """The code that refuses the plant; None where it is let through."""
-    door = Door(plant.desk)
+    door = Door(plant.desk.config)
     queue = (*plant.before, plant.candidate)
-    drafts = [draft(plant.desk, candidate) for candidate in queue]
-    door.enter([(d, objection(plant.desk, d)) for d in drafts])
+    found = (entry_of(plant.desk, draft(plant.desk, candidate)) for candidate in queue)
+    door.enter([(entry, partial(_itself, judged)) for entry, judged in found])
     if len(door.pairs) == len(queue):
         return None
     if len(door.refused) > 1:

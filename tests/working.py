@@ -19,6 +19,8 @@ class Reader:
     def read(self, record):
         if record.value.get("deadly"):
             os._exit(9)
+        if record.value.get("hungry"):
+            bytearray(1 << 46)
         self.tally.ignore("harmless")
     def close_file(self):
         pass
@@ -101,3 +103,40 @@ def brittle(folder):
     entry = "[misstep.formats]\nbrittle = brittle_format:FORMAT\n"
     (folder / "brittle-1.dist-info/entry_points.txt").write_text(entry)
     return str(folder)
+
+
+def puts():
+    """An object of the cluster that is gone with the process that this runs in, and its id."""
+    import ray
+
+    return ray.put([b"x" * 1_000_000]), os.getpid()
+
+
+def naps(given, piece):
+    time.sleep(0.1)
+    return os.getpid()
+
+
+def unready(given):
+    raise InputError("give another")
+
+
+def perish(given):
+    os._exit(7)
+
+
+def mines(given, kit, piece):
+    """Mines, but for what `given` says: a folder, what is done of mining, and a session's id.
+
+    Ends its process when it does that and meets that session; the first time of all where the id is
+    empty.
+    """
+    from misstep.pipeline import spreadwork
+
+    folder, what, name = given
+    seen = Path(folder) / "seen"
+    met = what.encode() in piece[:8] and name.encode() in piece
+    if met and (name or not seen.exists()):
+        seen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return spreadwork.work(kit, piece)

@@ -12,7 +12,7 @@ import datetime
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +56,7 @@ VOTED: dict[str, Any] = {"supported_values": True, "min_votes": 2}
 """What the defaults ask of a sampled chosen side."""
 
 Negatives = Literal["random", "nearest", "frequent"]
+Stage = Literal["dpo", "sft", "kto"]
 Often = Counter[tuple[str, str]]
 
 
@@ -71,8 +72,12 @@ class Arm:
     chosen: Literal["as mined", "consensus", "signed"] = "as mined"
     """`consensus`: of the clean answers to the prompt the one that agrees most with the others.
     `signed`: and adds nothing that the prompt does not support (`lab_signed`)."""
-    stage: Literal["dpo", "sft", "kto"] = "dpo"
+    stage: Stage = "dpo"
     """`sft`: on the chosen sides. `kto`: both sides as labelled answers."""
+    first: Stage | None = None
+    """Stage of the rounds before the last, where it is another."""
+    asked: int = ASKED
+    """Questions of the train part whose answers the pairs are made of."""
     rounds: int = 1
     """The steps are split over so many rounds; each has fresh answers and is its own reference."""
     mine: dict[str, Any] = field(default_factory=dict)
@@ -140,13 +145,18 @@ def labelled(rows: Sequence[train.Row]) -> list[train.Row]:
 # --- arms --------------------------------------------------------------------------------------
 
 
-def adapter_of(arm: Arm, rows: Sequence[train.Row], start: Path, seed: int) -> Path:
+def adapter_of(
+    arm: Arm, rows: Sequence[train.Row], *, start: Path, seed: int, last: bool = True
+) -> Path:
     """Train one round of an arm."""
-    config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[arm.stage]
-    config = replace(config, **{"max_steps": config.max_steps // arm.rounds, **arm.settings})
-    if arm.stage == "sft":
+    stage = arm.stage if last or arm.first is None else arm.first
+    config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[stage]
+    names = {each.name for each in fields(config)}
+    config = replace(config, **{name: v for name, v in arm.settings.items() if name in names})
+    config = replace(config, max_steps=config.max_steps // arm.rounds)
+    if stage == "sft":
         rows = [replace(row, rejected=None, cut=False) for row in rows]
-    if arm.stage == "kto":
+    if stage == "kto":
         rows = labelled(rows)
     return lab_model.trained(rows, start=start, config=config, seed=seed)
 
@@ -165,10 +175,10 @@ class Lab:
         """The adapter that every arm continues."""
         return lab_model.first_sft(self.asked["train"], self.seed)
 
-    def answers(self, adapter: Path, round: int = 0) -> list[Answered]:
+    def answers(self, adapter: Path, round: int = 0, asked: int = ASKED) -> list[Answered]:
         """What a model answers to the train part: the log."""
         return lab_model.answers(
-            self.asked["train"][:ASKED],
+            self.asked["train"][:asked],
             adapter,
             temperature=TEMPERATURE,
             count=SAMPLES,
@@ -180,10 +190,11 @@ class Lab:
         at = self.start()
         rows: list[train.Row] = []
         for round in range(arm.rounds):
-            rows = pairs_of(arm, self.answers(at, round))
+            rows = pairs_of(arm, self.answers(at, round, arm.asked))
             if not rows:
                 return rows, None
-            at = adapter_of(arm, rows, at, self.seed)
+            last = round + 1 == arm.rounds
+            at = adapter_of(arm, rows, start=at, seed=self.seed, last=last)
         return rows, at
 
     def measured(self, adapter: Path | None) -> dict[float, Measured]:

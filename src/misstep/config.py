@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
+from misstep import ranges
 from misstep.errors import ConfigError
 from misstep.fitting import build
 from misstep.tuning import DpoConfig as DpoConfig
@@ -63,9 +64,9 @@ class IngestConfig:
     max_file_bytes: int = 4_000_000_000
     """Stop decompressing a file at this size (`too-large`)."""
     workers: int = 0
-    """Processes that read at once; 0 is one for each core, 1 reads in the main process."""
+    """Processes that read and mine at once; 0 is one for each core, 1 is the main process alone."""
     engine: Literal["local", "ray"] = "local"
-    """What spreads the reading: processes on this machine, or Ray (docs/scale.md)."""
+    """What spreads reading, mining, answers: this machine's processes, or Ray (docs/scale.md)."""
     ray_address: str | None = None
     """Of a running Ray cluster (`auto` finds one); None starts Ray on this machine."""
     allow_https: bool = False
@@ -164,6 +165,8 @@ class MineConfig:
     """More are refused (`CODE_FULL`): a number, below 1 a share of all that pass, 0 no cap."""
     max_pairs_per_tool: float = 0.0
     """More are refused (`TOOL_FULL`); of one tool that the rejected side calls, counted alike."""
+    max_shortened: float = 0.2
+    """More are refused (`SHORTER_FULL`); repairs that only take something away, counted alike."""
     min_margin: float = 0.0
     """The chosen side's score must exceed the rejected one's by more than this (`NO_MARGIN`)."""
     length_ratio: tuple[float, ...] = (0.1, 10.0)
@@ -276,13 +279,9 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> str | None:
 
 def _out_of_range(config: RunConfig) -> Iterator[str]:
     """Values that have the right type and still cannot be used."""
-    sft, dpo, mine, sample = config.sft, config.dpo, config.mine, config.sample
     limits = dataclasses.asdict(config.validate.limits)
     rules = (
-        ("sample.temperature", sample.temperature > 0, "above 0 (one answer is greedy anyway)"),
-        ("sample.top_p", 0 < sample.top_p <= 1, "above 0, at most 1"),
-        ("sample.max_new_tokens", sample.max_new_tokens > 0, "at least 1"),
-        ("sample.batch_size", sample.batch_size > 0, "at least 1"),
+        *ranges.of_sampling(config.sample, config.endpoint),
         ("rounds", config.rounds > 0, "at least 1"),
         ("images.max_pixels", config.images.max_pixels >= 0, "0 or more"),
         ("resample.num_generations", config.resample.num_generations > 0, "at least 1"),
@@ -290,43 +289,16 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("eval.num_generations", config.eval.num_generations > 0, "at least 1"),
         ("eval.confidence", 0 < config.eval.confidence < 1, "between 0 and 1"),
         ("eval.resamples", config.eval.resamples > 0, "at least 1"),
-        ("endpoint.concurrency", config.endpoint.concurrency > 0, "at least 1"),
-        ("endpoint.timeout", config.endpoint.timeout > 0, "above 0 seconds"),
-        ("endpoint.retries", config.endpoint.retries >= 0, "not negative"),
         ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
-        ("dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"),
-        ("dpo.beta", dpo.beta > 0, "above 0"),
-        ("dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"),
-        ("kto.beta", config.kto.beta > 0, "above 0"),
-        ("kto.per_device_train_batch_size", config.kto.per_device_train_batch_size != 1, "above 1"),
         ("ingest.pages.dpi", 36 <= config.ingest.pages.dpi <= 600, "from 36 to 600"),
         ("validate.time_limit", config.validate.time_limit >= 0, "0 or more"),
         *(
             (f"validate.limits.{name}", limits[name] >= least, f"at least {least}")
             for name, least in _LEAST.items()
         ),
-        *_of_mining(mine),
+        *_of_mining(config.mine),
         ("budget.max_prompt", config.budget.max_prompt >= 0, "0 or more"),
-        *(
-            (f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0")
-            for name, stage in (("sft", sft), ("dpo", dpo), ("kto", config.kto))
-            for key, value in (
-                ("per_device_train_batch_size", stage.per_device_train_batch_size),
-                ("gradient_accumulation_steps", stage.gradient_accumulation_steps),
-                ("max_length", stage.max_length),
-                ("save_steps", stage.save_steps),
-                ("learning_rate", stage.learning_rate),
-                ("num_train_epochs", stage.num_train_epochs),
-            )
-        ),
-        *(
-            (
-                f"{name}.tokens_per_batch",
-                stage.tokens_per_batch == 0 or stage.tokens_per_batch >= stage.max_length,
-                f"0, or at least {name}.max_length",
-            )
-            for name, stage in (("sft", sft), ("dpo", dpo), ("kto", config.kto))
-        ),
+        *ranges.of_stages(sft=config.sft, dpo=config.dpo, kto=config.kto),
     )
     return (
         f"{key}: out of range, expected {expected}" for key, good, expected in rules if not good
@@ -339,6 +311,7 @@ def _of_mining(mine: MineConfig) -> tuple[tuple[str, bool, str], ...]:
         ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
         ("mine.max_pairs_per_code", mine.max_pairs_per_code >= 0, "not negative"),
         ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
+        ("mine.max_shortened", mine.max_shortened >= 0, "not negative"),
         ("mine.min_agreement", 0 <= mine.min_agreement <= 1, "from 0 to 1"),
         ("mine.min_votes", mine.min_votes > 0, "at least 1"),
         ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),

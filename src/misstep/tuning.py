@@ -28,6 +28,12 @@ class SampleConfig:
     """Answers generated together."""
     stop_loops: bool = False
     """Cut evaluated answers that have run into a loop (docs/recipes.md)."""
+    workers: int = 0
+    """Processes that answer at once, each with the model; 0 is one, on Ray as many as it holds."""
+    worker_cpus: int = 0
+    """Cores of each; 0 shares them out, on Ray at most 4, or one beside a GPU (docs/scale.md)."""
+    worker_gpus: float = 0.0
+    """GPUs of each on Ray, such as 0.5; 0 is one where there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,8 @@ class EndpointConfig:
     """Environment variable that holds the key; without one, none is sent."""
     concurrency: int = 4
     """Prompts asked at a time."""
+    requests_per_minute: int = 0
+    """Requests sent at most, tries included; 0 is no limit of one's own."""
     timeout: float = 120.0
     """Seconds that one answer may take."""
     retries: int = 6

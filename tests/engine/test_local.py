@@ -13,7 +13,7 @@ import pytest
 
 import working
 from misstep.engine import WORTH, Crash, Engine, Job, RayEngine, expect, local
-from misstep.errors import ExtraMissing
+from misstep.errors import ExtraMissing, InputError
 
 
 def done(engine, work, given, pieces):
@@ -73,6 +73,21 @@ def test_a_piece_that_raises_is_a_crash_with_the_words_of_the_error(workers):
     found = done(Engine(workers), working.raises, None, range(5))
     assert found.pop(3) == Crash("ValueError: three")
     assert found == {n: n for n in (0, 1, 2, 4)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_set_up_ends_the_run_wherever_it_is_found(workers):
+    with pytest.raises(InputError, match="give another"):
+        list(Engine(workers).run(Job(working.unready, None, working.square), range(3)))
+    with pytest.raises(InputError, match="give another"):
+        list(Engine(workers).run(Job(working.prepare, None, working.refuses), range(3)))
+
+
+def test_a_crash_says_what_the_process_was_to_do():
+    job = Job(working.prepare, None, working.dies, did="answered")
+    assert dict(Engine(2).run(job, range(6)))[3] == Crash(
+        "the process that answered it ended with exit code 7"
+    )
 
 
 def test_one_worker_works_in_this_process():

@@ -156,14 +156,20 @@ def test_a_file_that_kills_its_reader_is_set_aside_and_the_rest_goes_on(tmp_path
     logs.mkdir()
     traffic(logs, tasks=2, turns=2)
     (logs / "bad.jsonl").write_text('{"brittle": 1}\n{"brittle": 1, "deadly": 1}\n')
+    (logs / "big.jsonl").write_text('{"brittle": 1}\n{"brittle": 1, "hungry": 1}\n')
     (logs / "good.jsonl").write_text('{"brittle": 1}\n{"brittle": 1}\n')
     found = read(logs, workers=2, small=False)
     assert found.summary["sessions"] == 2
-    assert found.summary["ignored"] == {"harmless": 2}
-    assert found.summary["set_aside"] == {"crashed": 1}
-    (row,) = map(json.loads, found.aside.splitlines())
-    assert (row["origin"]["file"], row["reason"]) == ("bad.jsonl", "crashed")
-    assert row["said"] == "could not be read: the process that read it ended with exit code 9"
+    assert found.summary["ignored"] == {"harmless": 3}
+    assert found.summary["set_aside"] == {"crashed": 1, "plug-in-error": 1}
+    rows = {row["origin"]["file"]: row for row in map(json.loads, found.aside.splitlines())}
+    assert {name: (row["reason"], row["said"]) for name, row in rows.items()} == {
+        "bad.jsonl": (
+            "crashed",
+            "could not be read: the process that read it ended with exit code 9",
+        ),
+        "big.jsonl": ("plug-in-error", "the plug-in's reader failed on this record: MemoryError()"),
+    }
 
 
 def test_an_interrupt_ends_a_scan_with_all_its_workers(tmp_path):

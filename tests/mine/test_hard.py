@@ -82,3 +82,26 @@ def test_one_broken_tool_does_not_drown_the_rest(caps, pairs, reason):
     assert len(found.pairs) == pairs
     assert {r.reason for r in found.refused} == ({reason} if reason else set())
     assert len(found.pairs) + len(found.refused) == 8
+
+
+def shortened(share: float):
+    """Five failures that a repair only shortens, five that it writes anew."""
+    extra = [
+        session(user(f"{place}, please!"), called("weather", {"city": place, "hue": "red"}))
+        for place in PLACES[:5]
+    ]
+    quoted = [
+        session(user(f"{n} days in {place}!"), called("weather", {"city": place, "days": str(n)}))
+        for n, place in enumerate(PLACES[:5], start=2)
+    ]
+    config = replace(TRAIN_ONLY, sources=("repair",), max_shortened=share)
+    return mined(*extra, *quoted, config=config)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0, 5), (1.0, 1), (0.2, 2), (0.4, 4), (3, 3)])
+def test_repairs_that_only_take_something_away_have_a_share(share, left):
+    found = shortened(share)
+    taken = [edit for pair in found.pairs for edit in pair.edits if edit.startswith("drop-")]
+    assert len(taken) == left
+    assert len(found.pairs) == 5 + left
+    assert [r.reason for r in found.refused] == ["SHORTER_FULL"] * (5 - left)

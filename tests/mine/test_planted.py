@@ -20,7 +20,13 @@ from plants import spread as spread_out
 
 LOGS = Path(__file__).resolve().parents[2] / "sample_logs"
 ELSEWHERE = {
-    *("CODE_FULL", "TOOL_FULL", "REVIEWED_OUT"),  # tested beside the caps and the review
+    *(
+        "CODE_FULL",
+        "TOOL_FULL",
+        "SHORTER_FULL",
+        "REVIEWED_OUT",
+    ),  # tested beside the caps and the review
+    "CRASHED",  # tested where mining is spread
     *("UNSUPPORTED", "GIVES_UP", "LONE", "DISAGREES"),  # off at first; tested beside the gate
 }
 pytestmark = pytest.mark.skipif(not LOGS.is_dir(), reason="the sample logs are not here")

@@ -138,6 +138,57 @@ def test_retry_after_is_waited_for_as_a_number_and_as_a_date():
             assert time.monotonic() - start >= 0.3
 
 
+def test_while_an_endpoint_is_busy_nobody_sends_it_anything():
+    times = []
+
+    def busy(body):
+        times.append(time.monotonic())
+        return 429, {"Retry-After": "0.5"}, b""
+
+    def fine(body):
+        times.append(time.monotonic())
+        time.sleep(0.05)
+        return ok(body)
+
+    with serving(busy, *[fine] * 30) as (_, config):
+        ask(replace(config, concurrency=3), *[QUESTION] * 9)
+    first, *rest = times
+    assert sum(at - first < 0.45 for at in rest) <= 2  # those that were under way
+    assert len(times) == 10
+
+
+def test_no_more_requests_are_sent_in_a_minute_than_allowed():
+    with serving() as (server, config):
+        start = time.monotonic()
+        ask(replace(config, concurrency=4, requests_per_minute=600), *[QUESTION] * 6)
+        assert time.monotonic() - start >= 0.5  # six requests, a tenth of a second apart
+    assert server.most_at_once >= 1
+
+
+def test_answers_are_heard_of_as_they_come():
+    def slow(body):
+        time.sleep(0.4)
+        return ok(body)
+
+    heard = []
+    with serving(slow) as (_, config):
+        found = ask_endpoint(
+            replace(config, concurrency=2),
+            [QUESTION] * 4,
+            model="m",
+            sampling=SAMPLING,
+            heard=lambda at, answers: heard.append((at, answers)),
+        )
+    assert [at for at, _ in heard][-1] in (0, 1)  # the slow one came last
+    assert sorted(at for at, _ in heard) == [0, 1, 2, 3]
+    assert all(found[at] == answers for at, answers in heard)
+
+
+def test_an_endpoint_that_asks_for_no_pause_gets_one():
+    assert [http._pause(3, asked) for asked in (0.2, 90.0)] == [0.2, http.LONGEST_PAUSE]
+    assert http._pause(3, 0.0) >= 4 * http.FIRST_PAUSE
+
+
 def test_a_slow_answer_is_given_up_and_asked_again():
     def slow(body):
         time.sleep(0.6)

@@ -223,13 +223,13 @@ def test_only_resampling_cuts_loops_where_only_resampling_is_told_to(
 ):
     from misstep import models
 
-    given, sample = [], models.sample
+    given, batches = [], models.batches
 
     def seen(*args, **how):
         given.append(how["stop_loops"])
-        return sample(*args, **how)
+        return batches(*args, **how)
 
-    monkeypatch.setattr(models, "sample", seen)
+    monkeypatch.setattr(models, "batches", seen)
     log = mixed(tmp_path / "log.jsonl", TASKS)
     config = settings(**{"resample.stop_loops": True, "rounds": 1, "eval.control": False})
     api.run([log], tmp_path / "run", config)

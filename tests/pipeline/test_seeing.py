@@ -60,11 +60,11 @@ def test_a_run_trains_and_measures_on_the_images_of_the_logs(
     logs, llava, small, tmp_path, monkeypatch
 ):
     asked = []
-    sample = models.sample
+    batches = models.batches
     monkeypatch.setattr(
         models,
-        "sample",
-        lambda loaded, prompts, **how: asked.extend(prompts) or sample(loaded, prompts, **how),
+        "batches",
+        lambda prompts, *rest, **how: asked.extend(prompts) or batches(prompts, *rest, **how),
     )
     config = small(model=llava)
     folder = tmp_path / "run"

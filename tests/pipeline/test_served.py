@@ -13,6 +13,7 @@ from misstep import api, store
 from misstep.cli import main
 from misstep.config import load_config
 from misstep.errors import ConfigError
+from misstep.pipeline.halfway import Halfway
 from serving import serving
 
 
@@ -60,6 +61,36 @@ def test_a_served_model_is_asked_the_failed_prompts_and_paired(tmp_path):
     assert {body["model"] for body in server.bodies} == {"served"}
     rows = store.read_rows(tmp_path / "run/pairs/train.parquet")
     assert {row["model_chosen"] for row in rows} == {"resample"}
+
+
+def test_answers_that_came_before_an_interruption_are_not_asked_for_again(tmp_path, monkeypatch):
+    log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(3, 15)])
+    told = {"resample.num_generations": 2, "mine.sources": ["resample"], "mine.min_votes": 1}
+
+    def mined(name, config):
+        config = load_config(None, {**told, "endpoint.url": config.url, "endpoint.concurrency": 1})
+        api.mine([log], tmp_path / name, config, resample=True)
+        rows = store.read_rows(tmp_path / name / "answers/resample.parquet")
+        return sorted((r["session"], r["step"], r["answer"]) for r in rows)
+
+    with serving(*[played] * 99) as (server, config):
+        whole = mined("whole", config)
+        every = len(server.bodies)
+        add = Halfway.add
+
+        def enough(kept, key, value):
+            add(kept, key, value)
+            if len(server.bodies) >= every + 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Halfway, "add", enough)
+        with pytest.raises(KeyboardInterrupt):
+            mined("cut", config)
+        monkeypatch.setattr(Halfway, "add", add)
+        assert mined("cut", config) == whole
+        again = len(server.bodies) - 2 * every
+    assert 0 <= again <= 1  # the one that was under way
+    assert not list((tmp_path / "cut").rglob("*.part"))
 
 
 def test_an_endpoint_that_is_not_there_is_the_users_set_up(tmp_path):

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import misstep.pipeline.since
+import scanning
 from misstep import ingest
 from misstep.cli import main
 from misstep.config import IngestConfig, RunConfig, ValidateConfig
@@ -245,6 +246,14 @@ def test_a_scan_that_is_killed_is_gone_on_with(tmp_path, logs, monkeypatch):
         pass
     assert read_now(tmp_path / "state", logs) == 21 - 9
     assert since(tmp_path / "state", logs) == fresh(logs)
+
+
+def test_a_scan_whose_process_is_killed_again_and_again_is_gone_on_with(tmp_path, logs):
+    state = tmp_path / "state"
+    said = [scanning.killed_after(groups, logs, state) for groups in (3, 5, 4)]
+    assert said == [3, 5, 4]  # what was said to be read was not read again
+    assert read_now(state, logs) <= 21 - sum(said) + len(said)
+    assert since(state, logs) == fresh(logs)
 
 
 def test_a_file_that_cannot_be_hashed_now_is_read_all_the_same(tmp_path, logs, monkeypatch):

@@ -83,7 +83,7 @@ def reading(command: F, *, spelling: Sequence[str] = ("--format", "--log-format"
         click.option(
             "--engine",
             type=click.Choice(["local", "ray"]),
-            help="What spreads the reading: this machine's processes, or Ray (docs/scale.md).",
+            help="What spreads the work: this machine's processes, or Ray (docs/scale.md).",
         ),
         click.option(
             "--ray-address",

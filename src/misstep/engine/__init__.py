@@ -10,10 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, Self
 
+from misstep.engine.actors import Needs, RayActors
 from misstep.engine.local import WORTH, Crash, Engine, Job, cores, expect
 from misstep.engine.ray import RayEngine
 
-__all__ = ["WORTH", "Crash", "Engine", "Job", "RayEngine", "Works", "cores", "expect"]
+__all__ = [
+    "WORTH",
+    "Crash",
+    "Engine",
+    "Job",
+    "Needs",
+    "RayActors",
+    "RayEngine",
+    "Works",
+    "cores",
+    "expect",
+]
 
 
 class Works(Protocol):

@@ -42,6 +42,8 @@ class Job:
     given: Any
     work: Callable[[Any, Any], Any]
     """Called with what `prepare` gave and one piece of work."""
+    did: str = "read"
+    """What a process does with a piece, for what is said where it ends over one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class _Pool:
         worker.process.join(_GRACE)
         code = worker.process.exitcode
         self._drop(worker)
-        return Crash(f"the process that read it ended with {_ending(code)}")
+        return Crash(f"the process that {self.job.did} it ended with {_ending(code)}")
 
     def _drop(self, worker: _Worker) -> None:
         self._workers.remove(worker)
@@ -259,7 +261,8 @@ def _serve(pipe: Connection, job: Job) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and ends its workers
     _end_with_parent()
-    kit = job.prepare(job.given)
+    kit: Any = None
+    ready = False
     while True:
         try:
             piece = pipe.recv()
@@ -268,6 +271,8 @@ def _serve(pipe: Connection, job: Job) -> None:
         if piece is None:
             return
         try:
+            if not ready:
+                kit, ready = job.prepare(job.given), True
             result = job.work(kit, piece)
         except MisstepError as error:
             result = _Told(error)

@@ -7,6 +7,7 @@ that fails too its result is a `Crash`. That a whole node is lost is not held ag
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from misstep.engine.local import Crash, Job, cores
 from misstep.errors import ExtraMissing, MisstepError, SetupError
 
-_LOST = 8
+LOST = 8
 """How often the nodes under a piece may be lost."""
 _AHEAD = 2
 """Tasks handed over for each core of the cluster: one at work, one at hand."""
@@ -32,14 +33,14 @@ class RayEngine:
             import ray
         except ImportError:
             raise ExtraMissing("ray", "ray") from None
-        self._ray = ray
+        self.ray = ray
         self._address = address
         self._ours = False
         self._depth = 0
         self.workers = workers or cores()
 
     def __enter__(self) -> RayEngine:
-        ray = self._ray
+        ray = self.ray
         if not ray.is_initialized():
             self._reach()
             self._ours = True
@@ -49,7 +50,7 @@ class RayEngine:
 
     def _reach(self) -> None:
         try:
-            self._ray.init(**self._settings())
+            self.ray.init(**self._settings())
         except Exception as error:  # noqa: BLE001 - what is raised differs by version and address
             said = " ".join(str(error).split())[:300] or type(error).__name__
             if self._address is None:
@@ -65,13 +66,14 @@ class RayEngine:
     def _settings(self) -> dict[str, Any]:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address is None:
-            return {**quiet, "num_cpus": self.workers, "include_dashboard": False}
+            own = {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
+            return {**quiet, **own}
         return {**quiet, "address": self._address}
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
         if self._ours and not self._depth:
-            self._ray.shutdown()
+            self.ray.shutdown()
             self._ours = False
 
     def run(self, job: Job, pieces: Iterable[Any]) -> Iterator[tuple[int, Any | Crash]]:
@@ -80,14 +82,23 @@ class RayEngine:
         Raises:
             SetupError: the cluster cannot be reached.
         """
-        with self:
-            try:
-                yield from _Run(self._ray, job, self.workers * _AHEAD).results(enumerate(pieces))
-            except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
-                raise SetupError(
-                    f"the Ray cluster {self._address or 'on this machine'} is gone ({error}); "
-                    f"start it again and run the same command"
-                ) from None
+        with self, self.staying():
+            yield from _Run(self.ray, job, self.workers * _AHEAD).results(enumerate(pieces))
+
+    @contextlib.contextmanager
+    def staying(self) -> Iterator[None]:
+        """Say it where the cluster goes away inside.
+
+        Raises:
+            SetupError: it did.
+        """
+        try:
+            yield
+        except (ConnectionError, self.ray.exceptions.RaySystemError) as error:
+            raise SetupError(
+                f"the Ray cluster {self._address or 'on this machine'} is gone ({error}); "
+                f"start it again and run the same command"
+            ) from None
 
 
 class _Run:
@@ -101,6 +112,7 @@ class _Run:
         self._task = ray.remote(max_retries=0, num_cpus=1)(_do)
         self._job = [ray.put(job)]
         self._name = uuid.uuid4().hex
+        self._did = job.did
         self._pieces: dict[int, Any] = {}
         self._tries: dict[int, int] = {}
         self._lost: dict[int, int] = {}
@@ -136,14 +148,14 @@ class _Run:
             result = self._ray.get(reference)
         except (faults.NodeDiedError, faults.ObjectLostError, faults.LocalRayletDiedError):
             self._lost[number] = self._lost.get(number, 0) + 1
-            if self._lost[number] <= _LOST:
+            if self._lost[number] <= LOST:
                 self._hand(number)
                 return None
-            return Crash(f"the nodes that read it were lost {_LOST} times")
+            return Crash(f"the nodes that {self._did} it were lost {LOST} times")
         except faults.OutOfMemoryError:
-            result = Crash("the process that read it was ended for want of memory")
+            result = Crash(f"the process that {self._did} it was ended for want of memory")
         except faults.WorkerCrashedError:
-            result = Crash("the process that read it ended unexpectedly")
+            result = Crash(f"the process that {self._did} it ended unexpectedly")
         if isinstance(result, MisstepError):
             raise result
         if isinstance(result, Crash):

@@ -9,13 +9,23 @@ from misstep.mine.accepted import accepted_steps
 from misstep.mine.card import write_card
 from misstep.mine.decisions import FILE as DECISIONS
 from misstep.mine.decisions import Decision, Word, count_decisions, read_decisions, write_decision
-from misstep.mine.export import FIGURES, export, write_parts
+from misstep.mine.desk import Desk
+from misstep.mine.door import CRASHED
+from misstep.mine.entry import Drafted, Entry, Judged
+from misstep.mine.evidence import torn
+from misstep.mine.export import FIGURES, export, write, write_parts
 from misstep.mine.facts import Fact, fact_of
 from misstep.mine.figures import Figures
+from misstep.mine.find import Finder, Here, Load, entries
 from misstep.mine.formats import OUTPUTS, chosen_outputs, every_file
 from misstep.mine.gate import RULES
+from misstep.mine.held import HeldText
 from misstep.mine.index import Index, Verdicts, index_of
-from misstep.mine.miner import SOURCES, Mined, Unpaired, mine
+from misstep.mine.loose import Unpaired
+from misstep.mine.loose import logged as loose_logged
+from misstep.mine.loose import sampled as loose_sampled
+from misstep.mine.make import Maker, Making, Wanted, wanted_of
+from misstep.mine.miner import SOURCES, Mined, chosen_sources, mine, paired
 from misstep.mine.reference import Reference, by_key, read_references, references_by_key
 from misstep.mine.resample import OWN, resample_prompts
 from misstep.mine.reviewed import against, decided, session_of
@@ -33,6 +43,7 @@ from misstep.mine.split import Split, split
 from misstep.mine.watch import watched
 
 __all__ = [
+    "CRASHED",
     "DECISIONS",
     "FIGURES",
     "OUTPUTS",
@@ -42,9 +53,19 @@ __all__ = [
     "Candidate",
     "Corpus",
     "Decision",
+    "Desk",
+    "Drafted",
+    "Entry",
     "Fact",
     "Figures",
+    "Finder",
+    "HeldText",
+    "Here",
     "Index",
+    "Judged",
+    "Load",
+    "Maker",
+    "Making",
     "Mined",
     "Redactor",
     "Reference",
@@ -53,6 +74,7 @@ __all__ = [
     "Split",
     "Unpaired",
     "Verdicts",
+    "Wanted",
     "Word",
     "accepted_row",
     "accepted_steps",
@@ -60,18 +82,23 @@ __all__ = [
     "against",
     "by_key",
     "chosen_outputs",
+    "chosen_sources",
     "count_decisions",
     "decided",
     "desirable_row",
+    "entries",
     "every_file",
     "export",
     "fact_of",
     "gather",
     "index_of",
     "labelled_to_sides",
+    "loose_logged",
+    "loose_sampled",
     "mine",
     "own_share",
     "pair_row",
+    "paired",
     "read_decisions",
     "read_references",
     "references_by_key",
@@ -81,8 +108,11 @@ __all__ = [
     "session_of",
     "split",
     "tidy",
+    "torn",
     "unpaired_row",
+    "wanted_of",
     "watched",
+    "write",
     "write_card",
     "write_decision",
     "write_parts",

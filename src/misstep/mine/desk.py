@@ -8,7 +8,7 @@ place of a step, which prompts may not be trained on. Judging is remembered per 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -69,6 +69,10 @@ class Desk:
     references: tuple[Reference, ...] = ()
     answers: Mapping[Prompt, Sequence[Message]] = field(default_factory=dict)
     template: Template | None = None
+    only: frozenset[str] | None = None
+    """Sessions whose failures this desk pairs; the others are there to be looked up."""
+    left: tuple[Prompt, ...] | None = None
+    """Of those failures the ones that are left, in their order; None: all of them."""
     budget: Budget | None = None
     """How long prompt and answer may be for that model; None asks nothing."""
     memo: dict[object, Any] = field(default_factory=dict, repr=False)
@@ -96,6 +100,18 @@ class Desk:
     def failed(self) -> tuple[Prompt, ...]:
         """Failed steps outside the held-out part."""
         return self._failed
+
+    def owns(self, session: str) -> bool:
+        """Whether the failures of a session are this desk's to pair."""
+        return self.only is None or session in self.only
+
+    def narrowed(self, left: Iterable[Prompt]) -> Desk:
+        """The same desk for these failures alone; what it knows by now is shared."""
+        return replace(self, left=tuple(left))
+
+    def logged_id(self, prompt: Prompt) -> str:
+        """`answer_id` of the logged answer to a prompt."""
+        return self._index.answer(self._index.row(prompt.session, prompt.step))
 
     def same_prompt(self, prompt: Prompt) -> tuple[Prompt, ...]:
         """Steps of the same part with the same prompt, this one among them.
@@ -190,7 +206,15 @@ class Desk:
 
     def holds_heldout(self, prompt: Prompt) -> bool:
         """Whether the prompt holds text of a held-out session (`HeldText.held`)."""
-        return self._heldout.held(self.corpus.messages(prompt), self.key(prompt))
+        return self.heldout.held(self.corpus.messages(prompt), self.key(prompt))
+
+    @property
+    def heldout(self) -> HeldText:
+        """The text of the held-out part."""
+        if "heldout" not in self.memo:
+            self.memo["heldout"] = HeldText.of(self._index, self.split)
+        held: HeldText = self.memo["heldout"]
+        return held
 
     def _group(self, prompt: Prompt) -> tuple[str, str]:
         return self.part(prompt), self.key(prompt) if prompt.step else prompt.session
@@ -215,15 +239,14 @@ class Desk:
 
     @cached_property
     def _failed(self) -> tuple[Prompt, ...]:
-        return tuple(p for p in self.corpus.failed() if self.part(p) != "heldout")
+        if self.left is not None:
+            return self.left
+        failed = (p for p in self.corpus.failed() if self.owns(p.session))
+        return tuple(p for p in failed if self.part(p) != "heldout")
 
     @cached_property
     def _same(self) -> dict[tuple[str, str], tuple[Prompt, ...]]:
         return Memo(_GROUPS)
-
-    @cached_property
-    def _heldout(self) -> HeldText:
-        return HeldText.of(self._index, self.split)
 
     @cached_property
     def _references(self) -> Mapping[tuple[str, str], tuple[Reference, ...]]:

@@ -1,24 +1,23 @@
 """The door behind the gate: pairs enter one by one, and prompts and families keep their shares.
 
-In: drafts, each with the objection of the gate or none, in a fixed order. Out: `Pair`s and
-`Refused`s; what came in is the sum of both.
+In: judged candidates (`entry`), in a fixed order (`order`). Out: `Pair`s and `Refused`s; what came
+in is the sum of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from misstep.config import MineConfig
 from misstep.mine import caps
 from misstep.mine.decisions import REVIEWED_OUT, SAID
-from misstep.mine.desk import Desk
-from misstep.mine.gate import Draft, margin
-from misstep.mine.marks import marks_of
-from misstep.mine.near import Near, texts_of_pair
+from misstep.mine.entry import Drafted, Entry, Judged
+from misstep.mine.near import Near, Texts
 from misstep.mine.resample import OWN
-from misstep.mine.source import answer_id, origins_of
-from misstep.types import Message, Pair, Prompt, Refused, content_id
+from misstep.types import Pair, Refused
 
+CRASHED = "CRASHED"
 FULL = {
     "DUPLICATE": "the same two sides stand in another pair already",
     "NEAR_DUPLICATE": "prompt and sides are all but those of another pair",
@@ -26,6 +25,7 @@ FULL = {
     "FAMILY_FULL": "the family has its share of pairs",
     **caps.FULL,
     REVIEWED_OUT: SAID,
+    CRASHED: "mining its session ended a process, time and again",
 }
 """Reasons that depend on the pairs let in before, or on what a person said."""
 
@@ -38,11 +38,13 @@ class Door:
     kind is trained on and neither may crowd out the other.
     """
 
-    desk: Desk
+    config: MineConfig
     pairs: list[Pair] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     paired: set[str] = field(default_factory=set)
     """`answer_id` of every rejected answer that was let in, as it stood before trimming."""
+    homes: dict[str, str | None] = field(default_factory=dict)
+    """Of each pair the session that its chosen side comes from (`home_of`)."""
     reviewed_out: set[str] = field(default_factory=set)
     """`answer_id` of every rejected answer whose pair a person dropped."""
     _ids: set[str] = field(default_factory=set)
@@ -52,37 +54,41 @@ class Door:
     _families: dict[tuple[bool, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._caps = caps.Caps(self.desk.config)
-        self._near = {own: Near(self.desk.config.near_duplicate) for own in (False, True)}
+        self._caps = caps.Caps(self.config)
+        self._near = {own: Near(self.config.near_duplicate) for own in (False, True)}
 
-    def enter(self, drafts: Iterable[tuple[Draft, tuple[str, str] | None]]) -> None:
+    def enter(self, drafts: Iterable[Drafted]) -> None:
         """Let in those that no rule objects to, as far as the shares go."""
         waiting = list(drafts)
-        passing = (d for d, objected in waiting if objected is None)
-        self._caps.passing.update(d.candidate.source in OWN for d in passing)
-        for d, objected in waiting:
-            pair = _pair(self.desk, d)
-            reason = objected or self._full(pair)
-            if reason is None:
-                self.pairs.append(_marked(pair, d))
-                key = self.desk.key(pair.prompt)
-                self.paired.add(answer_id(key, d.candidate.rejected))
-            else:
-                self.refused.append(_refused(d, *reason))
-                if reason[0] == REVIEWED_OUT:
-                    key = self.desk.key(d.candidate.prompt)
-                    self.reviewed_out.add(answer_id(key, d.candidate.rejected))
+        self._caps.passing.update(e.source in OWN for e, _ in waiting if e.passes)
+        for entry, load in waiting:
+            judged = load()
+            refused = judged.refused or self._turned_away(entry, judged)
+            if refused is None and judged.pair is not None:
+                self.pairs.append(judged.pair)
+                self.homes[judged.pair.id] = judged.home
+                self.paired.add(entry.rejected)
+            elif refused is not None:
+                self.refused.append(refused)
+                if refused.reason == REVIEWED_OUT:
+                    self.reviewed_out.add(entry.rejected)
 
-    def _full(self, pair: Pair) -> tuple[str, str] | None:
-        config = self.desk.config
+    def _turned_away(self, entry: Entry, judged: Judged) -> Refused | None:
+        pair = judged.pair
+        full = None if pair is None else self._full(pair, entry.key, judged.texts)
+        if pair is None or full is None:
+            return None
+        return Refused(
+            prompt=pair.prompt, source=pair.source, reason=full[0], said=full[1], codes=pair.codes
+        )
+
+    def _full(self, pair: Pair, key: str, texts: Texts | None) -> tuple[str, str] | None:
+        config = self.config
         own = pair.source in OWN
-        at = (own, pair.family, self.desk.key(pair.prompt))
+        at = (own, pair.family, key)
         if pair.id in self._ids:
             return "DUPLICATE", FULL["DUPLICATE"]
-        texts = texts_of_pair(
-            pair.id, self.desk.corpus.messages(pair.prompt), pair.chosen, pair.rejected
-        )
-        if (like := self._near[own].like(texts)) is not None:
+        if texts is not None and (like := self._near[own].like(texts)) is not None:
             return "NEAR_DUPLICATE", f"{FULL['NEAR_DUPLICATE']}: {like}"
         if self._prompts.get(at, 0) >= config.max_pairs_per_prompt:
             return "PROMPT_FULL", f"{FULL['PROMPT_FULL']} ({config.max_pairs_per_prompt})"
@@ -91,48 +97,9 @@ class Door:
         if (capped := self._caps.full(pair, own)) is not None:
             return capped
         self._caps.take(pair, own)
-        self._near[own].add(texts)
+        if texts is not None:
+            self._near[own].add(texts)
         self._ids.add(pair.id)
         self._prompts[at] = self._prompts.get(at, 0) + 1
         self._families[at[:2]] = self._families.get(at[:2], 0) + 1
         return None
-
-
-def pair_id(desk: Desk, prompt: Prompt, *, chosen: Message, rejected: Message) -> str:
-    """Content id of a pair: the prompt's content and both sides."""
-    key = desk.key(prompt)
-    return content_id(answer_id(key, chosen), answer_id(key, rejected))
-
-
-def _pair(desk: Desk, d: Draft) -> Pair:
-    c, t = d.candidate, d.trimmed
-    return Pair(
-        id=pair_id(desk, c.prompt, chosen=c.chosen, rejected=t.answer),
-        prompt=c.prompt,
-        chosen=c.chosen,
-        rejected=t.answer,
-        source=c.source,
-        margin=round(margin(d), 6),
-        codes=tuple(sorted({f.code for f in d.rejected_findings})),
-        edits=(*c.edits, *t.edits),
-        feedback=c.feedback,
-        cut=t.cut,
-        family=desk.family(c.prompt),
-        origin_chosen=origins_of(c.chosen),
-        origin_rejected=origins_of(c.rejected),
-    )
-
-
-def _marked(pair: Pair, d: Draft) -> Pair:
-    """With the places of its failures, which only a pair that was let in needs."""
-    return replace(pair, marks=marks_of(pair.chosen, pair.rejected, d.rejected_findings))
-
-
-def _refused(d: Draft, code: str, said: str) -> Refused:
-    return Refused(
-        prompt=d.candidate.prompt,
-        source=d.candidate.source,
-        reason=code,
-        said=said,
-        codes=tuple(sorted({f.code for f in d.rejected_findings})),
-    )

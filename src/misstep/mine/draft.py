@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from misstep.mine.desk import Desk
-from misstep.mine.source import Candidate, canonical
+from misstep.mine.source import Candidate, answer_id, canonical
 from misstep.mine.trim import Trimmed, trim
-from misstep.types import Finding, Verdict
+from misstep.types import Finding, Message, Prompt, Verdict, content_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,12 @@ def draft(desk: Desk, candidate: Candidate) -> Draft:
         rejected_score=min((s for s in scores if s is not None), default=None),
         trimmed=trim(candidate.rejected, defects, periods=desk.config.trim_periods),
     )
+
+
+def pair_id(desk: Desk, prompt: Prompt, *, chosen: Message, rejected: Message) -> str:
+    """Content id of a pair: the prompt's content and both sides."""
+    key = desk.key(prompt)
+    return content_id(answer_id(key, chosen), answer_id(key, rejected))
 
 
 def margin(d: Draft) -> float:

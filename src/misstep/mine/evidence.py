@@ -14,6 +14,7 @@ from misstep.dialects import parse_answer
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft
 from misstep.mine.source import blamable, canonical
+from misstep.mine.split import Split
 from misstep.redact import clip
 from misstep.types import Finding, Message, Prompt, ToolCall
 
@@ -26,14 +27,19 @@ _PHRASE = 10
 def torn_family(desk: Desk, d: Draft) -> str | None:
     """A family that stands on both sides of the split: its held-out figure would be worthless."""
     if "torn" not in desk.memo:
-        sides: dict[str, set[bool]] = {}
-        for name, family in desk.split.family.items():
-            sides.setdefault(family, set()).add(desk.split.part[name] == "heldout")
-        desk.memo["torn"] = {family for family, found in sides.items() if len(found) > 1}
+        desk.memo["torn"] = torn(desk.split)
     family = desk.family(d.candidate.prompt)
     if family in desk.memo["torn"]:
         return f"sessions of its family {family} stand in the held-out part and outside of it"
     return None
+
+
+def torn(split: Split) -> frozenset[str]:
+    """The families that stand on both sides of the split."""
+    sides: dict[str, set[bool]] = {}
+    for name, family in split.family.items():
+        sides.setdefault(family, set()).add(split.part[name] == "heldout")
+    return frozenset(family for family, found in sides.items() if len(found) > 1)
 
 
 def ambiguous(desk: Desk, d: Draft) -> str | None:

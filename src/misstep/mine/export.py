@@ -13,20 +13,23 @@ as their numbers allow, because TRL's KTO reads the file in its order and wants 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from misstep import store
 from misstep.config import MineConfig
-from misstep.mine.accepted import accepted_steps
 from misstep.mine.card import write_card
 from misstep.mine.figures import Figures
-from misstep.mine.formats import PARTS, Writer, chosen_outputs, sweep
+from misstep.mine.formats import KINDS, PARTS, Writer, chosen_outputs, sweep
 from misstep.mine.index import index_of
+from misstep.mine.make import Maker, Making, Row, Wanted, wanted_of
 from misstep.mine.miner import Mined
-from misstep.mine.rows import Redactor, desirable_row, pair_row, refused_row, unpaired_row
+from misstep.mine.rows import refused_row
 from misstep.mine.source import Corpus
 from misstep.mine.split import Split
 
@@ -36,7 +39,6 @@ _COLUMNS = {
     "unpaired": ("id", "prompt", "completion", "label", "tools"),
 }
 _SCHEMAS = {"pairs": "pair", "unpaired": "unpaired"}
-Row = dict[str, Any]
 
 
 def export(
@@ -48,34 +50,59 @@ def export(
     config: MineConfig | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write pairs, unpaired failures, refused candidates and the dataset card into `folder`.
-
-    Each file is complete or absent. Gives rows per file, `secrets` (how much was replaced),
-    `redacted` (the same by kind) and `outputs` (rows and what was set aside, per format).
+    """Make the rows of what was mined, and `write` them.
 
     Raises:
         StageError: the folder cannot be written, or a row breaks its schema.
         UnknownName: the settings name a format that does not exist.
     """
     config = config or MineConfig()
-    clean = Redactor(active=config.redact)
-    sources: dict[str, Callable[[str], Iterator[Row]]] = {
-        "pairs": lambda part: _pairs(mined, corpus, split, part=part, clean=clean),
-        "unpaired": lambda part: _unpaired(
-            mined, corpus, split, part=part, clean=clean, draw=(seed, config.feedback)
-        ),
-    }
-    counts = {"steps": len(index_of(corpus)), **mined.counts}
-    figures = Figures(counts=counts, redact=config.redact)
+    wanted = wanted_of(mined, corpus, split, seed=seed, feedback=config.feedback)
+    making = Maker(corpus, split, config.redact)
+    steps = len(index_of(corpus))
+    return write(mined, wanted, making, folder=folder, config=config, steps=steps)
+
+
+def write(
+    mined: Mined,
+    wanted: Sequence[Wanted],
+    making: Making,
+    *,
+    folder: Path,
+    config: MineConfig,
+    steps: int,
+) -> dict[str, Any]:
+    """Write pairs, unpaired failures, refused candidates and the dataset card into `folder`.
+
+    Each file is complete or absent. Gives rows per file, `secrets` (how much was replaced),
+    `redacted` (the same by kind) and `outputs` (rows and what was set aside, per format).
+
+    Args:
+        wanted: what `wanted_of` gave.
+        making: who makes the rows; they do not depend on it.
+        steps: of the whole corpus.
+
+    Raises:
+        StageError: the folder cannot be written, or a row breaks its schema.
+        UnknownName: the settings name a format that does not exist.
+    """
+    numbers = Counter((each.part, each.kind) for each in wanted)
+    rows = making.rows(wanted)
+
+    def taken(kind: str, part: str) -> Iterator[Row]:
+        return islice(rows, numbers[part, kind])
+
+    sources = {kind: partial(taken, kind) for kind in KINDS}
+    figures = Figures(counts={"steps": steps, **mined.counts}, redact=config.redact)
     sweep(folder, config.outputs)
     write_parts(folder, sources, config.outputs, figures=figures)
     refused = (refused_row(each, clean=config.redact) for each in mined.refused)
     name = "refused.jsonl"
     figures.files[name] = store.write_jsonl(folder / name, refused, schema="refused")
-    figures.redacted = dict(sorted(clean.counts.items()))
+    figures.redacted = dict(sorted(making.counts.items()))
     store.write_json(folder / FIGURES, figures.to_json())
     write_card(folder / "README.md", figures)
-    secrets = sum(clean.counts.values())
+    secrets = sum(making.counts.values())
     told = {"redacted": figures.redacted, "outputs": figures.outputs}
     return {**figures.files, "secrets": secrets, **told}
 
@@ -108,34 +135,3 @@ def _passing(
         for writer in writers:
             writer.take(kind, part, row)
         yield row
-
-
-def _pairs(
-    mined: Mined, corpus: Corpus, split: Split, *, part: str, clean: Redactor
-) -> Iterator[Row]:
-    for pair in mined.pairs:
-        if split.part[pair.prompt.session] == part:
-            yield pair_row(pair, corpus, clean)
-
-
-def _unpaired(
-    mined: Mined,
-    corpus: Corpus,
-    split: Split,
-    *,
-    part: str,
-    clean: Redactor,
-    draw: tuple[int, bool],
-) -> Iterator[Row]:
-    """Failures and accepted steps in turn; each kind in the order of its content."""
-    failures = [u for u in mined.unpaired if split.part[u.prompt.session] == part]
-    failures.sort(key=lambda row: row.id)
-    seed, feedback = draw
-    accepted = accepted_steps(corpus, split, len(failures), seed, feedback=feedback, part=part)
-    given = 0
-    for at, failure in enumerate(failures):
-        yield unpaired_row(failure, corpus, clean)
-        due = (at + 1) * len(accepted) // len(failures)
-        while given < due:
-            yield desirable_row(accepted[given], corpus, split, clean)
-            given += 1

@@ -63,7 +63,7 @@ def find(desk: Desk) -> Iterator[Candidate]:
     """Votes first, then corrections, in an order that does not depend on that of the logs."""
     names = [n for n in sorted(desk.voiced()) if desk.split.part[n] != "heldout"]
     yield from _votes(desk, names)
-    for name in names:
+    for name in filter(desk.owns, names):
         session = desk.corpus.sessions[name]
         for redo in (*_turned_down(session), *_objected(session)):
             candidate = _candidate(desk, session, redo)
@@ -93,7 +93,7 @@ def _votes(desk: Desk, names: Sequence[str]) -> Iterator[Candidate]:
             if step >= session.prefix:
                 votes[desk.part(prompt), desk.key(prompt)][thumbs].append(prompt)
     for given in votes.values():
-        for down in given["down"]:
+        for down in (prompt for prompt in given["down"] if desk.owns(prompt.session)):
             failed = desk.corpus.answer(down)
             ups = sorted(given["up"], key=lambda up: _near(desk.corpus.answer(up), failed))
             if ups:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
-from misstep.mine.facts import Fact, fact_of
+from misstep.mine.facts import Fact, StepFact, fact_of
 from misstep.mine.source import Corpus, short_name
 from misstep.mine.split import Head
 from misstep.types import Prompt, Session, Verdict, content_id
@@ -59,18 +59,28 @@ class Index:
 
     def add(self, fact: Fact, verdicts: Iterable[Verdict]) -> None:
         """Take in one session."""
+        self.put(fact, {verdict.step: self._number(verdict) for verdict in verdicts})
+
+    @classmethod
+    def listed(cls, known: Sequence[Verdict | None]) -> Index:
+        """An empty index that knows what is said of steps, by number (`said`), for `put`."""
+        index = cls()
+        index._known = list(known)
+        return index
+
+    def put(self, fact: Fact, said: Mapping[int, int]) -> None:
+        """Take in one session; `said` is of each step the number of what is said of it."""
         number = len(self._names)
         self._names.append(fact.head.id)
         self._numbers[fact.head.id] = number
         self._heads.append(msgspec.msgpack.encode(fact.head))
-        states = {verdict.step: self._number(verdict) for verdict in verdicts}
         for step in fact.steps:
             self._sessions.append(number)
             self._steps.append(step.step)
             self._keys.append(step.key)
             self._bare.append(step.bare)
             self._answers.append(step.answer)
-            self._verdicts.append(states.get(step.step, _NONE))
+            self._verdicts.append(said.get(step.step, _NONE))
         self._starts.append(len(self._steps))
         self._tasks.extend(fact.tasks)
         self._task_starts.append(len(self._tasks))
@@ -78,6 +88,26 @@ class Index:
             self.voiced.append(fact.head.id)
         for name, count in fact.models.items():
             self.models[name] = self.models.get(name, 0) + count
+
+    def fact(self, session: str) -> Fact:
+        """What `add` was given of a session; the models that wrote it are not kept session by
+        session."""
+        at = self._numbers[session]
+        steps = [
+            StepFact(self._steps[row], self._keys[row], self._bare[row], self._answers[row])
+            for row in self.rows(session)
+        ]
+        return Fact(
+            head=_HEAD.decode(self._heads[at]),
+            steps=steps,
+            tasks=list(self.tasks(session)),
+            models={},
+            voiced=session in self._speaking,
+        )
+
+    @cached_property
+    def _speaking(self) -> frozenset[str]:
+        return frozenset(self.voiced)
 
     def _number(self, verdict: Verdict) -> int:
         """Verdicts that say the same of other steps are kept once."""
@@ -146,6 +176,18 @@ class Index:
         """`bare` of each step of a session."""
         return {self._steps[row]: self.bare(row) for row in self.rows(session)}
 
+    def keys(self, session: str) -> Iterator[int]:
+        """Content keys of the session's prompts; one without any message is nobody's equal."""
+        return (self._keys[row] for row in self.rows(session) if self._steps[row])
+
+    def alike(self, session: str, met: set[int]) -> Iterator[str]:
+        """Sessions with a prompt that stands in this one too, by the prompts that are not yet met;
+        a session may come more than once."""
+        for key in self.keys(session):
+            if key not in met:
+                met.add(key)
+                yield from map(self.session, self._with_key(key))
+
     def answer(self, row: int) -> str:
         """Content id of the step's answer to its prompt (`source.answer_id`)."""
         return f"{self._answers[row]:016x}"
@@ -156,6 +198,10 @@ class Index:
         prompt = self.prompt(row)
         return known and replace(known, session=prompt.session, step=prompt.step)
 
+    def said(self, row: int) -> Verdict | None:
+        """The same, without its place: one value for all steps of which it is said."""
+        return self._known[self._verdicts[row]]
+
     def in_state(self, state: str) -> Iterator[int]:
         """Rows of the steps with this verdict."""
         wanted = {at for at, v in enumerate(self._known) if v is not None and v.state == state}
@@ -163,12 +209,16 @@ class Index:
 
     def same_prompt(self, key: str) -> list[int]:
         """Rows of the steps with this content key, ordered by session and step."""
-        wanted, keys, order = int(key, 16), self._keys, self._by_key
+        rows = self._with_key(int(key, 16))
+        return sorted(rows, key=lambda row: (self.session(row), self._steps[row]))
+
+    def _with_key(self, wanted: int) -> Sequence[int]:
+        keys, order = self._keys, self._by_key
         start = bisect_left(order, wanted, key=keys.__getitem__)
         stop = start
         while stop < len(order) and keys[order[stop]] == wanted:
             stop += 1
-        return sorted(order[start:stop], key=lambda row: (self.session(row), self._steps[row]))
+        return order[start:stop]
 
     @cached_property
     def _by_key(self) -> array[int]:

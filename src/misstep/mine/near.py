@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from rapidfuzz.distance import Levenshtein
@@ -41,6 +41,8 @@ class Texts:
     prompt: str
     chosen: str
     rejected: str
+    bands: tuple[int, ...] = ()
+    """Its buckets, where they are worked out already."""
 
 
 @dataclass(slots=True)
@@ -60,12 +62,12 @@ class Near:
     def add(self, texts: Texts) -> None:
         """Remember the pair."""
         if self.least < 1:
-            for band in _bands(texts):
+            for band in texts.bands or _bands(texts):
                 self._buckets.setdefault(band, []).append(texts)
 
     def _met(self, texts: Texts) -> Sequence[Texts]:
         met: dict[str, Texts] = {}
-        for band in _bands(texts):
+        for band in texts.bands or _bands(texts):
             for other in self._buckets.get(band, ()):
                 met.setdefault(other.id, other)
                 if len(met) == _MOST:
@@ -84,12 +86,13 @@ def texts_of_pair(
     name: str, prompt: Sequence[Message], chosen: Message, rejected: Message
 ) -> Texts:
     """The texts of a pair as they are compared; leading system messages are left out."""
-    return Texts(
+    texts = Texts(
         id=name,
         prompt=_told(prompt),
         chosen=_plain(canonical(chosen)[:_COMPARED]),
         rejected=_plain(canonical(rejected)[:_COMPARED]),
     )
+    return replace(texts, bands=tuple(_bands(texts)))
 
 
 def _told(prompt: Sequence[Message]) -> str:
@@ -121,9 +124,9 @@ def _bins(text: str) -> list[int]:
     """The least hash in each of the bins that the hashes fall into; an empty bin takes the next."""
     words = _WORD.findall(text)
     bins = [-1] * _BINS
+    coded = [word.encode("utf-8", "replace") for word in words]
     for at in range(max(1, len(words) - 2)):
-        value = crc32(" ".join(words[at : at + 3]).encode("utf-8", "replace"))
-        place, rest = value % _BINS, value // _BINS
+        rest, place = divmod(crc32(b" ".join(coded[at : at + 3])), _BINS)
         if bins[place] < 0 or rest < bins[place]:
             bins[place] = rest
     filled = list(bins)

@@ -70,7 +70,7 @@ RESAMPLE = Source(
 
 def answered(desk: Desk) -> tuple[Prompt, ...]:
     """Prompts of this corpus outside the held-out part that the model was asked."""
-    known = (p for p in desk.answers if p.session in desk.corpus.sessions)
+    known = (p for p in desk.answers if p.session in desk.corpus.sessions and desk.owns(p.session))
     mine = (p for p in known if desk.part(p) != "heldout")
     return tuple(sorted(mine, key=lambda p: (p.session, p.step)))
 

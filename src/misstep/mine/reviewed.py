@@ -14,7 +14,7 @@ from misstep import validate
 from misstep.config import MineConfig
 from misstep.mine.decisions import REVIEWED_OUT, SAID, Decision
 from misstep.mine.desk import Desk
-from misstep.mine.door import pair_id
+from misstep.mine.draft import pair_id
 from misstep.mine.gate import Draft, draft, objection
 from misstep.mine.sides import Sides
 from misstep.mine.source import Candidate, gather

@@ -14,23 +14,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from misstep import __version__, store
 from misstep.chat import from_chat, to_chat, tool_to_chat
-from misstep.mine.index import Index, index_of
+from misstep.mine.home import home_of
+from misstep.mine.index import index_of
+from misstep.mine.loose import Unpaired
 from misstep.mine.marks import as_json, moved
-from misstep.mine.miner import Unpaired
 from misstep.mine.sides import Exact
-from misstep.mine.source import Corpus, answer_id
+from misstep.mine.source import Corpus
 from misstep.mine.split import Split
 from misstep.redact import Cleaner, redact
 from misstep.types import Mark, Message, Origin, Pair, Part, Prompt, Refused, Session
-
-_ALIKE = 32
-"""Sessions with the same prompt that are opened to find the one that an answer comes from."""
 
 
 class Redactor:
@@ -62,12 +60,17 @@ class Redactor:
         return {"file": self(origin.file), "line": origin.line, "format": origin.format}
 
     def _part(self, part: Part) -> Part:
-        if part.call is not None:
-            name, arguments = self(part.call.name), self(part.call.arguments)
-            return replace(part, call=replace(part.call, name=name, arguments=arguments))
-        if part.result is not None:
-            return replace(part, result=replace(part.result, text=self(part.result.text)))
-        return replace(part, text=self(part.text or ""))
+        call, result = part.call, part.result
+        if call is not None:
+            name, arguments = self(call.name), self(call.arguments)
+            if name == call.name and arguments == call.arguments:
+                return part
+            return replace(part, call=replace(call, name=name, arguments=arguments))
+        if result is not None:
+            text = self(result.text)
+            return part if text == result.text else replace(part, result=replace(result, text=text))
+        text = self(part.text or "")
+        return part if text == part.text else replace(part, text=text)
 
 
 def _texts(message: Message) -> Iterator[str]:
@@ -112,8 +115,18 @@ def refused_row(refused: Refused, *, clean: bool = True) -> dict[str, Any]:
     }
 
 
-def pair_row(pair: Pair, corpus: Corpus, clean: Redactor | None = None) -> dict[str, Any]:
-    """The pair as a row of `schemas/pair.json`; `clean` redacts and counts."""
+def pair_row(
+    pair: Pair,
+    corpus: Corpus,
+    clean: Redactor | None = None,
+    *,
+    home: Callable[[], str | None] | None = None,
+) -> dict[str, Any]:
+    """The pair as a row of `schemas/pair.json`; `clean` redacts and counts.
+
+    Args:
+        home: gives the session that the chosen side comes from, where that is known.
+    """
     clean = clean or Redactor()
     return {
         **_chat(
@@ -124,7 +137,7 @@ def pair_row(pair: Pair, corpus: Corpus, clean: Redactor | None = None) -> dict[
             chosen=pair.chosen,
             rejected=pair.rejected,
         ),
-        "session_chosen": _session_of(pair, corpus),
+        "session_chosen": home_of(pair, corpus) if home is None else home(),
         "id": pair.id,
         "family": pair.family,
         "source": pair.source,
@@ -182,33 +195,6 @@ def _validators(prompt: Prompt, codes: Iterable[str], corpus: Corpus) -> list[st
     found = corpus.findings.get((prompt.session, prompt.step), ())
     versions = {finding.code: finding.version for finding in found}
     return [f"{code}@{versions.get(code, 1)}" for code in codes]
-
-
-def _session_of(pair: Pair, corpus: Corpus) -> str | None:
-    """The session whose log holds the chosen side; None where it stands in none.
-
-    That of the prompt, or another with the same prompt and, if possible, the same answer.
-    """
-    wanted = set(pair.origin_chosen)
-    if not wanted:
-        return None
-    index, own = index_of(corpus), pair.prompt.session
-    if _holds(corpus.sessions[own], wanted):
-        return own
-    alike = _alike(index, pair)
-    return next((name for name in alike if _holds(corpus.sessions[name], wanted)), own)
-
-
-def _alike(index: Index, pair: Pair) -> list[str]:
-    """Sessions with the pair's prompt: first those that answer as the chosen side does."""
-    key = index.key(index.row(pair.prompt.session, pair.prompt.step))
-    rows, same = index.same_prompt(key), answer_id(key, pair.chosen)
-    equal = [index.session(row) for row in rows if index.answer(row) == same]
-    return equal + [index.session(row) for row in rows if index.answer(row) != same][:_ALIKE]
-
-
-def _holds(session: Session, wanted: set[Origin]) -> bool:
-    return any(not wanted.isdisjoint(message.origins) for message in session.messages)
 
 
 def _chat(

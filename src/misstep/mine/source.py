@@ -65,8 +65,8 @@ class Corpus:
     """Every step without opening its session; `index.index_of` makes one where there is none."""
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     """What a person said of pairs of this corpus, by pair id (`decisions.py`)."""
-    images: Path | None = None
-    """Folder of the images that were kept; None where none were."""
+    images: Path | Collection[str] | None = None
+    """Folder of the images that were kept, or their names; None where none were."""
 
     def unfit(self, prompt: Prompt) -> str | None:
         """Why the prompt cannot stand in a row; None if it can."""
@@ -244,16 +244,22 @@ def blamable(codes: Iterable[str]) -> tuple[str, ...]:
     return tuple(c for c in codes if c not in CODES or CODES[c].group != "agent-loop")
 
 
-def unfit(messages: Sequence[Message], images: Path | None = None) -> str | None:
+def unfit(messages: Sequence[Message], images: Path | Collection[str] | None = None) -> str | None:
     """Why a prompt cannot stand in a row, None if it can: its images must have been kept."""
     if not messages:
         return "there is no message before the step"
     for part in (part for message in messages for part in message.parts if part.kind == "image"):
         if not store.is_image_name(part.text):
             return "the prompt holds an image whose bytes the log does not hold"
-        if images is None or not store.image_path(images, part.text or "").exists():
+        if not _kept(part.text or "", images):
             return "the prompt holds an image that was not kept; a run folder keeps them"
     return None
+
+
+def _kept(name: str, images: Path | Collection[str] | None) -> bool:
+    if isinstance(images, Path):
+        return store.image_path(images, name).exists()
+    return images is not None and name in images
 
 
 def answer_id(prompt_key: str, answer: Message) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from misstep.models.budget import Budget, budget_of, fitted
 from misstep.models.endpoint import Answers, Question, Sampling, ask_endpoint
 from misstep.models.four_bits import check_four_bits
-from misstep.models.generate import Answer, sample
+from misstep.models.generate import Answer, Batch, batches, sample
+from misstep.models.generate import Sampling as Way
 from misstep.models.images import Gallery, open_image
 from misstep.models.load import (
     ADAPTER_NOTE,
@@ -23,6 +24,7 @@ from misstep.models.load import (
     write_adapter_note,
 )
 from misstep.models.resolve import EMBEDDED, ModelRef, resolve
+from misstep.models.spread import Sheet, Survey, Surveyed, Where, parcel_of, prepare, sheet_of, work
 from misstep.models.stopping import LOOK, StopLoops
 from misstep.models.template import Encoded, Template
 
@@ -32,6 +34,7 @@ __all__ = [
     "LOOK",
     "Answer",
     "Answers",
+    "Batch",
     "Budget",
     "Encoded",
     "Gallery",
@@ -39,9 +42,15 @@ __all__ = [
     "ModelRef",
     "Question",
     "Sampling",
+    "Sheet",
     "StopLoops",
+    "Survey",
+    "Surveyed",
     "Template",
+    "Way",
+    "Where",
     "ask_endpoint",
+    "batches",
     "budget_of",
     "check_adapter",
     "check_four_bits",
@@ -50,8 +59,12 @@ __all__ = [
     "load_tokenizer",
     "load_words",
     "open_image",
+    "parcel_of",
+    "prepare",
     "resolve",
     "sample",
+    "sheet_of",
     "unpacked",
+    "work",
     "write_adapter_note",
 ]

@@ -6,14 +6,15 @@ an environment variable, sent as a bearer token, and stands nowhere else; redire
 followed, so it goes to no other host.
 
 429, 5xx, slow and cut answers are asked again with growing pauses, or after what `Retry-After`
-says. A prompt that the endpoint turns down (too long, filtered) has no answers and a reason; what
-no prompt could mend (no such model, no access) raises. torch is never imported.
+says; while an endpoint says that it is busy, nothing is sent to it. A prompt that the endpoint
+turns down (too long, filtered) has no answers and a reason; what no prompt could mend (no such
+model, no access) raises. torch is never imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -67,9 +68,12 @@ def ask_endpoint(
     *,
     model: str,
     sampling: Sampling,
-    progress: Callable[[int, int], None] | None = None,
+    heard: Callable[[int, Answers], None] | None = None,
 ) -> list[Answers]:
     """The answers to each question, in order; `concurrency` questions are asked at a time.
+
+    Args:
+        heard: called with each question's place and its answers, as they come.
 
     Raises:
         ModelError: the endpoint cannot be used at all: no access, no such model, nobody there.
@@ -77,19 +81,19 @@ def ask_endpoint(
     stop = Event()
     client = Client(config, stop)
     asker = _Asker(client, config.model or model, sampling)
-    found: list[Answers] = []
     with ThreadPoolExecutor(max_workers=config.concurrency) as pool:
+        places = {pool.submit(asker, question): at for at, question in enumerate(questions)}
         try:
-            for done, answers in enumerate(pool.map(asker, questions), 1):
-                found.append(answers)
-                if progress is not None:
-                    progress(done, len(questions))
+            for done in as_completed(places):
+                answers = done.result()
+                if heard is not None:
+                    heard(places[done], answers)
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     client.check_reached()
-    return found
+    return [done.result() for done in places]
 
 
 @dataclass(slots=True)

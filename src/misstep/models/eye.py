@@ -12,7 +12,7 @@ An image is never cut. Text that spells a placeholder is no placeholder (`templa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -118,10 +118,7 @@ class Eye:
     def _stand_ins(self, name: str, count: int) -> list[int]:
         if count > PLACES:
             raise Unseen(f"an image takes {count} tokens, at most {PLACES} are read")
-        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-        key = (STAND_IN >> _PLACE_BITS) | int.from_bytes(digest, "big") >> 20
-        if _NAMES.setdefault(key, name) != name:
-            raise ModelError(f"{name}: its number is that of {_NAMES[key]}")
+        key = _numbered(name)
         return [key << _PLACE_BITS | place for place in range(count)]
 
     def _count(self, text: str) -> int:
@@ -179,6 +176,27 @@ class Eye:
         finally:
             logging.set_verbosity(level)
         return dict(given)
+
+
+def shown_in(prompts: Iterable[Sequence[int]]) -> tuple[str, ...]:
+    """Names of the images that stand in prompts."""
+    keys = {i >> _PLACE_BITS: None for prompt in prompts for i in prompt if i >= STAND_IN}
+    return tuple(_NAMES[key] for key in keys)
+
+
+def know(names: Iterable[str]) -> None:
+    """Hear of images that stand in prompts which another process rendered."""
+    for name in names:
+        _numbered(name)
+
+
+def _numbered(name: str) -> int:
+    """The number in the stand-ins of an image; it is known by it from here on."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    key = (STAND_IN >> _PLACE_BITS) | int.from_bytes(digest, "big") >> 20
+    if _NAMES.setdefault(key, name) != name:
+        raise ModelError(f"{name}: its number is that of {_NAMES[key]}")
+    return key
 
 
 def load_eye(folder: Path, images: Gallery | Path | None, name: str) -> Eye:

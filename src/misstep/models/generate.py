@@ -2,14 +2,15 @@
 
 Prompts that begin alike and are of like length go into one batch, the shared part of a batch and
 every prompt is encoded once (`shared`), an answer leaves the batch at its end of turn. Equal calls
-give equal answers; `draw` says what the random numbers depend on. torch is imported lazily.
+give equal answers; `draw` says what the random numbers depend on. `sample` is `divided`, `batches`
+and `answered` in one; other processes may answer the batches. torch is imported lazily.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from time import perf_counter
 from typing import Any, Literal, Protocol, TypedDict, Unpack
@@ -57,6 +58,19 @@ class Sampling(TypedDict, total=False):
     """Cut answers off that have run into a loop; default None, which never does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Prompts that are answered together, with all that their answers depend on but the model."""
+
+    at: tuple[int, ...]
+    """Their places among the prompts of the call."""
+    prompts: tuple[Sequence[int], ...]
+    keys: tuple[bytes, ...]
+    """Of their random numbers."""
+    how: Sampling
+    """`stop_loops` is about these prompts."""
+
+
 _Drawn = tuple[list[int], float]
 """Token ids of one answer, and its seconds."""
 
@@ -100,26 +114,59 @@ def sample(
         progress: called with (prompts done, prompts) after each batch.
         how: the fields of `Sampling`.
     """
+    found: list[list[Answer]] = [[] for _ in prompts]
+    done = 0
+    for batch in batches(prompts, divided(loaded, prompts, **how), seed=seed, **how):
+        for i, answers in zip(batch.at, answered(loaded, batch), strict=True):
+            found[i] = answers
+        done += len(batch.at)
+        if progress is not None:
+            progress(done, len(prompts))
+    return found
+
+
+def divided(
+    loaded: Loaded, prompts: Sequence[Sequence[int]], **how: Unpack[Sampling]
+) -> list[list[int]]:
+    """Places of the prompts that are answered together. Needs the model: its buffers have sizes."""
+    return list(_batches(prompts, _job(loaded, how)))
+
+
+def batches(
+    prompts: Sequence[Sequence[int]],
+    places: Iterable[Sequence[int]],
+    *,
+    seed: int = 0,
+    **how: Unpack[Sampling],
+) -> Iterator[Batch]:
+    """The batches of a call, given what `divided` says of it."""
+    keys, stop = prompt_keys(prompts, seed), how.get("stop_loops")
+    for at in places:
+        own = how.copy()
+        if stop is not None:
+            own["stop_loops"] = replace(stop, asked=[stop.asked[i] for i in at])
+        yield Batch(
+            at=tuple(at),
+            prompts=tuple(prompts[i] for i in at),
+            keys=tuple(keys[i] for i in at),
+            how=own,
+        )
+
+
+def answered(loaded: Loaded, batch: Batch) -> list[list[Answer]]:
+    """The answers to each prompt of a batch."""
     import torch
 
-    job = _Job(model=loaded.reader, stop=stop_ids(loaded), **how)
-    keys = prompt_keys(prompts, seed)
-    ids: list[list[_Drawn]] = [[] for _ in prompts]
-    done = 0
+    job, watch = _job(loaded, batch.how), None
+    if job.stop_loops is not None:
+        watch = Watch(job.stop_loops, loaded.tokenizer, job.num_generations)
     with torch.inference_mode(), _attention(loaded.reader):
-        for batch in _batches(prompts, job):
-            watch = None
-            if job.stop_loops is not None:
-                k = job.num_generations
-                watch = Watch(job.stop_loops, loaded.tokenizer, tuple(batch), k)
-            given, draws = [prompts[i] for i in batch], [keys[i] for i in batch]
-            answers = _decode(job, given, draws, watch)
-            for i, row in zip(batch, answers, strict=True):
-                ids[i] = row
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(prompts))
-    return [[_answer(loaded, job, *row) for row in rows] for rows in ids]
+        found = _decode(job, batch.prompts, batch.keys, watch)
+    return [[_answer(loaded, job, *row) for row in rows] for rows in found]
+
+
+def _job(loaded: Loaded, how: Sampling) -> _Job:
+    return _Job(model=loaded.reader, stop=stop_ids(loaded), **how)
 
 
 def stop_ids(loaded: Loaded) -> frozenset[int]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
-from threading import Event
+from threading import Event, Lock
 from typing import IO, Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ from misstep.redact import clip, redact
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses after which the same request may be answered."""
+BUSY = frozenset({429, 503, 529})
+"""Those after which no other request is sent either until the pause is over."""
 NO_ACCESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405})
 """Statuses that every request would get."""
 FIRST_PAUSE = 0.5
@@ -51,10 +53,36 @@ class Refused(Exception):
 class _Unanswered(Exception):
     """No answer this time."""
 
-    def __init__(self, said: str, pause: float | None = None) -> None:
+    def __init__(self, said: str, pause: float | None = None, *, busy: bool = False) -> None:
         super().__init__(said)
         self.said = said
         self.pause = pause
+        self.busy = busy
+        """The endpoint has more to do than it can: everybody is to wait."""
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When the next request may go, whichever thread sends it."""
+
+    gap: float
+    """Seconds between two requests at least."""
+    _next: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
+
+    def turn(self) -> float:
+        """Seconds to wait; 0 gives the turn to the one who asks."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next:
+                return self._next - now
+            self._next = now + self.gap
+            return 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody go for so long."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
 
 
 class _Stay(HTTPRedirectHandler):
@@ -90,10 +118,13 @@ class Client:
     """Set, it ends every wait: the next thing that happens is an error."""
     _url: str = field(init=False)
     _opener: OpenerDirector = field(init=False)
+    _pace: _Pace = field(init=False)
     _reached: bool = False
     _last: str = ""
 
     def __post_init__(self) -> None:
+        most = self.config.requests_per_minute
+        self._pace = _Pace(60 / most if most else 0.0)
         self._url = completions_url(self.config.url or "")
         self._opener = build_opener(_Stay())
 
@@ -106,14 +137,19 @@ class Client:
         """
         said = "the endpoint was not asked"
         for attempt in range(self.config.retries + 1):
+            while (left := self._pace.turn()) and not self.stop.wait(left):
+                pass
             if self.stop.is_set():
                 break
             try:
                 answer = self._once(body)
             except _Unanswered as failure:
                 said = self._last = failure.said
+                pause = _pause(attempt, failure.pause)
+                if failure.busy:
+                    self._pace.hold(pause)
                 if attempt < self.config.retries:
-                    self.stop.wait(_pause(attempt, failure.pause))
+                    self.stop.wait(pause)
             else:
                 self._reached = True
                 return answer
@@ -163,7 +199,8 @@ class Client:
         """What a status means for this request, and for all."""
         said = f"status {error.code}: {_said(error)}"
         if error.code in AGAIN:
-            return _Unanswered(said, _retry_after(error.headers.get("Retry-After")))
+            pause = _retry_after(error.headers.get("Retry-After"))
+            return _Unanswered(said, pause, busy=error.code in BUSY)
         if error.code in NO_ACCESS:
             self.stop.set()
             return ModelError(
@@ -222,8 +259,11 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _pause(attempt: int, asked: float | None) -> float:
-    """Seconds to wait; what the endpoint asked for, else twice as long each time, with jitter."""
-    if asked is not None:
+    """Seconds to wait; what the endpoint asked for, else twice as long each time, with jitter.
+
+    "After 0 seconds" asks for nothing: at once, all tries would be gone before anything changes.
+    """
+    if asked:
         return min(asked, LONGEST_PAUSE)
     pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
     return pause * random.uniform(0.5, 1.0)

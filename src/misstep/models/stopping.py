@@ -34,9 +34,8 @@ class Watch:
     """The answers of one batch, rows prompt by prompt."""
 
     how: StopLoops
+    """About the prompts of the batch."""
     tokenizer: Any
-    prompts: Sequence[int]
-    """Which of the prompts are in the batch."""
     answers: int
     """To each prompt."""
 
@@ -45,5 +44,5 @@ class Watch:
         if len(ids) % LOOK:
             return False
         text = self.tokenizer.decode(ids[-_TAIL:], clean_up_tokenization_spaces=False)
-        asked = self.how.asked[self.prompts[row // self.answers]]
+        asked = self.how.asked[row // self.answers]
         return running_on(str(text), self.how.limits, asked)

@@ -19,7 +19,10 @@ from misstep.chat import prompt_keys
 from misstep.config import SampleConfig
 from misstep.errors import ModelError
 from misstep.evaluate import ArmAnswers
+from misstep.pipeline.answering import Asking, answered, told_lost
+from misstep.pipeline.halfway import finished, halfway
 from misstep.pipeline.job import Job, stage
+from misstep.pipeline.served import Served
 from misstep.types import Message, Prompt, Session, Usage
 
 COLUMNS = ("session", "step", "kind", "answer", "seconds")
@@ -65,12 +68,13 @@ def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, Ar
     ref = models.resolve(what.model)
     template = models.load_tokenizer(ref, images=job.gallery)[1]
     asked, counts = _asked(template, sessions, what.prompts, models.budget_of(job.config))
+    base = ref, models.unpacked(ref)[1]
     key = store.key_of(
         "answers",
-        models.unpacked(ref)[1],
+        base[1],
         what.adapter_key,
         [[p.session, p.step, ids] for p, ids in asked],
-        [what.greedy, what.num_generations, what.sample, what.seed, job.config.dtype],
+        [what.greedy, what.num_generations, _drawn(what), what.seed, job.config.dtype],
         job.config.images,
     )
     stage(
@@ -78,9 +82,16 @@ def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, Ar
         f"answers {what.stage}",
         key=key,
         outputs=[name],
-        work=lambda: _sample(job, sessions, what, asked=asked, counts=counts),
+        work=lambda: _sample(
+            job, sessions, what, asked=asked, counts=counts, template=template, base=base
+        ),
     )
     return _read(job.folder / name)
+
+
+def _drawn(what: Ask) -> SampleConfig:
+    """The settings on which answers depend: who gives them is none."""
+    return replace(what.sample, workers=0, worker_cpus=0, worker_gpus=0.0)
 
 
 def _asked(
@@ -111,53 +122,77 @@ def _asked(
 
 
 def _sample(
-    job: Job, sessions: Mapping[str, Session], what: Ask, *, asked: _Asked, counts: _Counts
+    job: Job,
+    sessions: Mapping[str, Session],
+    what: Ask,
+    *,
+    asked: _Asked,
+    counts: _Counts,
+    template: models.Template,
+    base: tuple[models.ModelRef, str],
 ) -> Mapping[str, Any]:
-    loaded = models.load(
-        what.model, adapter=what.adapter, dtype=job.config.dtype, images=job.gallery
+    output = job.folder / f"answers/{what.stage}.parquet"
+    stop = _stop_loops(job, sessions, what, [prompt for prompt, _ in asked])
+    asking = Asking(
+        ref=base[0],
+        base_hash=base[1],
+        adapter=what.adapter,
+        adapter_key=what.adapter_key,
+        prompts=[ids for _, ids in asked],
+        ways={kind: _way(what, temperature, n, stop) for kind, temperature, n in _kinds(what)},
+        seed=what.seed,
     )
-    room = loaded.window - what.sample.max_new_tokens
-    fitting = [(prompt, ids) for prompt, ids in asked if len(ids) <= room]
-    if len(fitting) < len(what.prompts):
-        job.say(
-            f"{what.stage}: {len(what.prompts) - len(fitting)} of {len(what.prompts)} prompts are "
-            f"not asked: {counts.too_long + len(asked) - len(fitting)} are too long (max_length of "
-            f"the stages, budget.max_prompt, the model's window), {counts.refused} cannot be "
-            "rendered for this model"
-        )
+
+    def told(fitting: Sequence[int]) -> None:
+        if len(fitting) < len(what.prompts):
+            job.say(
+                f"{what.stage}: {len(what.prompts) - len(fitting)} of {len(what.prompts)} prompts "
+                f"are not asked: {counts.too_long + len(asked) - len(fitting)} are too long "
+                f"(max_length of the stages, budget.max_prompt, the model's window), "
+                f"{counts.refused} cannot be rendered for this model"
+            )
+
+    given = answered(job, asking, output, asked=told)
+    if given.lost:
+        job.say(f"{what.stage}: {told_lost(given)}")
     rows: list[dict[str, Any]] = []
-    for kind, temperature, count in _kinds(what):
-        batches = models.sample(
-            loaded,
-            [ids for _, ids in fitting],
-            num_generations=count,
-            temperature=temperature,
-            top_p=what.sample.top_p,
-            max_new_tokens=what.sample.max_new_tokens,
-            batch_size=what.sample.batch_size,
-            stop_loops=_stop_loops(job, sessions, what, [prompt for prompt, _ in fitting]),
-            seed=what.seed,
-            progress=job.counting(f"{what.stage}: {kind} answers"),
-        )
-        for (prompt, _), answers in zip(fitting, batches, strict=True):
+    for kind, found in given.answers.items():
+        for place in sorted(found):
+            prompt = asked[place][0]
             context = sessions[prompt.session].context_of(prompt.step)
-            for answer in answers:
-                message = loaded.template.parse(answer.text, context)
-                message = replace(
-                    message,
-                    finish_reason=answer.finish_reason,
-                    model=what.stage,
-                    usage=Usage(output_tokens=len(answer.ids)),
-                )
+            for answer in found[place]:
+                message = _message(template.parse(answer.text, context), answer, what.stage)
                 rows.append(_row(prompt, kind, message, answer.seconds))
-    store.write_rows(job.folder / f"answers/{what.stage}.parquet", rows, columns=COLUMNS)
+    store.write_rows(output, rows, columns=COLUMNS)
+    finished(output)
     return {
         "answers": len(rows),
-        "prompts": len(fitting),
+        "prompts": len(given.fitting) - len(given.lost),
         "shortened": counts.shortened,
-        "too_long": counts.too_long + len(asked) - len(fitting),
+        "too_long": counts.too_long + len(asked) - len(given.fitting),
         "refused_by_template": counts.refused,
+        "lost": len(given.lost),
     }
+
+
+def _way(what: Ask, temperature: float, count: int, stop: models.StopLoops | None) -> models.Way:
+    return models.Way(
+        num_generations=count,
+        temperature=temperature,
+        top_p=what.sample.top_p,
+        max_new_tokens=what.sample.max_new_tokens,
+        batch_size=what.sample.batch_size,
+        stop_loops=stop,
+    )
+
+
+def _message(message: Message, answer: models.Answer, stage: str) -> Message:
+    return replace(
+        message,
+        finish_reason=answer.finish_reason,
+        model=stage,
+        usage=Usage(output_tokens=len(answer.ids)),
+    )
 
 
 def _stop_loops(
@@ -186,7 +221,7 @@ def _ask_endpoint(
     endpoint = job.config.endpoint
     key = store.key_of(
         "endpoint answers",
-        [endpoint.url, endpoint.model or what.model, what.num_generations, what.sample],
+        [endpoint.url, endpoint.model or what.model, what.num_generations, _drawn(what)],
         [[p.session, p.step, _key(sessions[p.session], p.step)] for p in what.prompts],
         what.seed,
         *(["greedy"] if what.greedy else []),
@@ -214,33 +249,39 @@ def _sample_endpoint(job: Job, sessions: Mapping[str, Session], what: Ask) -> Ma
         )
         for p in what.prompts
     ]
+    output = job.folder / f"answers/{what.stage}.parquet"
     rows: list[dict[str, Any]] = []
     unanswered: list[str] = []
-    answered: set[Prompt] = set()
-    for kind, temperature, count in _kinds(what):
-        given = models.ask_endpoint(
-            job.config.endpoint,
-            questions,
+    full: set[Prompt] = set()
+    with halfway(output) as kept:
+        served = Served(
+            job=job,
+            stage=what.stage,
             model=what.model,
-            sampling=models.Sampling(
+            prompts=what.prompts,
+            questions=questions,
+            kept=kept,
+        )
+        for kind, temperature, count in _kinds(what):
+            sampling = models.Sampling(
                 num_generations=count,
                 temperature=temperature,
                 top_p=what.sample.top_p,
                 max_tokens=what.sample.max_new_tokens,
                 seed=what.seed,
-            ),
-            progress=job.counting(f"{what.stage}: {kind} answers of {job.config.endpoint.url}"),
-        )
-        unanswered += [answers.why for answers in given if answers.why]
-        for prompt, answers in zip(what.prompts, given, strict=True):
-            rows += [_row(prompt, kind, replace(m, model=what.stage)) for m in answers.answers]
-            answered |= {prompt} if answers.answers else set()
-    store.write_rows(job.folder / f"answers/{what.stage}.parquet", rows, columns=COLUMNS)
+            )
+            given = served.answers(kind, sampling)
+            unanswered += [answers.why for answers in given if answers.why]
+            for prompt, answers in zip(what.prompts, given, strict=True):
+                rows += [_row(prompt, kind, replace(m, model=what.stage)) for m in answers.answers]
+                full |= {prompt} if answers.answers else set()
+    store.write_rows(output, rows, columns=COLUMNS)
+    finished(output)
     if unanswered:
         job.say(f"{len(unanswered)} prompts were not answered in full, such as: {unanswered[0]}")
     return {
         "answers": len(rows),
-        "prompts": len(answered),
+        "prompts": len(full),
         "unanswered": len(unanswered),
         "why": dict(Counter(unanswered).most_common(5)),
     }

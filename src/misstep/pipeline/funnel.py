@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from misstep.errors import InputError
-from misstep.mine.door import FULL
+from misstep.mine.door import CRASHED, FULL
 from misstep.mine.gate import RULES
 
 EXAMPLES = 3
@@ -36,6 +36,8 @@ def funnel(facts: Mapping[str, Any], folder: Path) -> Iterator[str]:
         ("unpaired_failures", "nothing better was found or let in: unpaired rows"),
     ):
         yield f"{-facts[name]:7}   {what}"
+    if facts.get("crashed_failures"):
+        yield f"{-facts['crashed_failures']:7}   {FULL[CRASHED]}"
     yield f"{facts['paired_failures']:7} failed steps with a pair"
     yield ""
     yield f"{facts['candidates']:7} candidates"

@@ -17,6 +17,7 @@ from misstep.pipeline.answers import Ask, ask
 from misstep.pipeline.golds import golds_of
 from misstep.pipeline.job import Job
 from misstep.pipeline.timing import write_timing
+from misstep.types import Prompt
 
 TRAINED = "trained_prompts.json"
 """Beside an adapter: content hashes of the prompts that it was trained on."""
@@ -65,7 +66,7 @@ def measure(
     """
     for arm in arms:
         _refuse_leak(job, held, arm)
-    answers = {arm.name: _answers(job, corpus, held, arm) for arm in arms}
+    answers = _shared(job, {arm.name: _answers(job, corpus, held, arm) for arm in arms})
     settings = validate.settings(job.config.validate)
     config, seed = job.config.eval, job.config.seed
     result = evaluate.evaluate(corpus, held, answers, settings=settings, config=config, seed=seed)
@@ -79,6 +80,21 @@ def measure(
     scores = {**result.to_json(), **measured.to_json(), "adapter": adapter}
     store.write_json(job.folder / "scores.json", scores)
     return scores
+
+
+def _shared(
+    job: Job, answers: Mapping[str, Mapping[Prompt, evaluate.ArmAnswers]]
+) -> dict[str, dict[Prompt, evaluate.ArmAnswers]]:
+    """The answers to prompts that every arm has answered: arms are compared on the same ones."""
+    lost = [job.folder.noted(f"answers {arm}").get("lost", 0) for arm in answers]
+    if not any(lost):
+        return {arm: dict(given) for arm, given in answers.items()}
+    shared = set.intersection(*(set(given) for given in answers.values()))
+    job.say(
+        f"{len(shared)} held-out prompts are compared, those that every arm has answered; "
+        f"{max(lost)} are not among the answers of an arm"
+    )
+    return {arm: {p: each[p] for p in each if p in shared} for arm, each in answers.items()}
 
 
 def _answers(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from misstep import mine, models, store, train, validate
 from misstep.pipeline.answers import Ask, all_answers, ask
 from misstep.pipeline.job import ROUNDS, Job, stage
 from misstep.pipeline.scan import Scanned
+from misstep.pipeline.spread import Spread
+from misstep.pipeline.spreading import spread_over
 from misstep.pipeline.training import Adapter
 from misstep.types import Finding, Message, Prompt
 
@@ -155,25 +158,42 @@ def mine_stage(
         template = (
             models.load_tokenizer(job.config.model, images=images)[1] if known_model else None
         )
-        given = mine.read_references(Path(config.references)) if config.references else ()
-        with mine.watched(job.counting("mining")):
-            mined = mine.mine(
-                known,
-                split=split,
-                config=config,
-                settings=validate.settings(job.config.validate),
-                references=given,
-                answers=answers,
-                template=template,
-                budget=models.budget_of(job.config) if template is not None else None,
-            )
-        files = mine.export(
-            mined, known, split, folder=job.folder.path, config=config, seed=job.config.seed
+        desk = mine.Desk(
+            corpus=known,
+            split=split,
+            config=config,
+            settings=validate.settings(job.config.validate),
+            references=mine.read_references(Path(config.references)) if config.references else (),
+            answers=answers or {},
+            template=template,
+            budget=models.budget_of(job.config) if template is not None else None,
         )
+        with mine.watched(job.counting("mining")), spread_over(job, desk) as spread:
+            found, wanted, making = _mined(job, desk, spread)
+        steps = len(mine.index_of(known))
+        folder = job.folder.path
+        files = mine.write(found, wanted, making, folder=folder, config=config, steps=steps)
         said = {"share": policy.share, "policy": policy.why, "decisions": decided}
-        return {**mined.counts, "files": files, **said}
+        return {**found.counts, "files": files, **said}
 
     return stage(job, "mine", key=key, outputs=[PAIRS, "refused.jsonl", "README.md"], work=work)
+
+
+def _mined(
+    job: Job, desk: mine.Desk, spread: Spread | None
+) -> tuple[mine.Mined, list[mine.Wanted], mine.Making]:
+    """What is mined, the rows to be written of it, and who makes them or has made them."""
+    want = partial(
+        mine.wanted_of,
+        corpus=desk.corpus,
+        split=desk.split,
+        seed=job.config.seed,
+        feedback=desk.config.feedback,
+    )
+    if spread is not None:
+        return spread.mined(desk, want)
+    found = mine.paired(desk)
+    return found, want(found), mine.Maker(desk.corpus, desk.split, desk.config.redact)
 
 
 def check_references(job: Job) -> None:

@@ -52,8 +52,12 @@ class Shelf:
 
     def get(self, number: int) -> bytes:
         """A piece that was kept; only after `done`."""
+        return self._unpack.decompress(self.packed(number))
+
+    def packed(self, number: int) -> bytes:
+        """A piece as it lies there; only after `done`."""
         start, end = self._ends[number : number + 2]
-        return self._unpack.decompress(os.pread(self._file.fileno(), end - start, start))
+        return os.pread(self._file.fileno(), end - start, start)
 
     def done(self) -> None:
         """Everything is put."""
@@ -65,10 +69,31 @@ class Shelf:
         self._file.close()
 
 
+class Held:
+    """Pieces of JSON by number, packed, in memory."""
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+        self._unpack = zstandard.ZstdDecompressor()
+
+    def put(self, data: bytes) -> int:
+        """Keep a piece that is packed already; gives its number."""
+        self._packed.append(data)
+        return len(self._packed) - 1
+
+    def get(self, number: int) -> bytes:
+        """A piece that was kept."""
+        return self._unpack.decompress(self._packed[number])
+
+    def packed(self, number: int) -> bytes:
+        """The same, still packed."""
+        return self._packed[number]
+
+
 class Recent:
     """Values that were used last, by number."""
 
-    def __init__(self, shelf: Shelf, decoder: msgspec.json.Decoder[Any], room: int) -> None:
+    def __init__(self, shelf: Shelf | Held, decoder: msgspec.json.Decoder[Any], room: int) -> None:
         self._shelf = shelf
         self._decoder = decoder
         self._free = room
@@ -93,7 +118,7 @@ class Recent:
 class Sessions(Mapping[str, Session]):
     """Sessions by id, in the order in which they were put."""
 
-    def __init__(self, shelf: Shelf, room: int = ROOM) -> None:
+    def __init__(self, shelf: Shelf | Held, room: int = ROOM) -> None:
         self._shelf = shelf
         self._numbers: dict[str, int] = {}
         self._recent = Recent(shelf, _SESSION, room)
@@ -101,6 +126,10 @@ class Sessions(Mapping[str, Session]):
     def put(self, name: str, data: bytes) -> None:
         """Keep the JSON of a session."""
         self._numbers[name] = self._shelf.put(data)
+
+    def packed(self, name: str) -> bytes:
+        """The JSON of a session, as it lies on a shelf."""
+        return self._shelf.packed(self._numbers[name])
 
     def __getitem__(self, name: str) -> Session:
         session: Session = self._recent.get(self._numbers[name])
@@ -119,7 +148,7 @@ class Sessions(Mapping[str, Session]):
 class Findings(Mapping[tuple[str, int], tuple[Finding, ...]]):
     """Findings by session id and step; only steps about which something was found."""
 
-    def __init__(self, shelf: Shelf, room: int = ROOM // 4) -> None:
+    def __init__(self, shelf: Shelf | Held, room: int = ROOM // 4) -> None:
         self._shelf = shelf
         self._numbers: dict[str, int] = {}
         self._recent = Recent(shelf, _FINDINGS, room)
@@ -127,6 +156,11 @@ class Findings(Mapping[tuple[str, int], tuple[Finding, ...]]):
     def put(self, name: str, data: bytes) -> None:
         """Keep the JSON list of all findings of a session, which is not empty."""
         self._numbers[name] = self._shelf.put(data)
+
+    def packed(self, name: str) -> bytes | None:
+        """The JSON of all findings of a session, as it lies on a shelf; None without any."""
+        number = self._numbers.get(name)
+        return None if number is None else self._shelf.packed(number)
 
     def __getitem__(self, at: tuple[str, int]) -> tuple[Finding, ...]:
         found = tuple(f for f in self._of(at[0]) if f.step == at[1])

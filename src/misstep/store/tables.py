@@ -147,11 +147,12 @@ def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
 
 def _characters(value: Any) -> int:
     """Roughly, of all texts in a value."""
-    if isinstance(value, (str, bytes)):
+    kind = type(value)  # rows are plain values, and there are many
+    if kind is str or kind is bytes:
         return len(value)
-    if isinstance(value, Mapping):
+    if kind is dict:
         return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, (list, tuple)) else 8
+    return sum(map(_characters, value)) if kind is list or kind is tuple else 8
 
 
 def _joined(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:

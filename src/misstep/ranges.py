@@ -1,0 +1,56 @@
+"""What values of sampling and of the training stages may be.
+
+In: their settings. Out: rules, each with the key, whether its value can be used, and what is
+expected of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from misstep.tuning import DpoConfig, EndpointConfig, KtoConfig, SampleConfig, SftConfig
+
+Rule = tuple[str, bool, str]
+
+
+def of_sampling(sample: SampleConfig, endpoint: EndpointConfig) -> tuple[Rule, ...]:
+    """Of `sample` and `endpoint`."""
+    return (
+        ("sample.temperature", sample.temperature > 0, "above 0 (one answer is greedy anyway)"),
+        ("sample.top_p", 0 < sample.top_p <= 1, "above 0, at most 1"),
+        ("sample.max_new_tokens", sample.max_new_tokens > 0, "at least 1"),
+        ("sample.batch_size", sample.batch_size > 0, "at least 1"),
+        ("sample.workers", sample.workers >= 0, "0 or more"),
+        ("sample.worker_cpus", sample.worker_cpus >= 0, "0 or more"),
+        ("sample.worker_gpus", sample.worker_gpus >= 0, "0 or more"),
+        ("endpoint.concurrency", endpoint.concurrency > 0, "at least 1"),
+        ("endpoint.requests_per_minute", endpoint.requests_per_minute >= 0, "0 or more"),
+        ("endpoint.timeout", endpoint.timeout > 0, "above 0 seconds"),
+        ("endpoint.retries", endpoint.retries >= 0, "not negative"),
+    )
+
+
+def of_stages(*, sft: SftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
+    """Of `sft`, `dpo` and `kto`."""
+    yield "dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"
+    yield "dpo.beta", dpo.beta > 0, "above 0"
+    yield "dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"
+    yield "kto.beta", kto.beta > 0, "above 0"
+    yield "kto.per_device_train_batch_size", kto.per_device_train_batch_size != 1, "above 1"
+    for name, stage in (("sft", sft), ("dpo", dpo), ("kto", kto)):
+        for key in _ABOVE_ZERO:
+            value = getattr(stage, key)
+            yield f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0"
+        size = stage.tokens_per_batch
+        good = size == 0 or size >= stage.max_length
+        yield f"{name}.tokens_per_batch", good, f"0, or at least {name}.max_length"
+
+
+_ABOVE_ZERO = (
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "max_length",
+    "save_steps",
+    "learning_rate",
+    "num_train_epochs",
+)
