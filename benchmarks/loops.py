@@ -1,13 +1,15 @@
 """Loops in long structured outputs, before and after: what trimming, ld_alpha and onset are worth.
 
-    python benchmarks/loops.py [--quick] [--only ARM …] [--seeds N …] --json FILE
+    python benchmarks/loops.py [--quick] [--dev] [--only ARM …] [--seeds N …] --json FILE
 
 SmolLM2 writes pages of notes as JSON arrays, tables and transcripts (`parts/loops_tasks.py`), 200
-held-out pages greedily and at temperature 0.7. Base, SFT on right outputs, then DPO on the loops
-of that SFT model, for as many steps of as many pairs each. Each arm goes into FILE as it ends;
-asked again, what is there is kept, and an interrupted arm goes on where it stopped. Degenerate is
-an answer in which misstep finds a text loop; beside it stand valid answers and the length of
-healthy ones. `--quick` is a check of the works, not a measurement.
+held-out pages greedily and at temperature 0.7. Base, SFT on the right outputs of 60 pages (after
+which one answer in six still loops), then DPO on the loops of that SFT model, and SFT continued on
+the chosen sides, for as many steps each. Each arm goes into FILE as it ends; asked again, what is
+there is kept, and an interrupted arm goes on where it stopped. Degenerate is an answer in which
+misstep finds a text loop; beside it stand valid answers and the length of healthy ones. `--dev`
+judges on 96 pages of a third part, by which every choice is made; `--quick` is a check of the
+works, not a measurement.
 
 MISSTEP_LAB names the folder in which artefacts are kept.
 """
@@ -21,7 +23,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from parts import lab_model, loops_work
@@ -32,9 +34,10 @@ from parts.loops_work import WHOLE, Answered
 from misstep import store
 from misstep.config import DpoConfig, SftConfig
 
-TEMPERATURES = {"0": (0.0, 1), "0.7": (0.7, 2)}
-"""Temperature and answers to each page."""
-TRAIN_SEED, HELD_SEED = 1, 2
+TEMPERATURES = {"0": (0.0, 1), "0.7": (0.7, 1)}
+"""Temperature and answers to each page, when an arm is judged."""
+TRAIN_SEED, HELD_SEED, DEV_SEED = 1, 2, 3
+SFT = SftConfig(learning_rate=1e-3, max_rows=-1, max_length=2048, tokens_per_batch=4096)
 DPO = DpoConfig(
     learning_rate=1e-4,
     beta=0.1,
@@ -50,21 +53,24 @@ DPO = DpoConfig(
 class Size:
     """How much is done."""
 
+    sft: int
+    """Pages that the first SFT learns from."""
     train: int
-    """Pages of the train part: all for SFT, and asked again for the log."""
+    """Pages of the train part, those of the SFT among them, which are asked again for the log."""
     held: int
+    dev: int
     samples: int
-    """Answers to each train page, at temperature 1."""
+    """Answers to each train page at temperature 0.7, beside a greedy one."""
     steps: int
-    """Of DPO, 8 pairs each."""
+    """Of an arm, 8 pairs or right outputs each."""
     pairs: int = 240
     tokens: int = 768
     """Of an answer at most; the longest right output has some 500."""
 
 
 SIZES = {
-    "whole": Size(train=300, held=200, samples=6, steps=30),
-    "quick": Size(train=9, held=3, samples=3, steps=1, pairs=8, tokens=192),
+    "whole": Size(sft=60, train=120, held=200, dev=96, samples=4, steps=20),
+    "quick": Size(sft=6, train=9, held=3, dev=3, samples=3, steps=1, pairs=8, tokens=192),
 }
 
 
@@ -73,12 +79,15 @@ class Arm:
     """One way to train on loops."""
 
     name: str
+    stage: Literal["dpo", "sft"] = "dpo"
+    """`sft`: on the chosen sides."""
     trim_periods: int = WHOLE
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 ARMS = (
     Arm(name="dpo"),
+    Arm(name="sft continued", stage="sft"),
     Arm(name="dpo, trimmed", trim_periods=3),
     Arm(name="dpo, ld_alpha", settings={"ld_alpha": 0.5}),
     Arm(name="dpo, onset", settings={"preference_tokens": "onset"}),
@@ -93,6 +102,8 @@ class Lab:
 
     size: Size
     seed: int
+    dev: bool = False
+    """Whether arms are judged on the dev part."""
 
     @property
     def pages(self) -> list[Task]:
@@ -101,31 +112,39 @@ class Lab:
 
     def start(self) -> Path:
         """The adapter that every arm continues."""
-        sft = SftConfig(learning_rate=1e-3, max_rows=-1, max_length=2048, tokens_per_batch=4096)
-        return loops_work.first_sft(self.pages, sft, self.seed)
+        return loops_work.first_sft(self.pages[: self.size.sft], SFT, self.seed)
 
     def log(self) -> list[Answered]:
         """What that adapter writes of the train pages."""
-        return loops_work.answers(
-            self.pages,
-            self.start(),
-            temperature=1.0,
-            count=self.size.samples,
-            tokens=self.size.tokens,
-            seed=self.seed,
-        )
+        drawn = [
+            loops_work.answers(
+                self.pages,
+                self.start(),
+                temperature=temperature,
+                count=count,
+                tokens=self.size.tokens,
+                seed=self.seed,
+            )
+            for temperature, count in ((0.0, 1), (0.7, self.size.samples))
+        ]
+        return [(page, [*one, *more]) for (page, one), (_, more) in zip(*drawn, strict=True)]
 
     def train(self, arm: Arm) -> tuple[int, Path | None]:
         """How many loops were paired, and the adapter of an arm; none without a pair."""
         rows = loops_work.loop_pairs(self.log(), arm.trim_periods)
-        config = replace(DPO, max_steps=self.size.steps, max_pairs=self.size.pairs, **arm.settings)
         if not rows:
             return 0, None
+        config: Any = replace(DPO, max_steps=self.size.steps, max_pairs=self.size.pairs)
+        if arm.stage == "sft":
+            rows = [replace(row, rejected=None, cut=False) for row in rows]
+            config = replace(SFT, learning_rate=DPO.learning_rate, max_steps=self.size.steps)
+        config = replace(config, **arm.settings)
         return len(rows), lab_model.trained(rows, start=self.start(), config=config, seed=self.seed)
 
     def held(self, adapter: Path | None) -> dict[str, list[Answered]]:
-        """What an adapter, or the bare model, writes of the held-out pages."""
-        pages = tasks(self.size.held, HELD_SEED)
+        """What an adapter, or the bare model, writes of the pages that are judged."""
+        held, dev = (self.size.held, HELD_SEED), (self.size.dev, DEV_SEED)
+        pages = tasks(*(dev if self.dev else held))
         return {
             name: loops_work.answers(
                 pages, adapter, temperature=t, count=count, tokens=self.size.tokens
@@ -144,10 +163,8 @@ class Lab:
         if adapter is None:
             return {**row, "said": "the model ran into no loop that could be paired"}
         done, after = facts(adapter.parent), self.held(adapter)
-        others = {"sft": self.start()}
-        plain = None if arm == ARMS[0] else self.train(ARMS[0])[1]
-        if plain is not None:
-            others["dpo"] = plain
+        others: dict[str, Path | None] = {"sft": self.start()}
+        others |= {each.name: self.train(each)[1] for each in ARMS[:2] if self.beside(arm, each)}
         return {
             **row,
             "pairs": pairs,
@@ -157,8 +174,16 @@ class Lab:
             "train_cpu_seconds": done["cpu_seconds"],
             "peak_gb": done["peak_gb"],
             "at": _told(after),
-            "against": {name: _compared(self.held(path), after) for name, path in others.items()},
+            "against": {
+                name: _compared(self.held(path), after)
+                for name, path in others.items()
+                if path is not None
+            },
         }
+
+    def beside(self, arm: Arm, other: Arm) -> bool:
+        """Whether an arm is set beside another: plain DPO and SFT continued, which come first."""
+        return ARMS.index(other) < ARMS.index(arm)
 
 
 def _told(found: dict[str, list[Answered]]) -> dict[str, Any]:
@@ -210,7 +235,7 @@ def main() -> None:
     args = _arguments()
     size = SIZES["quick" if args.quick else "whole"]
     for seed in args.seeds:
-        lab = Lab(size, seed)
+        lab = Lab(size, seed, args.dev)
         todo: list[tuple[str, Any]] = [
             ("base", lambda lab=lab: lab.begun("base", None)),
             ("sft", lambda lab=lab: lab.begun("sft", lab.start())),
@@ -237,6 +262,7 @@ def _short(row: dict[str, Any]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few pages, to see that it works")
+    parser.add_argument("--dev", action="store_true", help="judge on dev pages")
     parser.add_argument("--only", nargs="+", help="names of arms; all of them without it")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--json", type=Path, required=True)

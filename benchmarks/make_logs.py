@@ -15,9 +15,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import random
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ _TOOLS = (
     ("update_ticket", {"ticket": "integer", "state": "string", "note": "string"}, ["ticket"]),
     ("fetch_page", {"url": "string", "max_chars": "integer"}, ["url"]),
 )
+_ROWS = 1_000_000_000
+"""Bytes of one file of rows."""
 
 
 class Writer:
@@ -126,8 +130,8 @@ class Writer:
         return str(uuid.UUID(int=self.draw.getrandbits(128), version=4))
 
 
-def _conversation(out: Writer, system: str, tools: list[dict[str, Any]]) -> Iterator[bytes]:
-    """The requests of one agent, each with its response, as lines."""
+def _exchanges(out: Writer, system: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The requests of one agent, each with its response."""
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": system},
         {"role": "user", "content": out.text(600)},
@@ -140,36 +144,39 @@ def _conversation(out: Writer, system: str, tools: list[dict[str, Any]]) -> Iter
             function = {"name": name, "arguments": arguments}
             call = {"id": out.id("call_"), "type": "function", "function": function}
             answer["tool_calls"] = [call]
-        yield json.dumps(
-            {
-                "request": {
-                    "model": "gpt-5-mini",
-                    "messages": messages,
-                    "tools": tools,
-                    "temperature": 0.2,
-                },
-                "response": {
-                    "id": out.id("chatcmpl-"),
-                    "object": "chat.completion",
-                    "created": 1_780_000_000 + turn,
-                    "model": "gpt-5-mini-2026",
-                    "choices": [
-                        {
-                            "index": 0,
-                            "message": answer,
-                            "finish_reason": "stop" if last else "tool_calls",
-                        }
-                    ],
-                    "usage": {"prompt_tokens": 4000, "completion_tokens": 90, "total_tokens": 4090},
-                },
-            }
-        ).encode()
+        yield {
+            "request": {
+                "model": "gpt-5-mini",
+                "messages": messages,
+                "tools": tools,
+                "temperature": 0.2,
+            },
+            "response": {
+                "id": out.id("chatcmpl-"),
+                "object": "chat.completion",
+                "created": 1_780_000_000 + turn,
+                "model": "gpt-5-mini-2026",
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": answer,
+                        "finish_reason": "stop" if last else "tool_calls",
+                    }
+                ],
+                "usage": {"prompt_tokens": 4000, "completion_tokens": 90, "total_tokens": 4090},
+            },
+        }
         messages = [*messages, answer]
         if last:
             messages.append({"role": "user", "content": out.text(200)})
         else:
             text, _ = out.result()
             messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+
+
+def _conversation(out: Writer, system: str, tools: list[dict[str, Any]]) -> Iterator[bytes]:
+    """The same as lines."""
+    return (json.dumps(pair).encode() for pair in _exchanges(out, system, tools))
 
 
 def pairs(out: Writer, folder: Path, size: int) -> None:
@@ -266,8 +273,7 @@ def _parts(message: dict[str, Any]) -> dict[str, Any]:
 def _spans(out: Writer, system: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     trace, conversation, clock = out.id()[:32].ljust(32, "0"), out.uuid(), 1_780_000_000
     flat = [{"type": "function", **tool["function"]} for tool in tools]
-    for line in _conversation(out, system, tools):
-        pair = json.loads(line)
+    for pair in _exchanges(out, system, tools):
         clock += 3
         choice = pair["response"]["choices"][0]
         made = {**_parts(choice["message"]), "finish_reason": choice["finish_reason"]}
@@ -319,21 +325,33 @@ def otlp(out: Writer, folder: Path, size: int) -> None:
         number += 1
 
 
-def rows(out: Writer, folder: Path, size: int) -> None:
+def rows(out: Writer, folder: Path, size: int, part: int = 0) -> None:
     """One file; the last request of each conversation with its answer."""
     system, tools = out.text(2500), out.tools()
-    number = 0
-    with (folder / "conversations.jsonl").open("wb") as file:
+    number, more = 0, f"-{part}" if part else ""
+    with (folder / f"conversations{more}.jsonl").open("wb") as file:
         while file.tell() < size:
-            *_, last = _conversation(out, system, tools)
-            pair = json.loads(last)
+            *_, pair = _exchanges(out, system, tools)
             answer = pair["response"]["choices"][0]["message"]
             row = {
-                "id": f"conversation-{number}",
+                "id": f"conversation{more}-{number}",
                 "messages": [*pair["request"]["messages"], answer],
             }
             file.write(json.dumps({**row, "tools": tools}).encode() + b"\n")
             number += 1
+
+
+def _part(folder: Path, part: int, size: int, seed: int) -> None:
+    rows(Writer(seed + part), folder, size, part)
+
+
+def many_rows(folder: Path, size: int, seed: int) -> None:
+    """Files of a gigabyte, each with tools and texts of its own, written side by side."""
+    sizes = [min(_ROWS, size - at) for at in range(0, size, _ROWS)]
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        made = [pool.submit(_part, folder, n, part, seed) for n, part in enumerate(sizes)]
+        for one in made:
+            one.result()
 
 
 KINDS = {"rows": rows, "pairs": pairs, "transcripts": transcripts, "otlp": otlp}
@@ -342,6 +360,9 @@ KINDS = {"rows": rows, "pairs": pairs, "transcripts": transcripts, "otlp": otlp}
 def make(kind: str, folder: Path, megabytes: float, seed: int = 0) -> None:
     """Fill a new folder."""
     folder.mkdir(parents=True)
+    if kind == "rows" and megabytes * 1e6 > _ROWS:
+        many_rows(folder, int(megabytes * 1e6), seed)
+        return
     KINDS[kind](Writer(seed), folder, int(megabytes * 1e6))
 
 

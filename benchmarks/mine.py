@@ -1,12 +1,19 @@
-"""Time and memory of mining pairs from logs of ten thousand to a million steps.
+"""Time and memory of mining pairs from logs of ten thousand to a million steps, or failures.
 
-    python benchmarks/mine.py [--quick] [--steps N …] --json FILE
+    python benchmarks/mine.py [--quick] [--steps N …] [--failures N …] [--workers N …]
+                              [--folder F] --json FILE
 
-Logs are generated (`mining_logs.py`, about one failed step in ten), then whole processes of
-`misstep mine LOGS -o DIR` are watched, with as many workers as there are cores and no model.
-`seconds` is wall-clock, `cpu_seconds` what all processes of the run computed, in total and for each
-stage; `peak_mb` the largest sum of the resident sizes of all processes, shared pages counted for
-each. `growth` says how CPU time and memory grow against the steps: 1.0 is in proportion.
+Logs are generated (`mining_logs.py`), then whole processes of `misstep mine LOGS -o DIR` are
+watched, with as many workers as there are cores and no model. With `--steps` about one step in ten
+fails; with `--failures` half of the calls go wrong, so that nearly four steps in ten fail and a
+million failures stand in 2.7 million steps (9 GB) and not in ten million. `seconds` is wall-clock,
+`cpu_seconds` what all processes of the run computed, in total and for each stage; `peak_mb` the
+largest sum of the resident sizes of all processes, shared pages counted for each; `driver_mb` and
+`worker_mb` that of one. `growth` says how CPU time and memory grow against the steps: 1.0 is in
+proportion.
+
+A size is in FILE as soon as it is mined, and each stage beside the logs as soon as it ends: asked
+again, a run that was killed goes on with its last stage (`resumed` counts how often).
 """
 
 from __future__ import annotations
@@ -18,137 +25,169 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parts.scale_meter import Meter
 
 HERE = Path(__file__).resolve().parent
 QUICK, FULL = (10_000, 50_000), (10_000, 100_000, 1_000_000)
-_PAGE, _TICK = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
+HALF = 0.5
+"""Share of the calls that go wrong with `--failures`."""
 _STAGES = {"scan …": "scan", "sft rows …": "sft rows", "mine …": "mine"}
+_ENV = {"RAY_USAGE_STATS_ENABLED": "0"}
+
+Row = dict[str, Any]
 
 
-class Watch:
-    """CPU and memory of a process and all below it, looked at again and again."""
+@dataclass(frozen=True)
+class Work:
+    """One size and what mines it."""
 
-    def __init__(self, root: int) -> None:
-        self._root = root
-        self._cpu: dict[int, float] = {}
-        self.peak = 0
+    name: str
+    steps: int
+    wrong: float
+    workers: int
+    engine: str
 
-    def look(self) -> float:
-        """CPU seconds so far, of those that ended too (as last seen)."""
-        held = 0
-        for pid, cpu, size in _tree(self._root):
-            self._cpu[pid] = max(cpu, self._cpu.get(pid, 0.0))
-            held += size
-        self.peak = max(self.peak, held)
-        return sum(self._cpu.values())
-
-
-def _tree(root: int) -> Iterator[tuple[int, float, int]]:
-    """Process id, CPU seconds and bytes in memory of a process and all below it."""
-    known: dict[int, tuple[int, float, int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                pages = int((entry / "statm").read_text().split()[1])
-            except (OSError, IndexError):
-                continue
-            cpu = (int(stat[11]) + int(stat[12])) / _TICK
-            known[int(entry.name)] = int(stat[1]), cpu, pages * _PAGE
-    for pid, (_, cpu, size) in known.items():
-        at = pid
-        while at != root and at in known:
-            at = known[at][0]
-        if at == root:
-            yield pid, cpu, size
+    @property
+    def arm(self) -> str:
+        """How the row is called."""
+        if self.engine != "local":
+            return f"{self.engine}-{self.workers}"
+        return f"workers-{self.workers}" if self.workers else "misstep"
 
 
-def mine(logs: Path, out: Path) -> dict[str, Any]:
+class Stages:
+    """What each stage of a run took, also over several runs that were killed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        known = json.loads(file.read_text()) if file.exists() else {}
+        self.done: dict[str, Row] = known.get("stages", {})
+        self.resumed: int = known.get("resumed", -1) + 1
+        self._name, self._begun, self._cpu = "start", time.perf_counter(), 0.0
+        self._rest = b""
+        self._save()
+
+    def listen(self, meter: Meter, said: bytes) -> None:
+        """Note where stages begin in what is said on stderr."""
+        *lines, self._rest = (self._rest + said).split(b"\n")
+        for line in lines:
+            name = _STAGES.get(line.decode("utf-8", "replace").strip())
+            if name is not None:
+                self._close(meter.cpu, meter.peaks)
+                self._name = name
+                meter.peaks.clear()
+                meter.look()
+
+    def end(self, found: Row) -> None:
+        """The last stage, from what the whole process took."""
+        last = {kind: found[f"{kind}_mb"] for kind in ("driver", "worker", "all")}
+        peaks = {kind: int(size * 1e6) for kind, size in last.items() if size is not None}
+        self._close(found["cpu_seconds"], peaks)
+
+    def _close(self, cpu: float, peaks: dict[str, int]) -> None:
+        now = time.perf_counter()
+        row: Row = {
+            "seconds": round(now - self._begun, 1),
+            "cpu_seconds": round(cpu - self._cpu, 1),
+        }
+        for kind in ("driver", "worker", "all"):
+            if kind in peaks:
+                row[f"{kind}_mb"] = round(peaks[kind] / 1e6, 1)
+        self.done[self._name] = row
+        self._begun, self._cpu = now, cpu
+        self._save()
+
+    def _save(self) -> None:
+        self._file.write_text(json.dumps({"stages": self.done, "resumed": self.resumed}))
+
+    def most(self, kind: str) -> float | None:
+        """Megabytes, over all stages."""
+        return max((row[kind] for row in self.done.values() if kind in row), default=None)
+
+    def total(self, kind: str) -> float:
+        """Over all stages."""
+        return round(sum(row[kind] for row in self.done.values()), 1)
+
+
+def mine(work: Work, logs: Path, out: Path) -> Row:
     """One run, watched."""
-    command = [sys.executable, "-m", "misstep", "mine", str(logs), "-o", str(out)]
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    watch, said = Watch(process.pid), []
+    from parts.scale_meter import run
 
-    def listen() -> None:
-        for line in process.stderr or ():
-            said.append((line.strip(), time.perf_counter() - start))
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    marks: list[tuple[str, float, float]] = []
-    cpu = 0.0
-    while process.poll() is None:
-        cpu = watch.look()
-        while said:
-            line, at = said.pop(0)
-            if line in _STAGES:
-                marks.append((_STAGES[line], at, cpu))
-        time.sleep(0.1)
-    listener.join()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said}")
-    took = time.perf_counter() - start
-    ends = [*marks[1:], ("", took, cpu)]
+    stages = Stages(out.with_name(f"{out.name}.stages.json"))
+    words = ["mine", str(logs), "-o", str(out), "--engine", work.engine]
+    words += ["--workers", str(work.workers)] * bool(work.workers)
+    found = run([sys.executable, "-m", "misstep", *words], env=_ENV, listen=stages.listen)
+    stages.end(found)
     return {
-        "seconds": round(took, 1),
-        "cpu_seconds": round(cpu, 1),
-        "peak_mb": round(watch.peak / 1e6),
-        "stages": {
-            name: {"seconds": round(end[1] - at, 1), "cpu_seconds": round(end[2] - used, 1)}
-            for (name, at, used), end in zip(marks, ends, strict=True)
-        },
+        "seconds": stages.total("seconds"),
+        "cpu_seconds": stages.total("cpu_seconds"),
+        "peak_mb": stages.most("all_mb"),
+        "driver_mb": stages.most("driver_mb"),
+        "worker_mb": stages.most("worker_mb"),
+        "resumed": stages.resumed,
+        "stages": stages.done,
     }
 
 
-def measure(steps: int, folder: Path) -> dict[str, Any]:
+def measure(work: Work, folder: Path) -> Row:
     """Generate logs, mine them, and take the run's own counts; nothing is left behind."""
-    from mining_logs import make
-
-    logs, out = folder / "logs", folder / "run"
-    size = make(logs, steps)
-    row = {"arm": "misstep", "work": f"{steps} steps", "n": steps, "bytes": size}
-    row |= mine(logs, out)
+    logs, out = folder / f"logs-{work.name}", folder / f"run-{work.name}-{work.arm}"
+    size = made(work, logs)
+    row: Row = {"arm": work.arm, "work": work.name.replace("-", " "), "n": work.steps}
+    row |= {"bytes": size, "wrong_calls": work.wrong, "load": round(os.getloadavg()[0], 2)}
+    row |= mine(work, logs, out)
     state = json.loads((out / "state.json").read_text())
     scanned, mined = state["scan"]["facts"], state["mine"]["facts"]
     row |= {name: scanned[name] for name in ("sessions", "failed_steps")}
     row |= {name: mined[name] for name in ("pairs", "candidates", "unpaired")}
     row["run_bytes"] = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    shutil.rmtree(logs)
-    shutil.rmtree(out)
+    row["date"] = datetime.datetime.now().isoformat(timespec="minutes")
     print(
-        f"{steps:>9,} steps {row['seconds']:8.1f} s {row['cpu_seconds']:8.1f} s of CPU "
-        f"{row['peak_mb']:6} MB {row['failed_steps']:>8,} failed {row['pairs']:>7,} pairs"
+        f"{work.steps:>9,} steps {row['seconds']:8.1f} s {row['cpu_seconds']:8.1f} s of CPU "
+        f"{row['peak_mb']:7.1f} MB {row['failed_steps']:>8,} failed {row['pairs']:>7,} pairs",
+        flush=True,
     )
     return row
 
 
-def main() -> None:
-    """Measure every size and write one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="ten and fifty thousand steps")
-    parser.add_argument("--steps", type=int, nargs="+", help="other sizes")
-    parser.add_argument("--folder", type=Path, help="where logs are generated (3 GB a million)")
-    parser.add_argument("--json", type=Path, required=True)
-    given = parser.parse_args()
-    sys.path.insert(0, str(HERE))
-    rows = []
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        for steps in given.steps or (QUICK if given.quick else FULL):
-            rows.append(measure(steps, Path(name)))
-    small, large = rows[0], rows[-1]
+def made(work: Work, logs: Path) -> int:
+    """Bytes of the logs; those that a killed run left whole are taken again."""
+    from mining_logs import make
+
+    marker = logs.with_name(f"{logs.name}.made")
+    if not marker.exists():
+        shutil.rmtree(logs, ignore_errors=True)
+        marker.write_text(str(make(logs, work.steps, wrong=work.wrong)))
+    return int(marker.read_text())
+
+
+def tidy(folder: Path, pattern: str) -> None:
+    """Remove what was made for one size."""
+    for path in folder.glob(pattern):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def result(rows: Sequence[Row]) -> dict[str, Any]:
+    """The whole file."""
+    # what grows is told over sizes that fail alike, of the arm that has most of them
+    kinds = [(row["arm"], row.get("wrong_calls")) for row in rows]
+    most = max(kinds, key=kinds.count)
+    alike = [row for row, kind in zip(rows, kinds, strict=True) if kind == most]
+    small, large = alike[0], alike[-1]
     times = large["n"] / small["n"]
-    result = {
+    return {
         "name": "mine",
         "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
         "date": datetime.date.today().isoformat(),
@@ -166,8 +205,56 @@ def main() -> None:
             "steps_per_mb": round(large["n"] / large["peak_mb"]),
         },
     }
-    given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({"growth": result["growth"], **result["ratios"]}, indent=2))
+
+
+def asked_for() -> tuple[argparse.Namespace, list[Work]]:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="ten and fifty thousand steps")
+    parser.add_argument("--steps", type=int, nargs="+", default=[], help="other sizes")
+    parser.add_argument("--failures", type=int, nargs="+", default=[], help="sizes in failures")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0], help="0: one a core")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--folder", type=Path, help="where logs are generated (3 GB a million)")
+    parser.add_argument("--json", type=Path, required=True)
+    given = parser.parse_args()
+    sys.path.insert(0, str(HERE))
+    from mining_logs import WRONG, failing
+
+    sizes = given.steps or (() if given.failures else QUICK if given.quick else FULL)
+    kinds = [(f"{steps}-steps", steps, WRONG) for steps in sizes]
+    kinds += [(f"{n}-failures", int(n / failing(HALF)), HALF) for n in given.failures]
+    return given, [
+        Work(*kind, workers, given.engine) for kind in kinds for workers in given.workers
+    ]
+
+
+def main() -> None:
+    """Measure every size that the file does not hold yet."""
+    given, todo = asked_for()
+    from parts.scale_meter import end_with_us
+
+    end_with_us()
+    rows: list[Row] = json.loads(given.json.read_text())["rows"] if given.json.exists() else []
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="mine-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for at, work in enumerate(todo):
+            if not any((r["arm"], r["n"]) == (work.arm, work.steps) for r in rows):
+                rows.append(measure(work, folder))
+                rows.sort(key=lambda row: row["n"])
+                text = json.dumps(result(rows), indent=2, ensure_ascii=False)
+                given.json.write_text(text + "\n", encoding="utf-8")
+                tidy(folder, f"run-{work.name}-{work.arm}*")
+            if all(later.name != work.name for later in todo[at + 1 :]):
+                tidy(folder, f"logs-{work.name}*")
+    finally:
+        if given.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    found = json.loads(given.json.read_text())
+    print(json.dumps({"growth": found["growth"], **found["ratios"]}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Logs to mine pairs from, of any size; the same seed gives the same bytes.
 
-    python benchmarks/mining_logs.py --steps N --out FOLDER
+    python benchmarks/mining_logs.py --steps N [--wrong SHARE] --out FOLDER
 
 OpenAI chat requests with their responses, one a line, short lines, the conversations interleaved as
 a proxy sees them. A task (a user's wish with its own text) is tried by one to four samples. Half of
 the conversations have as many steps as those of `sample_logs`, half are agents with 5 to 16. About
-one step in ten is wrong: bad JSON, a missing argument, a wrong type, a value outside an enum, an
-unknown tool, an error of the tool, a text that repeats itself; now and then an agent calls the same
-thing over and over. Most wrong calls are tried again. In six tasks of ten the samples say and see
-the same until one of them fails, so that the others are its siblings.
+one call in ten is wrong, unless another share is asked for: bad JSON, a missing argument, a wrong
+type, a value outside an enum, an unknown tool, an error of the tool, a text that repeats itself;
+now and then an agent calls the same thing over and over. Most wrong calls are tried again. In six
+tasks of ten the samples say and see the same until one of them fails, so that the others are its
+siblings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ STEPS = {1: 593, 2: 166, 3: 357, 4: 14, 5: 13, 6: 12, 7: 4, 8: 6, 9: 3, 10: 2}
 """Steps of a session in `sample_logs`, and how many sessions have so many."""
 _SAMPLES = {1: 4, 2: 3, 3: 2, 4: 1}
 _ALIKE = 0.6
-_WRONG = 0.105
+WRONG = 0.105
+"""Share of calls, and of final answers, that go wrong."""
 _RETRIED = 0.7
 _LIVE = 16
 _WORDS = (
@@ -75,8 +77,9 @@ class Task:
 class Agent:
     """Draws tasks and tries at them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, wrong: float = WRONG) -> None:
         self.draw = random.Random(seed)
+        self._wrong = wrong
         self._tasks = 0
 
     def words(self, least: int, most: int) -> str:
@@ -151,7 +154,7 @@ class Agent:
     def _tries(self, task: Task) -> Iterator[tuple[str | None, str, str]]:
         """What the agent calls, with what the tool says to it; at last its answer."""
         for name, made, result in task.plan:
-            if self.draw.random() < _WRONG:
+            if self.draw.random() < self._wrong:
                 yield self.broken(name, made)
                 if self.draw.random() >= _RETRIED:
                     continue
@@ -160,7 +163,7 @@ class Agent:
             name, made, result = task.plan[-1]
             yield from [(name, _text(made), result)] * self.draw.randint(3, 5)
         answer = f"{self.words(8, 30)} {self.id()}"
-        if self.draw.random() < _WRONG:
+        if self.draw.random() < self._wrong:
             answer += f" {self.words(8, 16)}." * self.draw.randint(5, 7)
         yield None, "", answer
 
@@ -176,9 +179,14 @@ def _text(made: dict[str, Any]) -> str:
     return orjson.dumps(made).decode()
 
 
-def lines(steps: int, seed: int) -> Iterator[bytes]:
+def failing(wrong: float) -> float:
+    """About which share of the steps fails: most wrong calls are followed by a right one."""
+    return wrong / (1 + wrong * _RETRIED)
+
+
+def lines(steps: int, seed: int, wrong: float = WRONG) -> Iterator[bytes]:
     """So many lines, of several conversations at a time."""
-    agent = Agent(seed)
+    agent = Agent(seed, wrong)
 
     def fresh() -> Iterator[Iterator[bytes]]:
         while True:
@@ -199,10 +207,10 @@ def lines(steps: int, seed: int) -> Iterator[bytes]:
         steps -= 1
 
 
-def make(folder: Path, steps: int, seed: int = 0) -> int:
+def make(folder: Path, steps: int, seed: int = 0, wrong: float = WRONG) -> int:
     """Fill a new folder with files of at most 64 MB; gives the bytes."""
     folder.mkdir(parents=True)
-    made, number = lines(steps, seed), 0
+    made, number = lines(steps, seed, wrong), 0
     line = next(made, None)
     while line is not None:
         with (folder / f"proxy-{number:03}.jsonl").open("wb") as file:
@@ -219,8 +227,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wrong", type=float, default=WRONG, help="share of calls that go wrong")
     given = parser.parse_args()
-    print(f"{make(given.out, given.steps, given.seed):,} bytes")
+    print(f"{make(given.out, given.steps, given.seed, given.wrong):,} bytes")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from misstep.pipeline import mining
 from misstep.pipeline.job import Job
 from misstep.types import Message, Part
 
-CHUNK = 32
+CHUNK = 128
 """Pages whose answers are kept together, so that an interrupted run loses little."""
 WHOLE = 1_000_000
 """Periods that stay of a loop that is not trimmed."""

@@ -29,7 +29,7 @@ def validators(tools: str) -> Validators:
 
 
 def wrong(messages: list[dict[str, Any]], known: Validators) -> tuple[int, int]:
-    """Calls, and wrong ones."""
+    """Calls, and wrong ones: no JSON, a broken schema, an unknown tool."""
     calls = bad = 0
     for message in messages:
         for call in message.get("tool_calls") or ():
