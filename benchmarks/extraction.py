@@ -77,10 +77,10 @@ class Lab(lab_arms.Lab):
         config = replace(lab_model.FIRST, max_rows=self.size.first_rows)
         return lab_model.first_sft(self.asked["train"], self.seed, config)
 
-    def answers(self, adapter: Path, round: int = 0) -> list[Answered]:
+    def answers(self, adapter: Path, round: int = 0, asked: int = ASKED) -> list[Answered]:
         """What a model answers to the train part: the log."""
         return lab_model.answers(
-            self.asked["train"][: self.size.asked],
+            self.asked["train"][: min(asked, self.size.asked)],
             adapter,
             temperature=TEMPERATURE,
             count=self.size.samples,
