@@ -154,17 +154,21 @@ class Lab:
 
     def begun(self, name: str, adapter: Path | None) -> dict[str, Any]:
         """The row of an arm without pairs."""
-        return {"arm": name, "seed": self.seed, "at": _told(self.held(adapter))}
+        return {**self.named(name), "at": _told(self.held(adapter))}
 
-    def run(self, arm: Arm) -> dict[str, Any]:
-        """The row of an arm, beside SFT and plain DPO."""
-        row: dict[str, Any] = {"arm": arm.name, "seed": self.seed, "spec": asdict(arm)}
+    def named(self, name: str) -> dict[str, Any]:
+        """What identifies a row."""
+        return {"arm": name, "seed": self.seed, "part": "dev" if self.dev else "heldout"}
+
+    def run(self, arm: Arm, beside: Sequence[Arm]) -> dict[str, Any]:
+        """The row of an arm, beside SFT and other arms."""
+        row: dict[str, Any] = {**self.named(arm.name), "spec": asdict(arm)}
         pairs, adapter = self.train(arm)
         if adapter is None:
             return {**row, "said": "the model ran into no loop that could be paired"}
         done, after = facts(adapter.parent), self.held(adapter)
         others: dict[str, Path | None] = {"sft": self.start()}
-        others |= {each.name: self.train(each)[1] for each in ARMS[:2] if self.beside(arm, each)}
+        others |= {each.name: self.train(each)[1] for each in beside if each != arm}
         return {
             **row,
             "pairs": pairs,
@@ -180,10 +184,6 @@ class Lab:
                 if path is not None
             },
         }
-
-    def beside(self, arm: Arm, other: Arm) -> bool:
-        """Whether an arm is set beside another: plain DPO and SFT continued, which come first."""
-        return ARMS.index(other) < ARMS.index(arm)
 
 
 def _told(found: dict[str, list[Answered]]) -> dict[str, Any]:
@@ -224,11 +224,15 @@ def known(path: Path, size: Size) -> list[dict[str, Any]]:
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """By how much loops became rarer than after SFT: 0.9 is down by 90 %."""
     return {
-        f"drop_vs_sft, {row['arm']}, seed {row['seed']}, temperature {name}": change["fewer_loops"]
+        f"drop_vs_sft, {_which(row)}, temperature {name}": change["fewer_loops"]
         for row in rows
         for name, change in row.get("against", {}).get("sft", {}).items()
         if "fewer_loops" in change
     }
+
+
+def _which(row: dict[str, Any]) -> str:
+    return f"{row['arm']}, seed {row['seed']}, {row['part']}"
 
 
 def main() -> None:
@@ -239,16 +243,29 @@ def main() -> None:
         todo: list[tuple[str, Any]] = [
             ("base", lambda lab=lab: lab.begun("base", None)),
             ("sft", lambda lab=lab: lab.begun("sft", lab.start())),
-            *((arm.name, lambda arm=arm, lab=lab: lab.run(arm)) for arm in ARMS),
+            *(
+                (arm.name, lambda arm=arm, lab=lab: lab.run(arm, _beside(args.json, lab)))
+                for arm in ARMS
+            ),
         ]
         for name, work in todo:
-            there = any(r["arm"] == name and r["seed"] == seed for r in known(args.json, size))
-            if there or (args.only and name not in args.only):
+            if name in _there(args.json, lab) or (args.only and name not in args.only):
                 continue
             say(f"arm {name}, seed {seed}")
             row = work()
             record(args.json, size, row)
             say(f"arm {name}: {_short(row)}")
+
+
+def _there(path: Path, lab: Lab) -> list[str]:
+    """Names of the arms that are done."""
+    rows = known(path, lab.size)
+    return [row["arm"] for row in rows if row == row | lab.named(row["arm"])]
+
+
+def _beside(path: Path, lab: Lab) -> list[Arm]:
+    """What an arm is set beside: plain DPO and SFT continued, where they are done."""
+    return [arm for arm in ARMS[:2] if arm.name in _there(path, lab)]
 
 
 def _short(row: dict[str, Any]) -> str:

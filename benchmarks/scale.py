@@ -206,7 +206,8 @@ def at(size: float, asked: Asked, kept: Kept) -> None:
     if todo:
         made(size, asked)
         bytes_ = sum(path.stat().st_size for path in logs.iterdir())
-        steps = next((row["n"] for row in kept.rows if row["asked"] == size), 0)
+        rows = (row for row in kept.rows if row["asked"] == size and row["arm"] not in SINCE)
+        steps = next((row["n"] for row in rows), 0)
         for name, arm in todo.items():
             load = round(os.getloadavg()[0], 2)
             found = arm()

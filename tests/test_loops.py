@@ -80,9 +80,9 @@ def test_degenerate_and_valid_answers_are_counted_by_page():
 def test_results_grow_arm_by_arm_and_not_across_sizes(tmp_path):
     path, size = tmp_path / "loops.json", loops.SIZES["quick"]
     change = {"sft": {"0": {"fewer_loops": 0.9}}}
-    loops.record(path, size, {"arm": "sft", "seed": 1})
-    loops.record(path, size, {"arm": "dpo", "seed": 1, "against": change})
+    loops.record(path, size, {"arm": "sft", "seed": 1, "part": "dev"})
+    loops.record(path, size, {"arm": "dpo", "seed": 1, "part": "dev", "against": change})
     rows = loops.known(path, size)
     assert [row["arm"] for row in rows] == ["sft", "dpo"]
-    assert loops.ratios(rows) == {"drop_vs_sft, dpo, seed 1, temperature 0": 0.9}
+    assert loops.ratios(rows) == {"drop_vs_sft, dpo, seed 1, dev, temperature 0": 0.9}
     assert loops.known(path, replace(size, steps=9)) == []

@@ -19,7 +19,7 @@ NOTES = {
     "an unknown tool. No results of tools, no loops, no truncation, no places, no sessions that "
     "are spread over several lines, one format.",
     "pandas": "read_json in chunks with jsonschema: the same as DuckDB.",
-    "data-juicer": "its agent recipe without the operators that ask an LLM or fetch a model: tool "
+    "data-juicer": "most of its agent recipe without what asks an LLM or fetches a model: tool "
     "results that look like errors, by patterns; token and latency limits (these logs tell "
     "neither); the share of repeated characters and words; tiers of bad cases. It labels whole "
     "conversations; it reads no arguments, no schemas and no tool names against those offered. "
