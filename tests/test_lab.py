@@ -16,7 +16,7 @@ pytest.importorskip("parts", reason="the benchmarks are no part of the wheel")
 from parts import lab_arms, lab_keep, lab_measure, lab_model, lab_questions, lab_signed
 from parts.lab_questions import Question
 
-from misstep.config import DpoConfig
+from misstep.config import DpoConfig, SftConfig
 from misstep.train import Row
 from misstep.types import Context, Message, Part, ToolCall, ToolSpec
 
@@ -310,6 +310,27 @@ def test_work_is_done_once_and_an_interrupted_one_leaves_nothing(tmp_path, monke
 def test_a_setting_that_is_not_changed_is_not_in_the_key():
     assert lab_model.unusual(DpoConfig()) == {}
     assert lab_model.unusual(DpoConfig(beta=0.25)) == {"beta": 0.25}
+
+
+def test_rounds_share_the_steps_and_the_first_may_be_of_another_stage(tmp_path, monkeypatch):
+    trained, asked = [], []
+    rows = FAILED[:1]
+
+    def train(rows, *, start, config, seed):
+        trained.append((type(config), config.max_steps, [row.rejected for row in rows]))
+        return tmp_path / str(len(trained))
+
+    lab = lab_arms.Lab({"train": [OSLO], "dev": [], "heldout": []}, "dev", 1)
+    monkeypatch.setattr(lab_model, "trained", train)
+    monkeypatch.setattr(lab_arms, "pairs_of", lambda arm, given: rows)
+    monkeypatch.setattr(lab_arms.Lab, "start", lambda self: tmp_path)
+    monkeypatch.setattr(lab_arms.Lab, "answers", lambda self, *how: asked.append(how))
+    arm = lab_arms.Arm(name="x", first="sft", rounds=2, settings={"beta": 0.3, "max_steps": 80})
+    _, adapter = lab.train(arm)
+    assert [each[:2] for each in trained] == [(SftConfig, 40), (DpoConfig, 40)]
+    assert [each[2] for each in trained] == [[None], [rows[0].rejected]]
+    assert [how[:2] for how in asked] == [(tmp_path, 0), (tmp_path / "1", 1)]
+    assert adapter == tmp_path / "2"
 
 
 def test_results_hold_an_arm_once(tmp_path):
