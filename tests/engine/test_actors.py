@@ -13,6 +13,7 @@ import pytest
 import answerers
 import working
 from asking import COUNT, Stage, adapter_on
+from clusters import NODE, two_nodes
 from misstep import models
 from misstep.engine import Crash, Job, Needs, RayActors, RayEngine
 from misstep.engine.actors import _Lost
@@ -22,26 +23,14 @@ from tiny import build_tiny
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-TESTS = str(Path(working.__file__).parent)
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 ON_RAY = {"ingest.engine": "ray"}
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one core each, and a connection to them."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", TESTS)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        made.add_node(**NODE)
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    with two_nodes(OMP_NUM_THREADS="1") as made:
         yield made
-        ray.shutdown()
-        made.shutdown()
 
 
 def done(work, given, pieces, **needs):

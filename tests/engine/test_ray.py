@@ -17,6 +17,7 @@ import pytest
 
 import scanning
 import working
+from clusters import NODE, two_nodes
 from misstep.config import IngestConfig, RunConfig
 from misstep.engine import Crash, Job, RayEngine
 from misstep.errors import InputError
@@ -30,31 +31,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 CONFIG = RunConfig(ingest=IngestConfig(workers=1, exclude=BESIDE))
 ON_RAY = replace(CONFIG, ingest=replace(CONFIG.ingest, engine="ray"))
-TESTS = str(Path(working.__file__).parent)
 PORT = 20_000 + os.getpid() % 20_000
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Two nodes of one core each, and a connection to them."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        plugin = working.brittle(tmp_path_factory.mktemp("plugin") / "brittle")
+    plugin = working.brittle(tmp_path_factory.mktemp("plugin") / "brittle")
+    service = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch, two_nodes(plugin, **service) as made:
         patch.syspath_prepend(plugin)
-        patch.setenv("PYTHONPATH", os.pathsep.join([TESTS, plugin]))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{PORT}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        made.add_node(**NODE)
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
         yield made
-        ray.shutdown()
-        made.shutdown()
 
 
 def done(work, given, pieces):

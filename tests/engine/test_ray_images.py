@@ -7,12 +7,12 @@ import json
 import os
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 import ocr_pages as pages
 import working
+from clusters import two_nodes
 from misstep import store
 from misstep.config import IngestConfig, RunConfig
 from misstep.pipeline import away
@@ -23,7 +23,6 @@ ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 CONFIG = RunConfig(ingest=IngestConfig(workers=1))
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 LARGE = [bytes([n]) * (away.PACK // 2 - 1000) for n in range(5)]
 """Five images, more than two packs."""
 
@@ -31,17 +30,8 @@ LARGE = [bytes([n]) * (away.PACK // 2 - 1000) for n in range(5)]
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one core each, and a connection to them."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(working.__file__).parent))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        made.add_node(**NODE)
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    with two_nodes() as made:
         yield made
-        ray.shutdown()
-        made.shutdown()
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 import working
+from clusters import two_nodes
 from mining_scans import CONFIG, mined, scanned, timers_in
 from misstep import mine
 from misstep.pipeline import dealt, spreading
@@ -19,23 +19,13 @@ ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 ON_RAY = replace(CONFIG, ingest=replace(CONFIG.ingest, engine="ray"))
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one core each, and a connection to them."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(working.__file__).parent))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        made.add_node(**NODE)
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    with two_nodes() as made:
         yield made
-        ray.shutdown()
-        made.shutdown()
 
 
 @pytest.fixture(autouse=True)
