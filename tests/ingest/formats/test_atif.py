@@ -126,6 +126,14 @@ def test_the_flags_that_producers_write_are_kept(tmp_path, extra, text, flag):
     assert session.messages[1].results[0].is_error is flag
 
 
+@pytest.mark.parametrize("name", [["c"], {"id": "c"}, 7])
+def test_a_result_whose_id_is_no_text_is_what_came_of_the_call(tmp_path, name):
+    seen = {"results": [{"source_call_id": name, "content": "42"}]}
+    value = run([step(1, "agent", "", tool_calls=[called("c")], observation=seen)])
+    (session,) = read(tmp_path, files(t__json=value)).sessions
+    assert [r.call_id for r in session.messages[1].results] == ["c"]
+
+
 MUTATED = [
     json.loads((LOGS / "atif" / f"{name}.json").read_bytes()) for name in ("subagents", "terminus")
 ]

@@ -116,12 +116,10 @@ def _replies(answer: Message, results: Sequence[Any]) -> Iterator[Message]:
     terminal's screen is; it stands with the last.
     """
     bodies = [mapping(result) for result in results]
-    answered = {b.get("source_call_id") for b in bodies}
-    waiting = [c.id for c in answer.calls if c.id not in answered]
-    loose = [b for b in bodies if not b.get("source_call_id")]
-    for body in bodies:
-        name = text_or_none(body.get("source_call_id"))
-        if name is None and len(loose) == 1 and waiting:
+    names = [text_or_none(body.get("source_call_id")) for body in bodies]
+    waiting = [c.id for c in answer.calls if c.id not in names]
+    for name, body in zip(names, bodies, strict=True):
+        if name is None and names.count(None) == 1 and waiting:
             name = waiting[-1]
         text = content_text(body.get("content"))
         if name is not None:
