@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from misstep.mine import loose, watch
 from misstep.mine.desk import Desk
@@ -18,6 +18,7 @@ from misstep.mine.loose import Unpaired
 from misstep.mine.source import Source
 from misstep.types import Prompt, Refused
 
+_Any = TypeVar("_Any")
 Load = Callable[[], Unpaired | None]
 
 
@@ -87,15 +88,11 @@ def entries(desk: Desk, sources: Sequence[Source]) -> Iterator[tuple[Entry, Judg
 
 def _held(found: Iterable[tuple[Entry, Judged]]) -> Iterator[Drafted]:
     for entry, judged in found:
-        yield entry, partial(_itself_judged, judged)
+        yield entry, partial(_itself, judged)
 
 
-def _itself(found: Unpaired | None) -> Unpaired | None:
-    return found
-
-
-def _itself_judged(judged: Judged) -> Judged:
-    return judged
+def _itself(value: _Any) -> _Any:
+    return value
 
 
 def _told(
