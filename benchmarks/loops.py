@@ -89,6 +89,7 @@ ARMS = (
     Arm(name="dpo"),
     Arm(name="sft continued", stage="sft"),
     Arm(name="dpo, trimmed", trim_periods=3),
+    Arm(name="dpo, trimmed, 40 steps", trim_periods=3, settings={"max_steps": 40}),
     Arm(name="dpo, ld_alpha", settings={"ld_alpha": 0.5}),
     Arm(name="dpo, onset", settings={"preference_tokens": "onset"}),
     Arm(name="dpo, trimmed, onset", trim_periods=3, settings={"preference_tokens": "onset"}),

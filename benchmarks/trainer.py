@@ -1,6 +1,6 @@
 """misstep's preference trainer beside TRL's, on the same pairs, in one run.
 
-    MISSTEP_CORPUS=LOGS BFCL_EVAL=DATA python benchmarks/trainer.py [--quick] --json FILE
+    python benchmarks/trainer.py [--quick] [--folder F] --json FILE
 
 Two works, with SmolLM2-135M-Instruct and a fresh LoRA (r 16) on every linear layer; a group of
 pairs is one optimizer step:
@@ -11,17 +11,23 @@ pairs is one optimizer step:
   itself answers.
 
 Every arm is a process of its own: TRL's DPOTrainer as it is; the same with its option to measure
-the reference once; misstep's. All get the same token ids, adapter, groups and order. TRL reads
-`--trl-batch` pairs at a time and accumulates gradients over the group. An arm reports
-log-probabilities and gradients of the first group at one and the same stirred adapter, the losses
-of free-running steps, processor seconds for each step and for its references, and its peak memory.
-Pairs a second are those of one epoch, references included. Ratios are theirs over ours;
-`max_logp_difference` and `gradient_difference` (relative, over all weights) are of float32.
+the reference once (two steps, for the time); misstep's; and, for float32 alone, TRL's once more
+with every weight in float64, which only says what the gradient is. All get the same token ids,
+adapter, groups and order. TRL reads `--trl-batch` pairs at a time and accumulates gradients over
+the group. An arm reports log-probabilities and gradients of the first group at one and the same
+stirred adapter, the losses of free-running steps, processor seconds for each step and for its
+references, and its peak memory. Pairs a second are those of one epoch, references included. Ratios
+are theirs over ours; `gradient_difference` is relative, over all weights, and so are
+`gradient_error` and `gradient_error_of_trl`, which are distances to float64.
+
+Each arm is kept in `--folder` when it ends; asked again, a run that was killed goes on there.
+MISSTEP_CORPUS names the folder of real logs, BFCL_EVAL the package `bfcl_eval`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -41,7 +47,9 @@ from parts import preference_pairs
 
 WORKS = {"multi_turn": 1, "single_turn": 4}
 """With the pairs that TRL reads at a time: more do not fit in 24 GB beside anything else."""
-ARMS = ("misstep", "trl", "trl-precomputed")
+ARMS = ("misstep", "trl", "trl-precomputed", "float64")
+FEW = 2
+"""Steps of an arm whose losses are not compared."""
 # --- one arm, in a process of its own ------------------------------------------------------------
 
 
@@ -51,7 +59,7 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
 
     from misstep.train import stage
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     rows = json.loads(Path(given.pairs).read_text(encoding="utf-8"))
     groups = [
         [i for i, row in enumerate(rows) if row["group"] == group]
@@ -68,6 +76,8 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
         size = len(first) if given.arm == "misstep" else min(given.trl_batch, len(first))
         look = _look(trainer, [first[at : at + size] for at in range(0, len(first), size)])
         np.savez(given.out + ".npz", **look)
+        if given.arm == "float64":
+            return {"n": len(rows), "steps": 0}
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name in fresh:
@@ -169,6 +179,8 @@ def _theirs(
 
     spent: list[float] = []
     model = stage.attach(job)
+    if given.arm == "float64":
+        model.double()
     size = min(len(groups[0]), given.trl_batch)
     same = stage.arguments(job, model, steps=given.steps, tokens=0)
     trainer = Given(
@@ -201,13 +213,13 @@ def _look(trainer: Any, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if parameter.requires_grad and "lora_B" in name:
-                parameter += 0.02 * torch.randn_like(parameter)
+                parameter += 0.02 * torch.randn(parameter.shape).to(parameter.dtype)
     model.train()
     sums: list[Any] = []
 
     def see(_module: Any, _given: Any, out: Any) -> None:
         if out.log_probs.requires_grad:  # the policy, not the reference
-            sums.append(out.log_probs.detach().float().sum(1).view(2, -1).numpy())
+            sums.append(out.log_probs.detach().double().sum(1).view(2, -1).numpy())
 
     seen = model.register_forward_hook(see)
     for batch in batches:
@@ -218,7 +230,7 @@ def _look(trainer: Any, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
     seen.remove()
     total = sum(map(len, batches))
     grads = {
-        name.replace(".default", ""): (p.grad / total).float().numpy()
+        name.replace(".default", ""): (p.grad / total).double().numpy()
         for name, p in model.named_parameters()
         if p.grad is not None
     }
@@ -275,6 +287,8 @@ def main() -> None:
     parser.add_argument("--dtypes", default="", help="float32,bfloat16 (float32 if quick)")
     parser.add_argument("--arms", default="", help=",".join(ARMS) + " (the first two if quick)")
     parser.add_argument("--steps", type=int, default=0, help="free-running steps (10; 1 if quick)")
+    parser.add_argument("--pairs-per-group", type=int, default=8, help="at most")
+    parser.add_argument("--folder", type=Path, help="where finished arms are kept")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
@@ -286,17 +300,21 @@ def main() -> None:
         Path(given.out).write_text(json.dumps(arm(given)), encoding="utf-8")
         return
     dtypes = given.dtypes or ("float32" if given.quick else "float32,bfloat16")
-    arms = given.arms.split(",") if given.arms else ARMS[: 2 if given.quick else 3]
+    arms = given.arms.split(",") if given.arms else ARMS[: 2 if given.quick else None]
     rows, looks = [], {}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
         for work in [given.only] if given.only else WORKS:
-            pairs = Path(folder) / f"{work}.json"
-            made = preference_pairs.made(
-                work, 1 if given.quick else 2, most=4 if given.quick else 8
-            )
-            pairs.write_text(json.dumps(made), encoding="utf-8")
+            pairs = folder / f"{work}.json"
+            if not pairs.exists():
+                groups, most = (1, 4) if given.quick else (2, given.pairs_per_group)
+                made = preference_pairs.made(work, groups, most=most)
+                pairs.write_text(json.dumps(made), encoding="utf-8")
             for dtype in dtypes.split(","):
                 for name in arms:
+                    if name == "float64" and dtype != "float32":
+                        continue
                     row, look = _measure(given, work, dtype=dtype, arm_name=name, pairs=pairs)
                     rows.append(row)
                     looks[work, dtype, name] = look
@@ -322,12 +340,14 @@ def _measure(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     out = pairs.with_name(f"{work}-{dtype}-{arm_name}")
     steps = given.steps or (1 if given.quick else 10)
+    steps = min(steps, FEW) if arm_name == "trl-precomputed" else steps
     words = ["--work", work, "--arm", arm_name, "--dtype", dtype, "--pairs", str(pairs)]
     words += ["--out", str(out), "--steps", str(steps)]
-    words += ["--trl-batch", str(given.trl_batch or WORKS[work])]
-    done = subprocess.run([sys.executable, __file__, *words], check=False)
+    batch = 1 if arm_name == "float64" else given.trl_batch or WORKS[work]
+    words += ["--trl-batch", str(batch)]
     row = {"arm": arm_name, "work": f"{work} {dtype}"}
-    if done.returncode:
+    done = None if out.exists() else subprocess.run([sys.executable, __file__, *words], check=False)
+    if done is not None and done.returncode:
         return {**row, "failed": f"ended with {done.returncode}"}, {}
     with np.load(f"{out}.npz") as look:
         return {**row, **json.loads(out.read_text(encoding="utf-8"))}, dict(look)
@@ -341,17 +361,21 @@ def ratios(
     out: dict[str, float] = {}
     for (work, name), row in of.items():
         ours = of.get((work, "misstep"))
-        if name == "misstep" or ours is None:
+        if name not in ("trl", "trl-precomputed") or ours is None:
             continue
         kind, dtype = work.split()
         tail = ("" if dtype == "float32" else "_bf16") + ("" if name == "trl" else "_precomputed")
         out[f"{kind}_vs_trl{tail}"] = round(row["seconds"] / ours["seconds"], 2)
         out[f"{kind}_memory_vs_trl{tail}"] = round(row["peak_mb"] / ours["peak_mb"], 2)
-        mine, theirs = looks[kind, dtype, "misstep"], looks[kind, dtype, name]
         if name == "trl":
+            mine, theirs = looks[kind, dtype, "misstep"], looks[kind, dtype, name]
+            exact = looks.get((kind, dtype, "float64"))
             sides = np.abs(mine["logps"] - theirs["logps"]).max()
-            out[f"{kind}_max_logp_difference{tail}"] = float(f"{sides:.1e}")
-            out[f"{kind}_gradient_difference{tail}"] = float(f"{_apart(mine, theirs):.1e}")
+            found = {"max_logp_difference": sides, "gradient_difference": _apart(mine, theirs)}
+            if exact is not None:
+                found["gradient_error"] = _apart(mine, exact)
+                found["gradient_error_of_trl"] = _apart(theirs, exact)
+            out |= {f"{kind}_{each}{tail}": float(f"{value:.1e}") for each, value in found.items()}
             losses = zip(ours["losses"], row["losses"], strict=True)
             out[f"{kind}_loss_difference{tail}"] = round(max(abs(a - b) for a, b in losses), 6)
     return out

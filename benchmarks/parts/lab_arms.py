@@ -82,6 +82,8 @@ class Arm:
     """The steps are split over so many rounds; each has fresh answers and is its own reference."""
     mine: dict[str, Any] = field(default_factory=dict)
     """Of `misstep mine`, other than the defaults; the caps are lifted anyway."""
+    first_mine: dict[str, Any] | None = None
+    """The same of the rounds before the last, where it is another."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
 
@@ -190,10 +192,11 @@ class Lab:
         at = self.start()
         rows: list[train.Row] = []
         for round in range(arm.rounds):
-            rows = pairs_of(arm, self.answers(at, round, arm.asked))
+            last = round + 1 == arm.rounds
+            mine = arm.mine if last or arm.first_mine is None else arm.first_mine
+            rows = pairs_of(replace(arm, mine=mine), self.answers(at, round, arm.asked))
             if not rows:
                 return rows, None
-            last = round + 1 == arm.rounds
             at = adapter_of(arm, rows, start=at, seed=self.seed, last=last)
         return rows, at
 
