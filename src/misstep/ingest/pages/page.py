@@ -25,9 +25,9 @@ INSTRUCTION = (
     "word and line for line, and nothing else. Answer with one JSON object: header, text, footer "
     "and margin are strings; leave out what the page does not have."
 )
-_OF_SCHEMA = (
+_WITH_SCHEMA = (
     "You transcribe scanned pages. Write down what can be read in the image, word for word, and "
-    "nothing else. Answer with one JSON object that meets this JSON Schema: "
+    "nothing else. Answer with one JSON object."
 )
 FAMILIES = ("family", "document", "document_id", "doc_id")
 """Columns that say which pages belong to one document."""
@@ -70,23 +70,24 @@ def page(place: Place, image: bytes, gold: str) -> Session:
         Misfit: the image cannot be used.
     """
     work = current()
-    schema, text = schema_text(work.pages), gold
+    schema = schema_text(work.pages)
     _look(image, work)
     work.met += 1
     origins = (place.record.at(f"{place.record.origin.pointer or ''}{place.pointer}", place.row),)
     asked = Part(kind="image", text=work.kept(image))
-    said = _instruction(work, schema)
+    said = _instruction(work)
     messages = [
         *([Message(role="system", parts=(Part(kind="text", text=said),))] if said else []),
         Message(role="user", parts=(asked,), origins=origins),
         Message(
             role="assistant",
-            parts=(Part(kind="text", text=text),),
+            parts=(Part(kind="text", text=gold),),
             finish_reason="stop",
             origins=origins,
         ),
     ]
-    context = Context(response_schema=schema)
+    # an empty instruction: nothing but the image is asked, so no schema is spelled either
+    context = Context(response_schema=schema if said else None)
     return linear(place.format, messages, contexts=context, family=place.family)
 
 
@@ -112,7 +113,7 @@ def _look(image: bytes, work: Work) -> None:
         raise Misfit("", said, "several-pages")
 
 
-def _instruction(work: Work, schema: str) -> str:
+def _instruction(work: Work) -> str:
     if work.pages.instruction is not None:
         return work.pages.instruction
-    return INSTRUCTION if work.pages.schema is None else f"{_OF_SCHEMA}{schema}"
+    return INSTRUCTION if work.pages.schema is None else _WITH_SCHEMA
