@@ -60,6 +60,31 @@ ARMS = (
         rounds=2,
         settings={"max_steps": 80},
     ),
+    Arm(
+        name="sft on chosen, voted, then dpo on any clean",
+        first_mine=VOTED,
+        first="sft",
+        rounds=2,
+        settings={"preference_tokens": "failing", "max_steps": 80},
+    ),
+    Arm(
+        name="sft on chosen, voted, then dpo on any clean, sft weight 0.2",
+        first_mine=VOTED,
+        first="sft",
+        rounds=2,
+        settings={
+            "preference_tokens": "failing",
+            "max_steps": 80,
+            "loss_weights": (1.0, 0.2),
+        },
+    ),
+    Arm(
+        name="sft on chosen, voted, then sft on any clean",
+        first_mine=VOTED,
+        stage="sft",
+        rounds=2,
+        settings={"max_steps": 80},
+    ),
     Arm(name="sft on chosen, voted, wide", mine=VOTED, stage="sft", asked=EVERY),
     Arm(
         name="sft on chosen, voted, wide, then dpo",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,9 @@ from parts import ocr_layout, ocr_pages, ocr_text, ocr_tokens  # noqa: E402
 
 from misstep import api, recipes, store  # noqa: E402
 from misstep.config import load_config  # noqa: E402
-from misstep.types import Context, Message, Part  # noqa: E402
+from misstep.types import Message, Part, Session  # noqa: E402
 
 pytestmark = pytest.mark.source
-
-
-def image_of(page: ocr_pages.Page, folder: Path) -> str:
-    """The name of the page's picture, kept in the folder's images."""
-    return store.keep_image(folder / "images", page.png)
 
 
 def test_a_page_is_made_from_its_number_alone() -> None:
@@ -92,18 +88,86 @@ def test_both_folders_are_read_as_pages_with_their_gold(tmp_path: Path) -> None:
 def test_the_ratios_say_how_much_rarer_degenerate_pages_are() -> None:
     import ocr
 
-    def row(arm: str, count: int, part: str = "heldout") -> dict[str, object]:
+    def row(
+        family: str, arm: str, count: int, *, seed: int = 1, part: str = "heldout"
+    ) -> dict[str, object]:
         figures = {"degenerate_published": {"k": count, "n": 300}}
-        return {"family": "llava", "seed": 1, "part": part, "arm": arm, "figures": figures}
+        change = {"degenerate_published": {"p": 0.01}}
+        against = {"sft": change, "control": change}
+        named = {"family": family, "seed": seed, "part": part, "arm": arm}
+        return {**named, "figures": figures, "against": against}
 
-    table = [row("sft", 80), row("control", 60), row("dpo", 20), row("dpo", 1, part="dev")]
-    assert ocr.ratios(table) == {
-        "drop_vs_sft_llava_1": 0.75,
-        "drop_vs_control_llava_1": 0.6667,
-        "drop_vs_sft": 0.75,
-        "best_drop_vs_sft": 0.75,
-    }
-    assert ocr.ratios([row("sft", 0), row("dpo", 0)]) == {}
+    table = [row("llava", "sft", 80), row("llava", "control", 60), row("llava", "dpo", 20)]
+    table += [row("llava", "sft", 80, seed=2), row("llava", "dpo", 40, seed=2)]
+    table += [
+        row("gemma3", "sft", 100),
+        row("gemma3", "dpo", 5),
+        row("llava", "dpo", 1, part="dev"),
+    ]
+    found = ocr.ratios(table)
+    assert found["drop_vs_sft, llava, seed 1"] == 0.75
+    assert found["p_vs_sft, llava, seed 1"] == 0.01
+    assert found["drop_vs_control, llava, seed 1"] == 0.6667
+    # a family with two seeds counts once
+    assert found["drop_vs_sft"] == pytest.approx(((0.75 + 0.5) / 2 + 0.95) / 2, abs=1e-4)
+    assert found["best_drop_vs_sft"] == 0.95
+    assert found["worst_drop_vs_sft"] == 0.625
+    assert ocr.ratios([row("llava", "sft", 0), row("llava", "dpo", 0)]) == {}
+
+
+def test_random_rejects_are_other_clean_answers_to_the_same_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from parts import ocr_arms
+
+    from misstep import train
+    from misstep.pipeline.kept import scan_stage
+
+    monkeypatch.setenv("MISSTEP_LAB", str(tmp_path))
+    plan = ocr_arms.Plan(train=3, heldout=1)
+    lab = ocr_arms.Lab("llava", plan, 1, "dev")
+    monkeypatch.setattr(ocr_arms.Lab, "model", tmp_path / "model")
+    corpus = scan_stage(ocr_arms.begin(lab.run, lab.config, ocr_arms.silent, str), [lab.pages])
+    sessions = sorted(corpus.sessions.values(), key=lambda each: each.id)
+    answers = [
+        (session, text)
+        for session in sessions[:2]
+        for text in (session.messages[-1].text, '{"text": "another"}', "broken")
+    ]
+    rows = [
+        {
+            "session": session.id,
+            "step": 1,
+            "kind": "sampled",
+            "answer": store.encode(answered(text)).decode(),
+            "seconds": 0.0,
+        }
+        for session, text in answers
+    ]
+    store.write_rows(lab.run / "answers/resample.parquet", rows, columns=tuple(rows[0]))
+    pairs = [
+        train.Row(
+            id=session.id,
+            prompt=train_prompt(session),
+            context=session.context_of(1),
+            chosen=answered(session.messages[-1].text),
+            rejected=answered("loop"),
+            family=session.id,
+        )
+        for session in sessions[:3]
+    ]
+    made = ocr_arms.random_rejects(lab, pairs)
+    assert [row.id for row in made] == [session.id for session in sessions[:2]]
+    assert {row.rejected.text for row in made if row.rejected} == {'{"text": "another"}'}
+
+
+def answered(text: str) -> Message:
+    return Message(role="assistant", parts=(Part(kind="text", text=text),), finish_reason="stop")
+
+
+def train_prompt(session: Session) -> tuple[Message, ...]:
+    """The messages before the answer as a row of pairs holds them, without origins."""
+    return tuple(replace(message, origins=()) for message in session.messages[:-1])
 
 
 def test_the_settings_of_the_demo_and_of_the_laboratory_can_be_used() -> None:
@@ -145,10 +209,13 @@ def test_a_family_loads_from_its_folder_and_shows_every_cell_as_a_token(
     processor.save_pretrained(tmp_path)
     assert 1_000_000 <= sum(each.numel() for each in model.parameters()) <= 5_000_000
     page = ocr_pages.page("dev", 0)
-    prompt = (Message(role="user", parts=(Part(kind="image", text=image_of(page, tmp_path)),)),)
-    loaded = models.load(str(tmp_path), dtype="float32", images=tmp_path / "images")
+    folder = ocr_pages.write_benchmark(tmp_path / "pages", [page])
+    images = tmp_path / "images"
+    demo = load_config(BENCHMARKS / "parts" / "ocr-demo.yaml", {"ingest.images": str(images)})
+    (session,) = api.scan([folder], demo).sessions
+    loaded = models.load(str(tmp_path), dtype="float32", images=images)
     assert loaded.eye is not None
-    ids = loaded.template.prompt_ids(prompt, Context())
+    ids = loaded.template.prompt_ids(session.messages[:-1], session.context_of(1))
     seen = ocr_vanilla.asked(loaded.eye.processor, [page.image])["input_ids"][0].tolist()
     # the first training and misstep put the same question
     assert [loaded.eye.placeholder if i >= STAND_IN else i for i in ids] == seen

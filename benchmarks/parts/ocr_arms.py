@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,13 @@ from misstep import api, models, recipes, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.evaluate import ArmAnswers
 from misstep.mine.source import canonical
-from misstep.pipeline import mining
+from misstep.pipeline import mining, training
 from misstep.pipeline.answers import Ask, ask
-from misstep.pipeline.job import Job
-from misstep.pipeline.kept import corpus_of
+from misstep.pipeline.job import Job, begin, silent
+from misstep.pipeline.kept import corpus_of, scan_stage
+from misstep.pipeline.measuring import held_prompts
 from misstep.types import Message, Prompt, Session, Usage
+from misstep.validate import published_loop
 
 FROM_RUN = ("base", "sft", "dpo", "control")
 ARMS = (*FROM_RUN, "random", "penalty")
@@ -51,13 +52,14 @@ class Plan:
     """Over the recipe's, nested."""
 
 
+SCHEMA = str(Path(__file__).resolve().parents[2] / "schemas" / "ocr-page.json")
 CAP = 320
 """Tokens of an answer; the longest gold of 2,000 dev pages has 240."""
 SETTINGS: dict[str, Any] = {
     "dtype": "float32",
     # the template of these models has no place for an instruction
     "ingest": {"workers": 1, "pages": {"instruction": ""}},
-    "validate": {"limits": {"loop_length": 120}},
+    "validate": {"schema": SCHEMA, "limits": {"loop_length": 120}},
     "sample": {"max_new_tokens": CAP, "batch_size": 64},
     "resample": {"num_generations": 4, "max_prompts": 400},
     "sft": {"learning_rate": 1e-3, "per_device_train_batch_size": 8, "max_rows": 400},
@@ -78,7 +80,8 @@ class Lab:
     @property
     def folder(self) -> Path:
         """Where all of it lies."""
-        name = key_of(self.family, dataclasses.asdict(self.plan), self.part)
+        settings = over(SETTINGS, {"validate": {"schema": "ours"}})  # wherever the checkout lies
+        name = key_of(self.family, dataclasses.asdict(self.plan), settings, self.part)
         return home() / "ocr" / f"{self.family}-{name}"
 
     @property
@@ -98,7 +101,9 @@ class Lab:
         if not any(folder.glob("*.parquet")):
             plan = self.plan
             made = pages(self.part, plan.train + plan.heldout, plan.setting)
-            write_benchmark(folder, list(made))
+            fresh = folder.with_name("pages.new")
+            write_benchmark(fresh, list(made))
+            fresh.rename(folder)
         return folder
 
     @property
@@ -136,18 +141,45 @@ def over(ground: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, An
 Answered = Mapping[Prompt, ArmAnswers]
 
 
-def answered(lab: Lab, arm: str) -> tuple[Answered, float]:
-    """What an arm writes on the held-out pages, greedily, and the CPU seconds that it took now.
+def answered(lab: Lab, arm: str) -> Answered:
+    """What an arm writes on the held-out pages, greedily.
 
     Nothing where the arm could not be made, for want of pairs.
     """
     _run(lab)
-    started = time.process_time()
     if arm in FROM_RUN:
-        found = _written(lab, arm)
-    else:
-        found = _randomly(lab) if arm == "random" else _penalised(lab)
-    return found, time.process_time() - started
+        return _written(lab.run / f"answers/{arm}.parquet")
+    return _randomly(lab) if arm == "random" else _penalised(lab)
+
+
+def sft_loops(lab: Lab, count: int) -> tuple[int, int]:
+    """(pages that degenerate after SFT by the published rule, pages): what difficulty is set by.
+
+    The scan and the SFT stage are those of the whole run, which takes them from here.
+    """
+    pages = lab.pages
+    job = begin(lab.run, lab.config, silent, say)
+    corpus = scan_stage(job, [pages])
+    split = mining.families(job, corpus)
+    held_prompts(job, corpus, split)
+    sft = training.sft_stage(job, mining.sft_rows(job, corpus, split))
+    found = ask(job, corpus.sessions, _greedy(lab, "probe", sft.path, _held(lab)[:count]))
+    flags = [published_loop(a.greedy.text, a.greedy.finish_reason) for a in found.values()]
+    return sum(flags), len(flags)
+
+
+def _greedy(lab: Lab, stage: str, adapter: Path, prompts: Sequence[Prompt]) -> Ask:
+    return Ask(
+        stage=stage,
+        model=lab.config.model,
+        adapter=adapter,
+        adapter_key=store.weights_digest(adapter),
+        prompts=tuple(prompts),
+        greedy=True,
+        num_generations=0,
+        sample=lab.config.sample,
+        seed=lab.seed,
+    )
 
 
 def _run(lab: Lab) -> None:
@@ -156,15 +188,14 @@ def _run(lab: Lab) -> None:
         say(f"{lab.family} seed {lab.seed}: {verdict}")
 
 
-def _written(lab: Lab, arm: str) -> Answered:
-    if not (lab.run / f"answers/{arm}.parquet").exists():
+def _written(path: Path) -> Answered:
+    if not path.exists():
         return {}
-    rows = store.read_rows(lab.run / f"answers/{arm}.parquet")
     return {
         Prompt(session=row["session"], step=int(row["step"])): ArmAnswers(
             greedy=store.decode(row["answer"], Message), sampled=()
         )
-        for row in rows
+        for row in store.read_rows(path)
         if row["kind"] == "greedy"
     }
 
@@ -197,17 +228,7 @@ def _randomly(lab: Lab) -> Answered:
                 seed=lab.seed, dtype=job.config.dtype, images=lab.run / "images", say=say
             ),
         )
-    what = Ask(
-        stage="control",
-        model=job.config.model,
-        adapter=out,
-        adapter_key=store.weights_digest(out),
-        prompts=_held(lab),
-        greedy=True,
-        num_generations=0,
-        sample=job.config.sample,
-        seed=lab.seed,
-    )
+    what = _greedy(lab, "control", out, _held(lab))
     sessions = corpus_of(store.RunFolder(lab.run)).sessions
     return ask(dataclasses.replace(job, folder=place, home=job.folder), sessions, what)
 
@@ -225,18 +246,24 @@ def random_rejects(lab: Lab, rows: Sequence[train.Row]) -> list[train.Row]:
         session = corpus.sessions[row["session"]]
         answer = store.decode(row["answer"], Message)
         if clean(session, answer, settings):
-            samples.setdefault(repr(session.messages[:-1]), []).append(answer)
+            samples.setdefault(_shown(session.messages), []).append(answer)
     out = []
     for row in rows:
         others = [
             each
-            for each in samples.get(repr(row.prompt), ())
+            for each in samples.get(_shown(row.prompt), ())
             if canonical(each) != canonical(row.chosen)
         ]
         if others:
             rejected = dataclasses.replace(draw.choice(others))
             out.append(dataclasses.replace(row, rejected=rejected, cut=False, marks=(), codes=()))
     return out
+
+
+def _shown(messages: Sequence[Message]) -> tuple[str, ...]:
+    """The images that are asked about: a page is asked about once."""
+    parts = (part for message in messages for part in message.parts)
+    return tuple(part.text for part in parts if part.kind == "image")
 
 
 def clean(session: Session, answer: Message, settings: Any) -> bool:
@@ -269,7 +296,7 @@ def _penalised(lab: Lab) -> Answered:
             ]
             say(f"penalty: {len(rows)} of {len(prompts)} pages")
         store.write_rows(path, rows, columns=("session", "step", "kind", "answer"))
-    return _written(lab, "penalty")
+    return _written(path)
 
 
 def _decoded(loaded: Any, sessions: Sequence[Session], lab: Lab) -> list[Message]:

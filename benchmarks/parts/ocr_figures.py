@@ -45,6 +45,9 @@ def rows(lab: Lab, answers: Mapping[str, Answered]) -> list[dict[str, Any]]:
     }
     whole = evaluate.quality(corpus, held, answers, **common)
     found = [*whole.degeneration, *whole.gold]
+    done = job.folder.noted("train adapter")
+    facts = {"pairs": job.folder.noted("mine").get("pairs")}
+    facts |= {name: done.get(name) for name in ("steps", "rows", "stopped")}
     made = []
     for arm in answers:
         figures = {
@@ -60,10 +63,11 @@ def rows(lab: Lab, answers: Mapping[str, Answered]) -> list[dict[str, Any]]:
         }
         against = {
             other: _against(corpus, held, answers, (other, arm), common)
-            for other in ("base", "sft", "control")
+            for other in ("sft", "control")
             if other != arm and other in answers
         }
-        made.append({"arm": arm, "figures": figures, "against": against})
+        trained = {"trained": facts} if arm == "dpo" else {}
+        made.append({"arm": arm, **trained, "figures": figures, "against": against})
     return made
 
 
