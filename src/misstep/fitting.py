@@ -94,6 +94,10 @@ def _fit_one(option: Any, value: Any) -> Any:
 
 
 def _hint(hint: Any, value: Any) -> str:
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        given = value if isinstance(value, (list, tuple)) else [value]
+        return next((_hint(item, one) for one in given if _fit_one(item, one) is _MISFIT), "")
     if typing.get_origin(hint) is not Literal or not isinstance(value, str):
         return ""
     near = difflib.get_close_matches(value, typing.get_args(hint), n=1, cutoff=0.6)
@@ -104,5 +108,6 @@ def _spell(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return " or ".join(map(repr, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:
-        return "a list"
+        item = typing.get_args(hint)[0]
+        return f"a list of {_spell(item)}" if typing.get_origin(item) is Literal else "a list"
     return getattr(hint, "__name__", str(hint)).replace("NoneType", "null")

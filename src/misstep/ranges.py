@@ -32,6 +32,7 @@ def of_sampling(sample: SampleConfig, endpoint: EndpointConfig) -> tuple[Rule, .
 
 def of_stages(*, sft: SftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
     """Of `sft`, `dpo` and `kto`."""
+    yield from _of_losses(dpo)
     yield "dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"
     yield "dpo.beta", dpo.beta > 0, "above 0"
     yield "dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"
@@ -46,6 +47,22 @@ def of_stages(*, sft: SftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rul
         yield f"{name}.tokens_per_batch", good, f"0, or at least {name}.max_length"
 
 
+def _of_losses(dpo: DpoConfig) -> Iterator[Rule]:
+    """What TRL's trainer would refuse when it is built, after all that comes before it."""
+    losses = set(dpo.loss_type)
+    plain = dpo.f_divergence_type == "reverse_kl"
+    sorts = not losses.isdisjoint(("aot", "aot_unpaired"))
+    smoothed = "exo_pair" not in losses or dpo.label_smoothing > 0
+    yield "dpo.loss_type", bool(losses), "at least one"
+    yield "dpo.f_divergence_type", plain or losses <= _OF_MARGIN, "reverse_kl with these losses"
+    yield "dpo.use_weighting", not (dpo.use_weighting and sorts), "false with aot and aot_unpaired"
+    yield "dpo.label_smoothing", smoothed, "above 0 with exo_pair"
+
+
+_OF_MARGIN = frozenset(
+    ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft")
+)
+"""Losses of the difference between the two sides, in which other divergences are defined (TRL)."""
 _ABOVE_ZERO = (
     "per_device_train_batch_size",
     "gradient_accumulation_steps",

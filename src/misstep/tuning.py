@@ -5,6 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DpoLoss = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
+]
+"""The losses of TRL's DPOTrainer, by its names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagesConfig:
@@ -115,7 +134,7 @@ class DpoConfig:
 
     enabled: bool = True
     """Run the stage."""
-    loss_type: tuple[str, ...] = ("sigmoid", "sft")
+    loss_type: tuple[DpoLoss, ...] = ("sigmoid", "sft")
     loss_weights: tuple[float, ...] = (1.0, 1.0)
     beta: float = 0.5
     ld_alpha: float | None = None

@@ -107,6 +107,39 @@ def test_an_endpoint_that_knows_the_limit_by_its_newer_name_gets_it():
     assert "max_tokens" not in server.bodies[-1]
 
 
+NO = {
+    "n must be 1": lambda body: "n" in body,
+    "use 'max_completion_tokens' instead": lambda body: "max_tokens" in body,
+    "n must be 1; use max_completion_tokens": lambda body: "n" in body or "max_tokens" in body,
+}
+
+
+@pytest.mark.parametrize("said", NO)
+def test_requests_under_way_when_the_first_is_refused_lose_no_prompt(said):
+    def act(body):
+        time.sleep(0.05)  # so that as many requests as may be are under way at once
+        return (400, {}, {"error": {"message": said}}) if NO[said](body) else ok(body)
+
+    with serving(*[act] * 99) as (server, config):
+        found = ask(replace(config, concurrency=4), *[QUESTION] * 12)
+    assert [(len(each.answers), each.why) for each in found] == [(2, "")] * 12
+    assert server.most_at_once > 1
+    # only those under way at first are refused, twice at most
+    assert sum(map(NO[said], server.bodies)) <= 8
+
+
+def test_a_prompt_that_is_too_long_does_not_make_the_others_be_asked_one_by_one():
+    def act(body):
+        long = body["messages"][0]["content"] == "long"
+        return (400, {}, {"error": {"message": "too long"}}) if long else ok(body)
+
+    long = replace(QUESTION, messages=(replace(ASKED, parts=(Part(kind="text", text="long"),)),))
+    with serving(*[act] * 9) as (server, config):
+        first, second = ask(replace(config, concurrency=1), long, QUESTION)
+    assert (first.why, len(second.answers)) == ("status 400: too long", 2)
+    assert [body.get("n", 1) for body in server.bodies] == [2, 1, 2]
+
+
 @pytest.mark.parametrize(
     "trouble",
     [

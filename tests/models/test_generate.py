@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from continuing import by_transformers  # noqa: E402
 from misstep.models import load, sample  # noqa: E402
 from misstep.models import shared as shared_module  # noqa: E402
 from misstep.models.generate import stop_ids  # noqa: E402
@@ -14,20 +15,6 @@ def prompts_of(count, *, common=0, seed=0):
     rng = random.Random(seed)
     head = [rng.randrange(3, 300) for _ in range(common)]
     return [head + [rng.randrange(3, 300) for _ in range(rng.randint(1, 30))] for _ in range(count)]
-
-
-def by_transformers(loaded, prompt, tokens):
-    """Greedy continuation as transformers generates it, one prompt alone."""
-    with torch.inference_mode():
-        out = loaded.model.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            do_sample=False,
-            max_new_tokens=tokens,
-            eos_token_id=sorted(stop_ids(loaded)),
-            pad_token_id=0,
-        )
-    return tuple(out[0, len(prompt) :].tolist())
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "qwen3"])
@@ -53,7 +40,7 @@ def test_k_greedy_answers_are_all_the_same(network):
 def test_answers_that_end_early_do_not_disturb_the_others(network, monkeypatch):
     """With many stop tokens, rows and whole prompts leave the batch at different steps."""
     monkeypatch.setattr("misstep.models.generate.stop_ids", lambda _: frozenset(range(0, 400, 9)))
-    monkeypatch.setattr(f"{__name__}.stop_ids", lambda _: frozenset(range(0, 400, 9)))
+    monkeypatch.setattr("continuing.stop_ids", lambda _: frozenset(range(0, 400, 9)))
     prompts = prompts_of(16, common=20)
     got = sample(network, prompts, temperature=0, max_new_tokens=30, batch_size=16)
     assert [a.ids for (a,) in got] == [by_transformers(network, p, 30) for p in prompts]

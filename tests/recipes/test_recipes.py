@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from misstep.cli import main
@@ -45,20 +44,69 @@ def test_the_stages_that_a_recipe_names_are_those_it_turns_on(name):
     assert ("resample" in stages) == ("resample" in config.mine.sources)
 
 
+LINE = re.compile(r"(?P<indent> *)(?P<item>- )?(?P<key>[\w-]+): *(?P<value>[^#]*)(?P<beside>#.*)?")
+FLOW = re.compile(r"[{,] *(\w+):")
+
+
+def unexplained(text):
+    """Keys of a recipe that no comment is about.
+
+    A comment is about the key directly below it, and about each key that it names in backticks:
+    in the lines directly below it, or anywhere in the section, preset or model that is below it.
+    """
+    above, run, scopes = [], "", []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            above.append(line)
+            continue
+        found = LINE.fullmatch(line)
+        indent = len(found["indent"])
+        scopes = [(at, words) for at, words in scopes if at < indent]
+        fresh, run, above = bool(above), "\n".join(above) or run, []
+        if found["item"] or not found["value"]:
+            scopes.append((indent, run if fresh else ""))
+            run = ""
+        if not found["value"]:
+            continue
+        words = set(re.findall(r"`(\w+)`", " ".join([run, *(words for _, words in scopes)])))
+        inner = FLOW.findall(found["value"])
+        if not inner and not (fresh or found["beside"] or found["key"] in words):
+            yield f"{number}: {found['key']}"
+        # the one value of a line, such as {images: {max_pixels: 802816}}, is what is above it
+        leaves = [key for key in inner if not re.search(rf"\b{key}: *{{", found["value"])]
+        told = words | set(leaves[:1] if fresh and len(leaves) == 1 else ())
+        yield from (f"{number}: {found['key']}.{key}" for key in leaves if key not in told)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_group_of_keys_of_a_recipe_is_explained(name):
-    """Each section, preset and model begins with a comment above it or inside it."""
+def test_every_key_of_a_recipe_is_explained(name):
     text = recipe(name).text
     assert text.startswith("#")
-    data = yaml.safe_load(text)
-    for section in data["settings"]:
-        at = re.search(rf"^  {section}:", text, re.M).start()
-        before, inside = text[:at].rstrip().splitlines()[-1], text[at:].split("\n  ", 2)[1]
-        words = text[at : at + 200]
-        assert "#" in before or "#" in inside or "#" in words, section
-    for heading in ("presets:", *(["models:"] if "models" in data else [])):
-        at = re.search(rf"^{heading}", text, re.M).start()
-        assert text[:at].rstrip().splitlines()[-1].startswith("#"), heading
+    assert list(unexplained(text)) == []
+
+
+def test_a_key_without_a_comment_is_found():
+    text = (
+        "# Settings.\nsettings:\n  dpo:\n    # Why, and `loss_weights`.\n    loss_type: [sigmoid]\n"
+        "    loss_weights: [1.0]\n    beta: 0.1\n    max_pairs: 3  # ours\n    max_length: 4\n"
+        "presets:\n  # `learning_rate` is ours.\n  cpu:\n    dtype: auto\n"
+        "    sft: {learning_rate: 1.0, max_length: 3}\n"
+    )
+    assert list(unexplained(text)) == [
+        "7: beta",
+        "9: max_length",
+        "13: dtype",
+        "14: sft.max_length",
+    ]
+
+
+def test_larger_models_stay_nearer_to_where_they_began():
+    """What SmolLM2's authors publish for it is for no larger model."""
+    betas = [
+        load_config(ground=settings("tool-calls", model="m", preset=preset)).dpo.beta
+        for preset in PRESETS
+    ]
+    assert betas == [0.5, 0.1, 0.1]
 
 
 def test_a_model_has_its_own_size_of_image():

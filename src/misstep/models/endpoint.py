@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -96,47 +96,54 @@ def ask_endpoint(
     return [done.result() for done in places]
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How an endpoint wants to be asked."""
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The name by which it knows the limit of an answer."""
+    single: bool = False
+    """It gives one answer a request."""
+
+    def instead(self, said: str, asked: int) -> _Way | None:
+        """What to try after such a refusal of so many answers; None where there is nothing."""
+        if "max_completion_tokens" in said and self.limit == "max_tokens":
+            return replace(self, limit="max_completion_tokens")
+        return replace(self, single=True) if asked > 1 else None
+
+
 @dataclass(slots=True)
 class _Asker:
-    """Asks one question until it has its answers."""
+    """Asks one question until it has its answers; may be shared by threads."""
 
     client: Client
     model: str
     sampling: Sampling
-    _fields: dict[str, str] = field(default_factory=lambda: {"limit": "max_tokens"})
-    _single: bool = False
-    """True once the endpoint has shown that it gives one answer a request."""
+    _way: _Way = field(default_factory=_Way)
+    """Of the last request that was answered: what one question finds out, the next ones know."""
 
     def __call__(self, question: Question) -> Answers:
         found: list[Message] = []
-        wanted, why = self.sampling.num_generations, ""
+        wanted, why, way = self.sampling.num_generations, "", self._way
         while len(found) < wanted and not why:
-            ask = 1 if self._single else wanted - len(found)
+            ask = 1 if way.single else wanted - len(found)
             try:
-                got = list(_choices(self.client.post(self._body(question, ask, len(found)))))
+                got = list(_choices(self.client.post(self._body(question, way, ask, len(found)))))
             except Unseen as unseen:
                 why = str(unseen)
                 continue
             except Refused as refused:
-                if not refused.read or not self._adapted(refused.said, ask):
+                other = way.instead(refused.said, ask) if refused.read else None
+                if other is None:
                     why = refused.said
+                way = other or way
                 continue
-            self._single = self._single or len(got) < ask
+            self._way = way = replace(way, single=way.single or len(got) < ask)
             found += got[: wanted - len(found)]
             why = "" if got else "the endpoint answered without any choice"
         return Answers(answers=tuple(found), why=why)
 
-    def _adapted(self, said: str, asked: int) -> bool:
-        """Whether the next request can differ in what this endpoint does not know."""
-        if "max_completion_tokens" in said and self._fields["limit"] == "max_tokens":
-            self._fields["limit"] = "max_completion_tokens"
-            return True
-        if asked > 1 and not self._single:
-            self._single = True
-            return True
-        return False
-
-    def _body(self, question: Question, count: int, done: int) -> bytes:
+    def _body(self, question: Question, way: _Way, count: int, done: int) -> bytes:
         """The request for the next `count` answers; the seed moves on with those that are there."""
         context, sampling = question.context, self.sampling
         body: dict[str, Any] = {
@@ -144,7 +151,7 @@ class _Asker:
             "messages": sent(question.messages, question.images),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            self._fields["limit"]: sampling.max_tokens,
+            way.limit: sampling.max_tokens,
             "seed": sampling.seed + done,
             **({"n": count} if count > 1 else {}),
             **_offer(context),

@@ -209,7 +209,8 @@ def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]
     from misstep.models.shared import prompt_bytes
     from misstep.models.sight import Sight
 
-    even = isinstance(job.model, Sight) and not _shares(job.model)
+    once = _shares(job.model)  # otherwise each answer has a copy of what the prompt left
+    even = isinstance(job.model, Sight) and not once
 
     def place(i: int) -> tuple[tuple[int, ...], int, int]:
         words = takewhile(lambda token: token < STAND_IN, prompts[i][:_CLUSTER])
@@ -221,9 +222,9 @@ def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]
     longest = 0
     for i in order:
         longest = max(longest, len(prompts[i]))
-        shared, own = (0, longest) if even else (longest, 0)
+        shared, own = (longest, 0) if once else (0, longest)
         columns = shared + job.num_generations * (own + job.max_new_tokens)
-        size = (len(batch) + 1) * prompt_bytes(job.model, columns)
+        size = (len(batch) + 1) * prompt_bytes(job.model, columns, job.num_generations)
         uneven = even and batch and len(prompts[i]) != len(prompts[batch[0]])
         if batch and (len(batch) == most or size > _BUFFER_BYTES or uneven):
             yield batch

@@ -45,8 +45,10 @@ class Loaded:
 
     @property
     def window(self) -> int:
-        """Tokens that the model can read and write in all."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
+        """Tokens that the model can read and write in all; no limit where it names none."""
+        config = self.model.config.get_text_config()
+        named = (getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+        return next((int(size) for size in named if size is not None), sys.maxsize)
 
     @property
     def reader(self) -> Any:

@@ -1,24 +1,44 @@
-"""Decoding through transformers' own cache: for models whose attention `shared` cannot replace.
+"""Decoding through a cache of transformers: for models whose attention `shared` cannot replace.
 
-Imported lazily. Slower than `shared`: the prompt is encoded once per answer, and rows stay in the
-batch until all of them ended. Same calls, same draws, same answers up to rounding.
+Imported lazily. Each prompt is encoded once and what the model keeps of it is then copied for every
+answer, so memory is that of all answers; rows stay in the batch until all of them ended. Same
+calls, same draws, same answers as `shared` up to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import torch
+from transformers import DynamicCache
+
+from misstep.errors import ModelError
+
+_OWN_STATE = ("minimax", "recurrent_gemma", "reformer", "rwkv", "xlnet", "xlstm")
+"""Model types whose state is no cache that can be passed in and copied: that of RecurrentGemma lies
+in its layers, and of the others transformers' own `generate` makes an exception, too."""
 
 
 class Plain:
-    """The state of one batch; rows as in `shared.Shared`. Prompts are padded on the left."""
+    """The state of one batch; rows as in `shared.Shared`. Prompts are padded on the left.
+
+    Raises:
+        ModelError: the model keeps its state in a way of its own.
+    """
 
     def __init__(self, model: Any, *, answers: int) -> None:
+        kind = model.config.model_type
+        if kind in _OWN_STATE:
+            raise ModelError(
+                f"a model of type {kind!r} cannot be sampled here: it keeps its state in a way of "
+                "its own; serve it and give its address with --endpoint, or take another --model"
+            )
         self._model = model
         self._answers = answers
-        self._cache: Any = None
+        self._recurrent = "cache_params" in signature(model.forward).parameters
+        self._cache = DynamicCache(config=model.config)
         self._mask: Any = None
 
     def start(self, prompts: Sequence[Sequence[int]]) -> Any:
@@ -29,26 +49,31 @@ class Plain:
         for i, prompt in enumerate(prompts):
             ids[i, width - len(prompt) :] = torch.tensor(list(prompt))
             mask[i, width - len(prompt) :] = 1
-        repeated = ids.repeat_interleave(self._answers, 0).to(self._model.device)
-        self._mask = mask.repeat_interleave(self._answers, 0).to(self._model.device)
-        return self._run(repeated)[:: self._answers]
+        device = self._model.device
+        self._mask = mask.to(device)
+        logits = self._run(ids.to(device), attention_mask=self._mask)
+        rows = torch.arange(len(prompts), device=device).repeat_interleave(self._answers)
+        self._cache.reorder_cache(rows)  # as for beams: layers of every kind can be picked so
+        self._mask = self._mask[rows]
+        return logits
 
     def step(self, tokens: Any, rows: Any) -> Any:
         """Logits behind `tokens` of the answers `rows`, (len(rows), vocabulary)."""
         ids = torch.zeros(len(self._mask), 1, dtype=torch.long, device=self._mask.device)
         ids[rows, 0] = tokens
         self._mask = torch.cat([self._mask, torch.ones_like(ids)], dim=1)
-        return self._run(ids)[rows]
+        # a recurrent state holds no padding, and a mask is laid over the new token alone
+        return self._run(ids, attention_mask=None if self._recurrent else self._mask)[rows]
 
-    def _run(self, ids: Any) -> Any:
+    def _run(self, ids: Any, **mask: Any) -> Any:
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        cache = {"cache_params" if self._recurrent else "past_key_values": self._cache}
         out = self._model(
             input_ids=ids,
-            attention_mask=self._mask,
             position_ids=positions,
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **cache,
+            **mask,
         )
-        self._cache = out.past_key_values
         return out.logits[:, -1]

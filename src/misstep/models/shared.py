@@ -48,10 +48,17 @@ def supports(model: Any) -> bool:
     )
 
 
-def prompt_bytes(model: Any, columns: int) -> int:
-    """Bytes that the buffers of one prompt take, for so many columns."""
+def prompt_bytes(model: Any, columns: int, answers: int) -> int:
+    """Bytes that one prompt takes: the keys and values of so many columns, all answers together.
+
+    Without attention it is one state for each answer, in float32, however much was read.
+    """
     config = model.config.get_text_config()
-    all_heads = config.num_attention_heads
+    all_heads = getattr(config, "num_attention_heads", None)
+    if all_heads is None:
+        inner = getattr(config, "expand", 0) * config.hidden_size
+        state = inner * (getattr(config, "state_size", 0) + getattr(config, "conv_kernel", 0))
+        return int(answers * config.num_hidden_layers * state * 4)
     heads = getattr(config, "num_key_value_heads", None) or all_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // all_heads
     per_column = 2 * config.num_hidden_layers * heads * width

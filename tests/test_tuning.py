@@ -1,0 +1,85 @@
+"""Settings of the training stages: faults are told when they are read, not hours later."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from misstep.config import load_config
+from misstep.errors import ConfigError
+from misstep.tuning import DpoConfig, DpoLoss
+
+LOSSES = typing.get_args(DpoLoss)
+
+
+def refusal(**settings) -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_config(None, {f"dpo.{key}": value for key, value in settings.items()})
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("given", [["sft", "sigmod"], "sigmod"])
+def test_a_loss_that_is_none_names_the_nearest(given):
+    said = refusal(loss_type=given)
+    assert said == (
+        f"the options: dpo.loss_type: expected a list of {' or '.join(map(repr, LOSSES))}, "
+        f"got {given!r}, did you mean sigmoid?"
+    )
+
+
+def test_a_tracker_that_is_none_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"expected a list of 'tensorboard' or .*mean trackio"):
+        load_config(None, {"report_to": ["trakio"]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"f_divergence_type": "forward_kl", "loss_type": ["aot"], "loss_weights": [1.0]},
+            "dpo.f_divergence_type: out of range, expected reverse_kl with these losses",
+        ),
+        (
+            {"use_weighting": True, "loss_type": ["aot_unpaired"], "loss_weights": [1.0]},
+            "dpo.use_weighting: out of range, expected false with aot and aot_unpaired",
+        ),
+        (
+            {"loss_type": ["exo_pair"], "loss_weights": [1.0]},
+            "dpo.label_smoothing: out of range, expected above 0 with exo_pair",
+        ),
+        (
+            {"loss_type": [], "loss_weights": []},
+            "dpo.loss_type: out of range, expected at least one",
+        ),
+    ],
+)
+def test_losses_that_the_trainer_would_refuse_are_refused_at_once(settings, said):
+    assert refusal(**settings) == f"the options: {said}"
+
+
+def test_the_losses_are_those_of_the_installed_trl():
+    trl = pytest.importorskip("trl", reason="needs the train extra")
+    fields = {field.name: field for field in dataclasses.fields(trl.DPOConfig)}
+    told = fields["loss_type"].metadata["help"].split("If multiple")[0]
+    assert set(re.findall(r"`'(\w+)'`", told)) == set(LOSSES)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_can_be_set(loss):
+    settings = {"loss_type": [loss], "loss_weights": [1.0], "label_smoothing": 0.1}
+    config = load_config(None, {f"dpo.{key}": value for key, value in settings.items()})
+    assert config.dpo.loss_type == (loss,)
+    assert DpoConfig().loss_type == ("sigmoid", "sft")
+
+
+def test_reading_settings_does_not_load_trl():
+    code = (
+        "import sys\nfrom misstep.config import load_config\n"
+        "load_config(None, {'dpo.loss_type': ['ipo', 'sft']})\n"
+        "print({'trl', 'torch'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
