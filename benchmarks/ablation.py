@@ -68,15 +68,20 @@ ARMS = (
         settings={"preference_tokens": "failing", "max_steps": 80},
     ),
     Arm(
-        name="sft on chosen, voted, then dpo on any clean, sft weight 0.2",
+        name="sft on chosen, voted, then dpo on any clean, lr 1e-4",
         first_mine=VOTED,
         first="sft",
+        first_settings={"max_steps": 80},
         rounds=2,
-        settings={
-            "preference_tokens": "failing",
-            "max_steps": 80,
-            "loss_weights": (1.0, 0.2),
-        },
+        settings={"preference_tokens": "failing", "max_steps": 80, "learning_rate": 1e-4},
+    ),
+    Arm(
+        name="sft on chosen, voted, then dpo, lr 1e-4",
+        mine=VOTED,
+        first="sft",
+        first_settings={"max_steps": 80},
+        rounds=2,
+        settings={"preference_tokens": "failing", "max_steps": 80, "learning_rate": 1e-4},
     ),
     Arm(
         name="sft on chosen, voted, then sft on any clean",

@@ -86,6 +86,8 @@ class Arm:
     """The same of the rounds before the last, where it is another."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
+    first_settings: dict[str, Any] | None = None
+    """The same of the rounds before the last, where they are others."""
 
 
 # --- pairs -------------------------------------------------------------------------------------
@@ -154,7 +156,8 @@ def adapter_of(
     stage = arm.stage if last or arm.first is None else arm.first
     config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[stage]
     names = {each.name for each in fields(config)}
-    config = replace(config, **{name: v for name, v in arm.settings.items() if name in names})
+    settings = arm.settings if last or arm.first_settings is None else arm.first_settings
+    config = replace(config, **{name: v for name, v in settings.items() if name in names})
     config = replace(config, max_steps=config.max_steps // arm.rounds)
     if stage == "sft":
         rows = [replace(row, rejected=None, cut=False) for row in rows]

@@ -163,7 +163,8 @@ def sft_loops(lab: Lab, count: int) -> tuple[int, int]:
     split = mining.families(job, corpus)
     held_prompts(job, corpus, split)
     sft = training.sft_stage(job, mining.sft_rows(job, corpus, split))
-    found = ask(job, corpus.sessions, _greedy(lab, "probe", sft.path, _held(lab)[:count]))
+    apart = dataclasses.replace(job, folder=store.RunFolder(lab.run / "probe"), home=job.folder)
+    found = ask(apart, corpus.sessions, _greedy(lab, "sft", sft.path, _held(lab)[:count]))
     flags = [published_loop(a.greedy.text, a.greedy.finish_reason) for a in found.values()]
     return sum(flags), len(flags)
 

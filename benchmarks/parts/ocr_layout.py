@@ -28,6 +28,9 @@ class Setting:
     """0 draws clean pages; 1 is a worn copy."""
     header: float = 0.6
     """Share of pages with a header line; footer alike, margin half of it."""
+    loose: bool = False
+    """The body stands in rows and at a column drawn at random, so that no line is found by counting:
+    what comes next has to be looked for, and where lines are alike that goes wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +69,11 @@ def sheet(draw: random.Random, setting: Setting) -> Sheet:
         at = draw.choice((0, MARGIN))
         grid[0], places["header"] = _put(head, at, setting.columns), _run(at, head)
     gold["text"] = "\n".join(body)
-    top = 2 if len(body) + 2 <= setting.rows - 2 else 1
+    rows, left = _places(draw, body, setting)
     cells: list[int] = []
-    for row, line in enumerate(body, top):
-        grid[row] = _put(line, MARGIN, setting.columns)
-        cells += [*([-1] if cells else []), *_run(row * setting.columns + MARGIN, line)]
+    for row, line in zip(rows, body, strict=True):
+        grid[row] = _put(line, left, setting.columns)
+        cells += [*([-1] if cells else []), *_run(row * setting.columns + left, line)]
     places["text"] = tuple(cells)
     if draw.random() < setting.header:
         gold["footer"] = foot = _foot(draw)[: setting.columns - MARGIN].strip()
@@ -79,10 +82,20 @@ def sheet(draw: random.Random, setting: Setting) -> Sheet:
     if draw.random() < setting.header / 2:
         note = draw.choice(("fl", "n.", "v.", "ok", "1a", "2a", "cf", "A.", "B."))
         gold["margin"] = note
-        at = top + draw.randrange(len(body))
+        at = draw.choice(rows)
         grid[at] = note + grid[at][len(note) :]
         places["margin"] = _run(at * setting.columns, note)
     return Sheet(kind=kind, grid=tuple(grid), gold=gold, places=places)
+
+
+def _places(draw: random.Random, body: Sequence[str], setting: Setting) -> tuple[list[int], int]:
+    """The row of each line of the body, and the column in which they begin."""
+    if setting.loose:
+        widest = max(map(len, body))
+        rows = sorted(draw.sample(range(1, setting.rows - 1), len(body)))
+        return rows, draw.randint(MARGIN, setting.columns - widest)
+    top = 2 if len(body) + 2 <= setting.rows - 2 else 1
+    return list(range(top, top + len(body))), MARGIN
 
 
 def scattered(draw: random.Random, setting: Setting) -> Sheet:
