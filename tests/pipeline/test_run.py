@@ -57,6 +57,26 @@ def test_a_run_leaves_every_file_of_a_run_folder(finished):
     assert not list(run.rglob("*.part"))
 
 
+def test_a_run_can_stop_after_any_stage_and_goes_on_to_the_same_result(finished, tmp_path):
+    log, whole, config = finished
+    run = tmp_path / "run"
+    left = {
+        "sft": ("sft/adapter_model.safetensors", "answers/resample.parquet"),
+        "sample": ("answers/resample.parquet", "pairs/train.parquet"),
+        "mine": ("pairs/train.parquet", "adapter/adapter_model.safetensors"),
+        "train": ("adapter/adapter_model.safetensors", "scores.json"),
+    }
+    for stage, (made, later) in left.items():
+        if stage == "sample" and not (whole / made).exists():
+            continue
+        assert api.run([log], run, config, until=stage) == "stopped"
+        assert (run / made).exists(), stage
+        assert not (run / later).exists(), stage
+    api.run([log], run, config)
+    assert weights(run / "adapter") == weights(whole / "adapter")
+    assert api.scores(run)["scores"] == api.scores(whole)["scores"]
+
+
 def test_the_scores_have_every_arm_with_n_and_an_interval(finished):
     _, run, _ = finished
     scores = json.loads((run / "scores.json").read_text())

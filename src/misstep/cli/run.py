@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from misstep.cli.options import (
     recipes,
 )
 from misstep.cli.progress import reporter
+
+if TYPE_CHECKING:
+    from misstep.pipeline.rounds import Until
 
 
 @click.command("run")
@@ -46,6 +49,11 @@ from misstep.cli.progress import reporter
 @click.option("--rounds", type=int, help="Rounds of resampling, pairing and training.")
 @click.option("--kto", is_flag=True, help="KTO on all labelled answers in the place of DPO.")
 @click.option("--off-policy", is_flag=True, help="Train on logged pairs of another model.")
+@click.option(
+    "--until",
+    type=click.Choice(["sft", "sample", "mine", "train"]),
+    help="Stop after this stage; the same command without it goes on.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan, the counts and two decoded pairs.")
 @JSON
 @pushing
@@ -64,6 +72,7 @@ def command(
     rounds: int | None,
     kto: bool,
     off_policy: bool,
+    until: Until | None,
     dry_run: bool,
     as_json: bool,
     **values: Any,
@@ -93,13 +102,24 @@ def command(
             text: str | bytes = api.plan(logs, folder, config, progress=show.progress)
             verdict = "planned"
         else:
-            verdict = api.run(logs, folder, config, progress=show.progress, say=show.say)
-            text = _scores(folder) if as_json else api.run_text(folder, **look())
+            verdict = api.run(
+                logs, folder, config, until=until, progress=show.progress, say=show.say
+            )
+            if verdict == "stopped":
+                text = _stopped(folder, until, as_json=as_json)
+            else:
+                text = _scores(folder) if as_json else api.run_text(folder, **look())
     click.echo(text)
-    if not dry_run:
+    if verdict not in ("planned", "stopped"):
         push(folder, config, values, verdict)
     if verdict == "do-not-ship":
         raise click.exceptions.Exit(3)
+
+
+def _stopped(folder: Path, until: str | None, *, as_json: bool) -> str:
+    if as_json:
+        return f'{{"verdict": "stopped", "until": "{until}"}}'
+    return f"{folder}: {until} is done; the same command without --until goes on"
 
 
 def _scores(folder: Path) -> bytes:

@@ -22,16 +22,23 @@ from misstep.pipeline.kept import corpus_of, scan_stage, why_nothing
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
 from misstep.pipeline.view import write_reports
 
+STOPPED = "stopped"
+"""In the place of a verdict: the stage after which the run was to stop is done."""
+
 
 def run(
     paths: Sequence[Path],
     folder: Path,
     config: RunConfig,
     *,
+    until: rounds.Until | None = None,
     progress: Progress = silent,
     say: Say = mute,
 ) -> str:
     """Everything, from logs to a verdict; gives `ship`, `do-not-ship` or `nothing-to-train`.
+
+    With `until` it ends after that stage and gives `stopped`; `sample` and `mine` are those of the
+    first round. The same call without it goes on from there.
 
     Raises:
         SetupError: logs, settings, model or adapter cannot be used.
@@ -56,9 +63,16 @@ def run(
         return _nothing(job, why)
     policy = mining.policy(job, corpus)
     sft = _sft(job, corpus, split)
-    last = rounds.preferred(job, corpus, split, policy=policy, start=sft)
+    if until == "sft":
+        return STOPPED
+    try:
+        last = rounds.preferred(job, corpus, split, policy=policy, start=sft, until=until)
+    except rounds.Reached:
+        return STOPPED
     if last.why:
         return _nothing(job, last.why)
+    if until == "train":
+        return STOPPED
     arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), last.adapter)]
     if config.eval.control and last.adapter is not None:
         control = training.control_stage(job, last, sft)

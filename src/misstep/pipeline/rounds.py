@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from misstep import mine as mining_room
 from misstep import store
@@ -27,6 +27,14 @@ STAGES = ("answers resample", "mine", "train adapter")
 """Of one round, in their order."""
 FEW = 100
 """Pairs, or labelled answers, below which training seldom changes more than chance does."""
+
+
+Until = Literal["sft", "sample", "mine", "train"]
+"""A stage after which a run may be asked to stop."""
+
+
+class Reached(Exception):
+    """The stage after which the run was to stop is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +75,23 @@ def preferred(
     *,
     policy: mining.Policy,
     start: training.Adapter | None,
+    until: Until | None = None,
 ) -> Preferred:
     """All rounds. Pairs of the log are the same in every round, so they get one.
 
     Raises:
         ConfigError: as `check`.
+        Reached: the stage `until` of the first round is done.
     """
     check(job.config)
     count = job.config.rounds if policy.resample and _trains(job) else 1
     if count == 1:
-        return _round(job, corpus, split, policy=policy, start=start)
+        return _round(job, corpus, split, policy=policy, start=start, until=until)
     _adopt(job)
     done: list[Preferred] = []
     for number in range(1, count + 1):
         part = job.part(number)
-        found = _round(part, corpus, split, policy=policy, start=start)
+        found = _round(part, corpus, split, policy=policy, start=start, until=until)
         if found.adapter is None:
             job.say(f"round {number} trained nothing: {found.why}")
             if done:
@@ -115,9 +125,14 @@ def _round(
     *,
     policy: mining.Policy,
     start: training.Adapter | None,
+    until: Until | None,
 ) -> Preferred:
     answers = mining.resample(job, corpus, split, start) if policy.resample else None
+    if until == "sample":
+        raise Reached(until)
     facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+    if until == "mine":
+        raise Reached(until)
     rows = rows_of(job)
     if not rows:
         return Preferred(why=mining.advice(facts))
