@@ -21,3 +21,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """What one test measures is no other's; nothing is written to the user's cache."""
+    monkeypatch.setenv("MISSTEP_CACHE", str(tmp_path / "cache"))

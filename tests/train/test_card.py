@@ -12,7 +12,11 @@ NOTE = {
     "seed": 7,
     "steps": 3,
     "rows": 12,
+    "trained": "adapter",
     "config": {"beta": 0.5},
+    "lora": {"enabled": True, "lora_r": 4, "lora_alpha": 8, "use_dora": True},
+    "dtype": "bfloat16",
+    "processes": 2,
     "versions": {"trl": "1.16.0"},
     "stopped": "",
 }
@@ -24,8 +28,28 @@ def test_the_card_says_what_it_was_trained_on():
     assert text.startswith("---\nbase_model: smollm2\nlibrary_name: peft\n")
     assert "| TOOL_UNKNOWN | 3 |" in text
     assert "| too-long | 1 |" in text
-    assert "- `beta`: 0.5" in text
     assert "Training ended early" not in text
+
+
+def test_the_card_names_every_setting_of_the_stage_and_of_the_adapter():
+    settings = card(NOTE, [], []).split("## Settings")[1].split("Versions")[0]
+    assert settings.split("\n") == [
+        "",
+        "",
+        "- `beta`: 0.5",
+        "- `dtype`: bfloat16",
+        "- `lora.enabled`: True",
+        "- `lora.lora_alpha`: 8",
+        "- `lora.lora_r`: 4",
+        "- `lora.use_dora`: True",
+        "- `processes`: 2",
+        "",
+        "",
+    ]
+    whole = {**NOTE, "trained": "model", "lora": {**NOTE["lora"], "enabled": False}}
+    text = card(whole, [], [])
+    assert "- `lora.enabled`: False" in text
+    assert "lora_r" not in text
 
 
 def test_the_card_says_why_training_ended_early():

@@ -230,31 +230,3 @@ def test_the_head_is_scored_in_slices_without_a_seam():
     (theirs,) = torch.autograd.grad((plain * weights).sum(), hidden)
     torch.testing.assert_close(scored, plain)
     torch.testing.assert_close(mine, theirs)
-
-
-@pytest.mark.parametrize(
-    ("config", "own_head", "shared"),
-    [
-        ({}, True, True),
-        ({"sliding_window": 64}, True, False),
-        ({"layer_types": ["full_attention", "sliding_attention"]}, True, False),
-        ({"final_logit_softcapping": 30.0}, False, False),
-        ({"rope_parameters": {"rope_type": "dynamic"}}, True, False),
-    ],
-)
-def test_a_model_is_read_in_the_fastest_way_that_is_right_for_it(
-    tmp_path, config, own_head, shared
-):
-    from misstep.train.logps import Reading, reading
-
-    model = adapted(tmp_path)
-    for name, value in config.items():
-        setattr(model.config, name, value)
-    assert reading(model, shared=True) == Reading(own_head=own_head, shared=shared)
-
-
-def test_weights_that_deepspeed_parts_are_left_to_trl(tmp_path, monkeypatch):
-    from misstep.train.logps import Reading, reading
-
-    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
-    assert reading(adapted(tmp_path), shared=True) == Reading(own_head=False, shared=False)

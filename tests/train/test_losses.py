@@ -202,6 +202,8 @@ LOSSES = [{"loss_type": (name,), "loss_weights": (1.0,)} for name in KINDS.split
     {"ld_alpha": 0.3},
     {"use_weighting": True},
     {"f_divergence_type": "js_divergence"},
+    {"f_divergence_type": "forward_kl"},
+    {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.7},
 ]
 
 

@@ -69,8 +69,27 @@ def test_dpo_continues_the_sft_adapter_into_one_adapter(sft, dpo):
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "chat_template.jinja",
         "misstep_adapter.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
     ]
+
+
+def test_tokenizer_and_template_beside_the_adapter_are_those_of_the_base(tiny, dpo):
+    from transformers import AutoTokenizer
+
+    ours, theirs = (AutoTokenizer.from_pretrained(path) for path in (dpo.adapter, tiny))
+    assert ours.chat_template == theirs.chat_template
+    assert ours.get_vocab() == theirs.get_vocab()
+
+
+def test_the_note_and_the_card_hold_the_settings_of_the_adapter(dpo):
+    note = json.loads((dpo.adapter / "misstep_adapter.json").read_text(encoding="utf-8"))
+    assert (note["lora"]["lora_r"], note["lora"]["lora_alpha"]) == (4, 8)
+    assert (note["lora"]["lora_target_modules"], note["lora"]["lora_dropout"]) == ("all-linear", 0)
+    assert (note["dtype"], note["processes"]) == ("float32", 1)
+    assert "- `lora.lora_r`: 4" in (dpo.adapter / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_adapter_is_kept_in_float32(dpo):
@@ -326,32 +345,3 @@ def test_warnings_stand_in_the_log_of_the_stage(tiny, tmp_path):
     notes = [entry["note"] for entry in trained.log if "note" in entry]
     assert notes
     assert heard == [f"training: {note}" for note in notes]
-
-
-def test_losses_go_to_a_tracker_that_is_asked_for(tiny, tmp_path, monkeypatch):
-    import sys
-    from types import ModuleType
-
-    from transformers import TrainerCallback
-    from transformers.integrations import integration_utils
-
-    seen = []
-
-    class Tracker(TrainerCallback):
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            seen.append((args.run_name, logs.get("loss")))
-
-    module = ModuleType("trackio")
-    module.__spec__ = sys.modules["json"].__spec__
-    monkeypatch.setitem(sys.modules, "trackio", module)
-    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "trackio", Tracker)
-    trained = go("sft", tiny, tmp_path / "o", run=settings(report_to=("trackio",)))
-    losses_seen = [loss for name, loss in seen if name == "misstep-sft" and loss is not None]
-    assert losses_seen == losses(trained)
-
-
-def test_a_tracker_that_is_not_installed_is_named(tiny, tmp_path):
-    from misstep.errors import ConfigError
-
-    with pytest.raises(ConfigError, match="report_to: nonesuch is not installed; pip install"):
-        go("sft", tiny, tmp_path / "o", run=settings(report_to=("nonesuch",)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -149,11 +150,12 @@ def launched(tiny, folder, jobs, *words):
 
 @pytest.mark.slow
 def test_two_processes_give_the_losses_and_weights_of_one(tiny, tmp_path):
-    # KTO compares with a mean over the batches of all processes, so here without that term
+    # KTO compares with a mean over the batches of all processes, so here without that term;
+    # of 14 rows one batch has 2, so that the processes meet with 4 rows and with 2
     jobs = {
-        "sft": {"max_rows": 16, "tokens_per_batch": 90},
-        "dpo": {"max_pairs": 16, "tokens_per_batch": 90},
-        "kto": {"max_rows": 16, "loss_type": "apo_zero_unpaired"},
+        "sft": {"max_rows": 14, "tokens_per_batch": 90},
+        "dpo": {"max_pairs": 14, "tokens_per_batch": 90},
+        "kto": {"max_rows": 14, "loss_type": "apo_zero_unpaired"},
     }
     first, second = launched(tiny, tmp_path, jobs, "--multi_gpu")
     assert (first.pop("heard"), second.pop("heard")) == ([1, 2] * 3, [])  # said once
@@ -162,6 +164,9 @@ def test_two_processes_give_the_losses_and_weights_of_one(tiny, tmp_path):
         one = go(stage, tiny, tmp_path / "one" / stage, gradient_accumulation_steps=2, **changes)
         assert len(losses(one)) == 2
         assert first[stage]["losses"] == pytest.approx(losses(one), abs=1e-4)
+        if stage == "dpo":
+            mean = [entry["logps/chosen_change"] for entry in one.log]
+            assert first[stage]["change"][0] == pytest.approx(mean[0], abs=1e-4)
         theirs = weights(tmp_path / stage)
         for name, value in weights(tmp_path / "one" / stage).items():
             torch.testing.assert_close(theirs[name], value, atol=1e-4, rtol=1e-2)
@@ -188,3 +193,43 @@ def test_a_model_sharded_over_two_processes_gives_what_the_whole_one_gives(tiny,
     for compared, difference in apart.values():
         assert compared > 10
         assert difference < 1e-4
+
+
+# --- accelerate --------------------------------------------------------------------------------
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+
+
+@pytest.mark.parametrize(("kind", "stage"), [("FSDP", None), ("DEEPSPEED", 2)])
+def test_the_configurations_of_the_docs_are_read_by_accelerate(tmp_path, kind, stage):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    blocks = re.findall(r"```yaml\n(compute_environment.*?)```", PAGE.read_text(), re.DOTALL)
+    (text,) = [block for block in blocks if f"distributed_type: {kind}\n" in block]
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    read = load_config_from_file(str(path))
+    assert read.distributed_type.name == kind
+    assert (read.num_processes, read.mixed_precision) == (4, "bf16")
+    assert read.deepspeed_config.get("zero_stage") == stage
+    assert read.fsdp_config.get("fsdp_version") == (2 if kind == "FSDP" else None)
+
+
+@pytest.mark.slow
+def test_the_command_of_the_docs_trains_a_folder_with_two_processes(tiny, tmp_path):
+    from logs import mixed
+    from misstep import api
+    from misstep.config import load_config
+
+    changes = {"model": tiny, "dtype": "float32", "mine.min_votes": 1, "sft.max_steps": 2}
+    config = load_config(None, {**changes, "dpo.max_steps": 2})
+    folder = tmp_path / "run"
+    facts = api.mine([mixed(tmp_path / "log.jsonl", 24)], folder, config, resample=False)
+    assert facts["pairs"] > 0
+    words = [f"--set={key}={value}" for key, value in (*changes.items(), ("dpo.max_steps", 2))]
+    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    command = [*LAUNCH, "--multi_gpu", "-m", "misstep", "train", str(folder), *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    note = json.loads((folder / "adapter" / "misstep_adapter.json").read_text())
+    assert (note["processes"], note["steps"], note["stage"]) == (2, 2, "dpo")

@@ -96,7 +96,8 @@ def gradients(model, scored):
 @pytest.mark.parametrize("budget", [0, 80])
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_values_and_gradients_equal_a_forward_pass_of_each_side(homes, folder, names, kind, budget):
-    from misstep.train.logps import reading, score
+    from misstep.train.logps import score
+    from misstep.train.reading import reading
 
     loaded = load(homes[kind], dtype="float32", images=folder)
     model = adapted(loaded)

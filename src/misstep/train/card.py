@@ -20,7 +20,7 @@ _NOT_YET = "Not measured yet."
 
 
 def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]) -> str:
-    """The card of an adapter; `note` has `base stage seed steps rows versions config stopped`."""
+    """The card of an adapter; `note` is that of `stage.finish`."""
     stage = str(note["stage"])
     whole = note.get("trained") == "model"
     what = "All weights" if whole else "A LoRA adapter"
@@ -48,13 +48,22 @@ def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]
         *_counts("set aside because", (entry.reason for entry in aside)),
         "## Settings",
         "",
-        *(f"- `{key}`: {value}" for key, value in sorted(note["config"].items())),
+        *_settings(note),
         "",
         "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(note["versions"].items())) + ".",
     ]
     if note["stopped"]:
         lines += ["", f"Training ended early: {note['stopped']}."]
     return "\n".join(lines) + "\n"
+
+
+def _settings(note: Mapping[str, Any]) -> list[str]:
+    """Those of the stage, of the adapter where there is one, and how numbers were worked out."""
+    lora = {f"lora.{key}": value for key, value in note["lora"].items()}
+    if not note["lora"]["enabled"]:
+        lora = {"lora.enabled": False}
+    every = {**note["config"], **lora, "dtype": note["dtype"], "processes": note["processes"]}
+    return [f"- `{key}`: {value}" for key, value in sorted(every.items())]
 
 
 _METHOD = {

@@ -2,13 +2,12 @@
 
 In: rows with a rejected side, and the SFT adapter to continue, if there is one. Out: an adapter
 folder and what happened. The reference is what training begins with (adapter or bare base); its
-log-probabilities are measured once, before the first step, and kept with the checkpoints.
+log-probabilities are measured once, before the first step (`references`).
 Importing this module imports torch and TRL.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -19,10 +18,12 @@ from trl import DPOConfig as TrlConfig
 
 from misstep.config import DpoConfig, LoraConfig
 from misstep.train import ranks, stage
-from misstep.train.disk import keep, last_checkpoint, room_on_disk
+from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.focus import focused, of
-from misstep.train.logps import reading
+from misstep.train.reading import reading
+from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
+from misstep.train.tracking import tracked
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route, most_tokens
 from misstep.train.watch import Advice, Guard, watched
 
@@ -43,7 +44,7 @@ def train_dpo(
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
         StageError: the disk is full; what was done is kept in `OUT.work`.
     """
-    with stage.quiet(), room_on_disk(out):
+    with stage.quiet(), room_on_disk(out), tracked(out):
         job = stage.Job(
             name="dpo",
             loaded=stage.opened(base, adapter, lora, run),
@@ -73,16 +74,13 @@ def train_dpo(
         ids = list(focus.ids)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        say = ranks.spoken(run.say)
-        advice = Advice("dpo", say)
-        if say is not None and focus.said:
-            say(f"training: {focus.said}")
+        advice = Advice("dpo", ranks.spoken(run.say))
         trainer = pair_trainer(job, config, ids)
+        early = stage.forewarned(job, rows, ids, aside, focus.said, trainer.route.reading.said)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
-        trainer.refer(_references(trainer, ids, job))
+        trainer.refer(_references(trainer, ids, job, config))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        notes = tuple(filter(None, (focus.said, *advice.notes.values())))
-        story = stage.tell(trainer, ids, guard.stopped, notes)
+        story = stage.tell(trainer, ids, guard.stopped, (*early, *advice.notes.values()))
         done = stage.finish(job, trainer, rows=rows, aside=aside, story=story)
         return replace(done, focus=focus.facts())
 
@@ -140,14 +138,17 @@ def _sides(ids: Sequence[Ids], batch: Sequence[int]) -> list[tuple[int, ...]]:
     return [row.prompt + side for row in rows for side in (row.chosen, row.rejected or ())]
 
 
-def _references(trainer: Any, ids: Sequence[Ids], job: stage.Job) -> dict[int, Reference]:
-    """Reference log-probabilities of all rows, kept beside the checkpoints for a resume."""
-    path = job.work / "reference.json"
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return {at: Reference(*values) for at, values in enumerate(kept)}
-    size = job.config.per_device_train_batch_size
+def _references(
+    trainer: Any, ids: Sequence[Ids], job: stage.Job, config: DpoConfig
+) -> dict[int, Reference]:
+    """Reference log-probabilities of all rows."""
+    size = config.per_device_train_batch_size
     once = batches(ids, batch=size, count=-(-len(ids) // size), seed=job.run.seed)
-    found: dict[int, Reference] = trainer.references(once)
-    keep(path, [astuple(found[at]) for at in range(len(ids))])
-    return found
+
+    def measure() -> list[list[float]]:
+        found: dict[int, Reference] = trainer.references(once)
+        return [list(astuple(found[at])) for at in range(len(ids))]
+
+    how = (once, config.ld_alpha, config.preference_tokens)
+    kept = measured(job, ids, reading=trainer.route.reading, how=how, measure=measure)
+    return {at: Reference(*values) for at, values in enumerate(kept)}

@@ -86,7 +86,8 @@ def estimate(config: RunConfig) -> Estimate:
         weights, name = 4.0 * count, "float32"
     elif lora.load_in_4bit:
         packed = sum(layer.weight.numel() for layer in linear.values())
-        weights, name = _FOUR_BITS * packed + size * (count - packed), "4 bits"
+        # embeddings, norms and head are made float32 for training (PEFT)
+        weights, name = _FOUR_BITS * packed + 4.0 * (count - packed), "4 bits"
     return Estimate(
         parameters=count,
         trained=trained,

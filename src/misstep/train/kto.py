@@ -7,7 +7,6 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +15,12 @@ from trl import KTOConfig as TrlConfig
 
 from misstep.config import KtoConfig, LoraConfig
 from misstep.train import ranks, stage
-from misstep.train.disk import keep, last_checkpoint, room_on_disk
+from misstep.train.disk import last_checkpoint, room_on_disk
 from misstep.train.labels import Couple, LabelCollator, LabelTrainer
-from misstep.train.logps import reading
+from misstep.train.reading import reading
+from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, evenly, mixed_batches, tokenise
+from misstep.train.tracking import tracked
 from misstep.train.trainers import Route, most_tokens
 from misstep.train.watch import Advice, Guard, watched
 
@@ -40,7 +41,7 @@ def train_kto(
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
         StageError: the disk is full; what was done is kept in `OUT.work`.
     """
-    with stage.quiet(), room_on_disk(out):
+    with stage.quiet(), room_on_disk(out), tracked(out):
         job = stage.Job(
             name="kto",
             loaded=stage.opened(base, adapter, lora, run),
@@ -65,9 +66,10 @@ def train_kto(
         advice = Advice("kto", ranks.spoken(run.say))
         trainer = label_trainer(job, config, ids)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
-        trainer.refer(_references(trainer, job))
+        early = stage.forewarned(job, rows, ids, aside, trainer.route.reading.said)
+        trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        story = stage.tell(trainer, ids, guard.stopped, tuple(advice.notes.values()))
+        story = stage.tell(trainer, ids, guard.stopped, (*early, *advice.notes.values()))
         return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
 
 
@@ -109,12 +111,13 @@ def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> Labe
     )
 
 
-def _references(trainer: LabelTrainer, job: stage.Job) -> dict[Couple, float]:
-    """Reference log-probabilities, kept beside the checkpoints for a resume."""
-    path = job.work / "reference.json"
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return {(prompt, completion): value for prompt, completion, value in kept}
-    found = trainer.references()
-    keep(path, [[*at, value] for at, value in found.items()])
-    return found
+def _references(trainer: LabelTrainer, ids: Sequence[Ids], job: stage.Job) -> dict[Couple, float]:
+    """Reference log-probabilities of all rows and couples."""
+    route = trainer.route
+
+    def measure() -> list[list[float]]:
+        return [[*couple, value] for couple, value in trainer.references().items()]
+
+    how = (route.batches, trainer.calculate_KL)
+    kept = measured(job, ids, reading=route.reading, how=how, measure=measure)
+    return {(int(prompt), int(completion)): value for prompt, completion, value in kept}

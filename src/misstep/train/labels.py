@@ -19,7 +19,7 @@ from trl import KTOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
 from misstep.train import ranks
-from misstep.train.trainers import Answered, Quiet, Route
+from misstep.train.trainers import Answered, Quiet
 from misstep.train.watch import CHANGE
 
 Couple = tuple[int, int]
@@ -70,10 +70,8 @@ class LabelTrainer(Quiet, KTOTrainer):
 
     data_collator: LabelCollator
 
-    def __init__(self, *, route: Route, **kwargs: Any) -> None:
-        self.route = route
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.take_over()
         self.precompute_ref_logps = True
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:

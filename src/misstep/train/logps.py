@@ -4,8 +4,8 @@ In: a batch as TRL collates it. Out: TRL's `FusedCausalLMOutput`, with the same 
 own fused head gives, so losses, metrics and everything after them stay TRL's. Two savings: the
 vocabulary is scored at completion positions only (off the GPU, TRL scores all), and what the rows
 of a batch have in common is read once (`tree`): tools and instructions, the prompt of a pair, the
-earlier steps of a session. Models for which the second would be wrong (sliding windows, recurrent
-layers) are read row by row; those with an unusual head (scaled or capped logits) take TRL's path.
+earlier steps of a session. Models for which the second would be wrong are read row by row, those
+with an unusual head take TRL's path; `reading` finds out which.
 
 Under a token budget the rows are read in several sequences, and only the last keeps its
 activations: those before it are read again when gradients are asked of them, so memory follows the
@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,77 +29,10 @@ from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
-from misstep.errors import ModelError
 from misstep.models.sight import Sight
 from misstep.train import attention
 from misstep.train.head import ScoredPositions
 from misstep.train.tree import grow, packed
-
-_TRANSFORMS = (
-    "final_logit_softcapping",
-    "logit_scale",
-    "logits_scaling",
-    "output_multiplier",
-    "lm_head_multiplier",
-)
-"""Fields of a config by which TRL sees that logits are capped or scaled."""
-_FIXED_ROPE = ("default", "linear", "llama3", "yarn")
-"""Kinds of rotary positions that do not depend on the length of the input."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How a model's rows are read."""
-
-    own_head: bool
-    """Score completion positions only; False leaves everything to TRL."""
-    shared: bool
-    """Read what the rows of a batch have in common once."""
-    budget: int = 0
-    """Tokens of one sequence at most; 0 reads all rows of a batch together."""
-    sight: Any = None
-    """A `models.sight.Sight` where rows may hold images."""
-
-
-def reading(model: Any, *, shared: bool, budget: int = 0, sight: Any = None) -> Reading:
-    """What is right for this model, from its config.
-
-    The tree needs full attention in every layer, through PyTorch's SDPA, and rotary positions
-    that do not depend on the length of the input. Weights that DeepSpeed parts (stage 3) are whole
-    only inside the layers that own them, which TRL's path knows how to wait for.
-
-    With a `sight` the rows hold stand-ins for images, which TRL's path does not know; the tree is
-    taken where the language model alone reads as the whole does (`Sight.way`).
-
-    Raises:
-        ModelError: such a model caps or scales its logits, or has a head of its own kind.
-    """
-    config = model.config.get_text_config().to_dict()
-    head = model.get_output_embeddings()
-    plain = all(config.get(name) in (None, 1.0) for name in _TRANSFORMS)
-    parted = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
-    own_head = plain and type(head) is torch.nn.Linear and head.bias is None and not parted
-    usual = _full_attention(config) and _fixed_positions(config)
-    looked = model if sight is None else sight
-    sdpa = looked.config._attn_implementation in ("sdpa", attention.NAME)
-    if sight is not None and not own_head:
-        raise ModelError(
-            "models that take images and cap or scale their logits, or whose head is no plain "
-            "matrix, cannot be trained; give another model with --model"
-        )
-    together = shared and own_head and usual and sdpa and (sight is None or sight.way == "decoder")
-    return Reading(own_head=own_head, shared=together, budget=budget, sight=sight)
-
-
-def _full_attention(config: dict[str, Any]) -> bool:
-    if "layer_types" in config and config["layer_types"] is not None:
-        return set(config["layer_types"]) == {"full_attention"}
-    return config.get("sliding_window") is None or config.get("use_sliding_window") is False
-
-
-def _fixed_positions(config: dict[str, Any]) -> bool:
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return rope.get("rope_type", "default") in _FIXED_ROPE
 
 
 def score(

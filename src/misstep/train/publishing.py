@@ -30,19 +30,20 @@ def publish(
     *,
     note: dict[str, Any],
     text: str,
-    tokenizer: Any = None,
+    words: Any,
     state: Any = None,
 ) -> None:
-    """Write an adapter folder, or with a tokenizer a model folder, in one rename.
+    """Write an adapter folder, or a model folder where the note says so, in one rename.
 
     Args:
         note: what stands in its note file, beside the SHA-256 of the weights.
         text: the model card.
+        words: the tokenizer with its chat template, or the processor.
         state: the weights, where `model` does not hold them whole.
     """
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    if tokenizer is None:
+    if note["trained"] == "adapter":
         model.peft_config["default"].base_model_name_or_path = note["base"]
         model.save_pretrained(
             str(fresh),
@@ -53,7 +54,7 @@ def publish(
         _sort_targets(fresh / "adapter_config.json")
     else:
         model.save_pretrained(str(fresh), state_dict=state)
-        tokenizer.save_pretrained(str(fresh))
+    words.save_pretrained(str(fresh))
     facts = json.dumps({**note, "sha256": weights_sha(fresh)}, indent=2, sort_keys=True)
     (fresh / ADAPTER_NOTE).write_text(facts + "\n", encoding="utf-8")
     (fresh / "README.md").write_text(text, encoding="utf-8")

@@ -63,3 +63,12 @@ def gathered(part: Mapping[Any, Any]) -> dict[Any, Any]:
     parts: list[Any] = [None] * count()
     torch.distributed.all_gather_object(parts, dict(part))
     return {key: value for each in parts for key, value in each.items()}
+
+
+def joined(part: Any) -> Any:
+    """[rows of all processes, ...], which may each have another number of rows."""
+    import torch
+
+    parts: list[Any] = [None] * count()
+    torch.distributed.all_gather_object(parts, part.detach().cpu())
+    return torch.cat(parts).to(part.device)

@@ -17,8 +17,9 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from misstep.config import LoraConfig, SftConfig
 from misstep.train import ranks, stage
 from misstep.train.disk import last_checkpoint, room_on_disk
-from misstep.train.logps import reading
+from misstep.train.reading import reading
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
+from misstep.train.tracking import tracked
 from misstep.train.trainers import AnswerTrainer, Route, most_tokens
 from misstep.train.watch import watched
 
@@ -41,7 +42,7 @@ def train_sft(
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
         StageError: the disk is full; what was done is kept in `OUT.work`.
     """
-    with stage.quiet(), room_on_disk(out):
+    with stage.quiet(), room_on_disk(out), tracked(out):
         job = stage.Job(
             name="sft",
             loaded=stage.opened(base, adapter, lora, run),
@@ -63,9 +64,10 @@ def train_sft(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         trainer = answer_trainer(job, config, ids)
+        early = stage.forewarned(job, rows, ids, aside, trainer.route.reading.said)
         watched(trainer, ranks.spoken(run.progress))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
-        story = stage.tell(trainer, ids)
+        story = stage.tell(trainer, ids, notes=early)
         return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
 
 

@@ -10,7 +10,6 @@ Importing this module imports nothing heavy.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import shutil
 import warnings
@@ -27,17 +26,13 @@ from misstep.models.images import gallery
 from misstep.models.load import best_dtype, check_adapter
 from misstep.train import ranks
 from misstep.train.card import card
+from misstep.train.foresight import foreseen
 from misstep.train.memory import needs_checkpointing
 from misstep.train.publishing import publish, weights_sha, whole
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
+from misstep.train.tracking import trackers
 from misstep.types import SetAside
 
-_READ = {
-    "decoder": "",
-    "rows": "this architecture is read row by row: prompts of pairs are not shared, images are",
-    "whole": "this architecture is read row by row, each row with its images",
-}
-"""What is noted of a model that takes images, by `Sight.way`."""
 _PACKAGES = ("misstep", "torch", "transformers", "trl", "peft")
 
 
@@ -94,6 +89,7 @@ def attach(job: Job) -> Any:
 
     Raises:
         ModelError: the adapter belongs to another base.
+        ConfigError: the layers to adapt are not there, or take no adapter.
     """
     import peft
     from transformers import set_seed
@@ -116,7 +112,14 @@ def attach(job: Job) -> Any:
         use_dora=job.lora.use_dora,
         task_type="CAUSAL_LM",
     )
-    return peft.get_peft_model(model, wanted)
+    try:
+        return peft.get_peft_model(model, wanted)
+    except ValueError as error:
+        said = str(error).strip().splitlines()[0].rstrip(".")
+        raise ConfigError(
+            f"lora.lora_target_modules: {job.lora.lora_target_modules!r} does not fit this model "
+            f"({said}); name its layers by a regular expression, such as .*\\.(q|k|v)_proj"
+        ) from None
 
 
 def targets(job: Job) -> str:
@@ -161,13 +164,14 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "save_steps": config.save_steps,
         "save_total_limit": 2,
         "seed": job.run.seed,
-        "bf16": _dtype(job) == "bfloat16",
+        "bf16": products(job) == "bfloat16",
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": device == "cuda",
         "max_length": None,
         "remove_unused_columns": False,
         "logging_steps": 1,
-        "report_to": _trackers(job.run.report_to),
+        "report_to": trackers(job.run.report_to),
+        "router_aux_loss_coef": 0.0,  # it would need the logits of routers, which `logps` has not
         "run_name": f"misstep-{job.name}",
         "disable_tqdm": True,
     }
@@ -179,18 +183,13 @@ def _checkpointing(job: Job, model: Any, tokens: int) -> bool:
     return wanted == "always" or (wanted == "auto" and needs_checkpointing(model, tokens))
 
 
-def _dtype(job: Job) -> str:
-    """Of the products; with an adapter, that of the base."""
-    if job.lora.enabled:
-        return str(job.loaded.model.dtype).removeprefix("torch.")
+def products(job: Job) -> str:
+    """The number format of products, also that of a base under an adapter.
+
+    Not asked of the model: made ready for training in 4 bits, it keeps its other weights in
+    float32.
+    """
     return best_dtype() if job.run.dtype == "auto" else job.run.dtype
-
-
-def _trackers(names: Sequence[str]) -> list[str] | str:
-    for name in names:
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"report_to: {name} is not installed; pip install {name}")
-    return list(names) or "none"
 
 
 # --- the working folder ------------------------------------------------------------------------
@@ -215,8 +214,8 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
         [
             job.name,
             job.loaded.base_hash,
-            _dtype(job),
-            _start_sha(job),
+            products(job),
+            start_sha(job),
             job.config,
             job.lora,
             job.run.seed,
@@ -242,12 +241,15 @@ def finish(
         "control": job.run.control,
         "base": job.loaded.ref.name,
         "base_hash": job.loaded.base_hash,
-        "continued": _start_sha(job),
+        "continued": start_sha(job),
         "seed": job.run.seed,
         "steps": story.steps,
         "rows": len(story.ids),
         "rows_sha256": digest(map(row_key, story.ids)),
         "config": asdict(job.config),
+        "lora": asdict(job.lora),
+        "dtype": products(job),
+        "processes": ranks.count(),
         "versions": versions(),
         "stopped": story.stopped,
         **({"images": job.loaded.sight.way} if job.loaded.sight is not None else {}),
@@ -256,13 +258,11 @@ def finish(
     text = card(note, [row for row in rows if row.id in used], aside)
     ranks.wait()
     if ranks.is_main():
-        keep = None if job.lora.enabled else job.loaded.words
-        publish(model, job.out, note=note, text=text, tokenizer=keep, state=state)
+        publish(model, job.out, note=note, text=text, words=job.loaded.words, state=state)
         shutil.rmtree(job.work, ignore_errors=True)
     ranks.wait()
     sha = weights_sha(job.out)
-    said_of_images = "" if job.loaded.sight is None else _READ[job.loaded.sight.way]
-    notes = [{"note": said} for said in (*story.notes, said_of_images, story.stopped) if said]
+    notes = [{"note": said} for said in (*story.notes, story.stopped) if said]
     return Trained(
         adapter=job.out,
         steps=story.steps,
@@ -301,10 +301,25 @@ def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Tr
     why = "nothing was trained: no row was left to train on" if aside else "no rows were given"
     if job.name == "kto" and len({row.label for row in rows}) == 1:
         why = "nothing was trained: KTO needs accepted and failed answers"
-    return finish(job, None, rows=rows, aside=aside, story=Story(stopped=why))
+    story = Story(stopped=why, notes=forewarned(job, rows, (), aside))
+    return finish(job, None, rows=rows, aside=aside, story=story)
 
 
-def _start_sha(job: Job) -> str:
+def forewarned(
+    job: Job, rows: Sequence[Row], ids: Sequence[Ids], aside: Sequence[SetAside], *more: str
+) -> tuple[str, ...]:
+    """What can be said before the first step, `more` and what the rows show; said here, once."""
+    seen = foreseen(rows, ids, aside, section=job.name, max_length=job.config.max_length)
+    notes = tuple(filter(None, (*more, *seen)))
+    say = ranks.spoken(job.run.say)
+    if say is not None:
+        for note in notes:
+            say(f"training: {note}")
+    return notes
+
+
+def start_sha(job: Job) -> str:
+    """SHA-256 of the weights that a stage continues; empty where it begins anew."""
     return "" if job.adapter is None else weights_sha(job.adapter)
 
 

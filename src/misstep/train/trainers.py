@@ -9,6 +9,7 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from misstep.train import logps, ranks
+from misstep.train.reading import Reading
 from misstep.train.tree import packed, tokens_read
 from misstep.train.watch import CHANGE
 
@@ -32,7 +34,7 @@ class Route:
     """Row indices of each micro-batch, for the whole training and all processes in turn."""
     batch: int
     """The size of a full micro-batch."""
-    reading: logps.Reading
+    reading: Reading
 
 
 def most_tokens(route: Route, rows: Callable[[Sequence[int]], Sequence[Sequence[int]]]) -> int:
@@ -70,12 +72,20 @@ class Quiet:
     data_collator: Any
     accelerator: Any
 
-    def take_over(self) -> None:
-        """What is left to do when TRL has made the trainer."""
+    def __init__(self, *, route: Route, **kwargs: Any) -> None:
+        self.route = route
+        with _cap_named(kwargs["model"]):
+            super().__init__(**kwargs)
         self.processing_class = None  # so that checkpoints do not hold a tokenizer each
         logps.listen(self.model)
-        if isinstance(self.model, PeftModel) and "ref" in self.model.peft_config:
-            self.model.delete_adapter("ref")
+        if isinstance(self.model, PeftModel):
+            if "ref" in self.model.peft_config:
+                self.model.delete_adapter("ref")
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:  # on a base in 4 bits TRL makes them bfloat16
+                    parameter.data = parameter.data.float()
+        if ranks.count() > 1:
+            self.accelerator.gather = _joining(self.accelerator.gather)
 
     def read(self, model: Any, inputs: dict[str, Any], labels: Any, **wants: bool) -> Any:
         """The labelled tokens scored, in our way or by TRL's fused head."""
@@ -107,13 +117,33 @@ class Quiet:
         return self.accelerator.prepare(loader)
 
 
+@contextlib.contextmanager
+def _cap_named(model: Any) -> Iterator[None]:
+    """Let TRL's fused head find a cap on the logits under the one name that it knows."""
+    config = model.config.get_text_config()
+    cap = config.to_dict().get("logits_soft_cap")
+    if cap is None:
+        yield
+        return
+    config.final_logit_softcapping = cap
+    try:
+        yield
+    finally:
+        del config.final_logit_softcapping
+
+
+def _joining(gather: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`gather` that takes another number of rows from each process: a last batch may be short."""
+
+    def joining(value: Any) -> Any:
+        rows = isinstance(value, torch.Tensor) and value.dim() > 0
+        return ranks.joined(value) if rows else gather(value)
+
+    return joining
+
+
 class AnswerTrainer(Quiet, SFTTrainer):
     """SFTTrainer over rows of `input_ids` and `labels`."""
-
-    def __init__(self, *, route: Route, **kwargs: Any) -> None:
-        self.route = route
-        super().__init__(**kwargs)
-        self.take_over()
 
     def compute_loss(
         self,
@@ -138,10 +168,8 @@ class PairTrainer(Quiet, DPOTrainer):
     and handed to the rows by `refer`.
     """
 
-    def __init__(self, *, route: Route, **kwargs: Any) -> None:
-        self.route = route
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.take_over()
         self.precompute_ref_logps = True
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
