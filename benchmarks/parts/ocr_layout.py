@@ -29,8 +29,8 @@ class Setting:
     header: float = 0.6
     """Share of pages with a header line; footer alike, margin half of it."""
     loose: bool = False
-    """The body stands in rows and at a column drawn at random, so that no line is found by counting:
-    what comes next has to be looked for, and where lines are alike that goes wrong."""
+    """The body stands in rows and at a column drawn at random, so that no line is found by
+    counting: what comes next has to be looked for, and where lines are alike that goes wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
