@@ -39,19 +39,25 @@ def test_no_part_shares_a_page_with_another() -> None:
         seen |= pictures
 
 
-def test_the_gold_is_what_stands_in_the_cells() -> None:
+@pytest.mark.parametrize("setting", ["SHORT", "LONG", "FULL"])
+def test_the_gold_is_what_stands_in_the_cells(setting: str) -> None:
+    columns = set()
     for number in range(300):
-        made = ocr_layout.sheet(ocr_pages.stream_of("dev", number), ocr_layout.LONG)
+        stream = ocr_pages.stream_of("dev", number)
+        made = ocr_layout.sheet(stream, getattr(ocr_layout, setting))
         cells = ocr_pages.cells(made)
         for field, text in made.gold.items():
             read = "".join("\n" if at < 0 else cells[at] for at in made.places[field])
             assert read == text
         rows = [row.strip() for row in made.grid]
-        body = [row[ocr_layout.MARGIN :].rstrip() for row in made.grid]
+        left = made.places["text"][0] % 16
+        columns.add(left)
+        body = [row[left:].rstrip() for row in made.grid]
         for line in made.gold["text"].split("\n"):
             assert line in body
         for field in ("header", "footer"):
             assert field not in made.gold or made.gold[field].strip() in rows
+    assert (len(columns) > 1) == (setting == "SHORT")  # lines of leaders are as wide as the page
 
 
 def test_every_kind_of_page_is_drawn_in_the_alphabet() -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from parts.ocr_layout import LONG, SHORT, Setting, Sheet, sheet
+from parts.ocr_layout import FULL, LONG, SHORT, Setting, Sheet, sheet
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 CELL = 12
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, default="train")
     parser.add_argument("--short", action="store_true", help="the pages of the first training")
     args = parser.parse_args()
-    made = list(pages(args.part, args.pages, SHORT if args.short else LONG))
+    made = list(pages(args.part, args.pages, SHORT if args.short else FULL))
     write_benchmark(args.out / "parquet", made)
     write_imagefolder(args.out / "imagefolder", made)
     print(f"{args.out}: {len(made)} pages of {args.part} in {len(faces())} faces")

@@ -40,12 +40,12 @@ class Course:
 
     tower_steps: int = 700
     tower_batch: int = 16
-    steps: int = 1000
+    steps: int = 700
     batch: int = 8
     learning_rate: float = 1.5e-3
     gaze: float = 0.5
     """Weight of the loss of one head's gaze."""
-    gaze_steps: int = 700
+    gaze_steps: int = 500
     setting: Setting = SHORT
     glyphs: Setting = LONG
     """Pages of the tower's stage, beside those of `setting`."""
@@ -330,7 +330,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("family", choices=[each.name for each in FAMILIES])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--tower-steps", type=int, default=700)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
