@@ -186,7 +186,7 @@ def test_the_settings_of_the_demo_and_of_the_laboratory_can_be_used() -> None:
         assert config.mine.sources == ("resample",)
         assert config.sample.max_new_tokens == ocr_arms.CAP
         assert config.ingest.pages.instruction == ""
-        assert config.validate.limits.loop_length == 120
+        assert config.validate.limits.loop_length == 60
 
 
 @pytest.mark.model

@@ -59,7 +59,7 @@ SETTINGS: dict[str, Any] = {
     "dtype": "float32",
     # the template of these models has no place for an instruction
     "ingest": {"workers": 1, "pages": {"instruction": ""}},
-    "validate": {"schema": SCHEMA, "limits": {"loop_length": 120}},
+    "validate": {"schema": SCHEMA, "limits": {"loop_length": 60}},
     "sample": {"max_new_tokens": CAP, "batch_size": 64},
     "resample": {"num_generations": 4, "max_prompts": 400},
     # fifty steps that end early: with twice the rate half of the loops are gone before DPO

@@ -39,6 +39,18 @@ def test_an_exact_loop_is_found_wherever_it_stands(seed, period, count, before):
     assert period % best.period == 0
 
 
+@given(st.integers(0, 10**6), st.integers(30, 400), st.integers(1, 130), st.integers(0, 700))
+@settings(max_examples=200, deadline=None)
+def test_a_run_of_any_length_that_is_asked_for_is_found(seed, length, period, before):
+    if 3 * period > length:
+        return
+    unit = prose(seed, period)
+    head, tail = prose(seed + 1, before), prose(seed + 2, 100)
+    subject = head + (unit * length)[:length] + tail
+    found = list(runs(subject, length=length, count=3.0))
+    assert any(run.start <= before and run.end >= before + length for run in found)
+
+
 @given(st.text(alphabet="ab \n", max_size=900), st.integers(30, 300))
 @settings(max_examples=60, deadline=None)
 def test_a_run_is_what_it_says_it_is_and_maximal(text, length):

@@ -1,10 +1,11 @@
 """Maximal periodic runs in a text: where one unit stands again and again, anywhere in it.
 
-In: text. Out: `Run` values (offsets in characters). The scan samples an anchor every `STRIDE`
+In: text. Out: `Run` values (offsets in characters). The scan samples an anchor every `stride`
 characters, looks for its next occurrence within `MAX_PERIOD`, and extends the period both ways by
 comparing slices, so that a run is found whole and its period is primitive. Linear in practice:
-60 to 200 MB/s on one core. Any run of 300 characters with 3 periods or more holds a sampled
-anchor: STRIDE + 16 + 100 < 300 (`docs/codes.md` has the thresholds and where they come from).
+60 to 200 MB/s on one core at the usual length. Any run of `length` characters with 3 periods or
+more holds a sampled anchor: stride + 16 + length / 3 < length (`docs/codes.md` has the thresholds
+and where they come from).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 STRIDE = 176
+"""Between two anchors at most; that of runs of 300 characters, the usual length."""
 MAX_PERIOD = 4096
 NEAREST = 256
 """Every anchor looks so far for itself."""
@@ -45,7 +47,8 @@ def runs(text: str, *, length: int, count: float) -> Iterator[Run]:
     total, find = len(text), text.find
     if total < length:
         return
-    reaches = _reaches(count)
+    stride = _stride(length)
+    reaches = _reaches(count, stride)
     size, last, at, turn = ANCHORS[0], total - ANCHORS[0], 0, 0
     while at <= last:
         reach = reaches[turn % len(reaches)]
@@ -54,13 +57,18 @@ def runs(text: str, *, length: int, count: float) -> Iterator[Run]:
             run = _run_at(text, at, length, count)
             if run is not None:
                 yield run
-                at, turn = max(run.end, at + STRIDE), 0
+                at, turn = max(run.end, at + stride), 0
                 continue
-        at += STRIDE
+        at += stride
+
+
+def _stride(length: int) -> int:
+    """How far apart anchors may lie so that each run of this length holds one."""
+    return max(1, min(STRIDE, 2 * length // 3 - ANCHORS[0] - 8))
 
 
 @cache
-def _reaches(count: float) -> tuple[int, ...]:
+def _reaches(count: float, stride: int) -> tuple[int, ...]:
     """How far each anchor of a round looks for itself; the first looks farthest.
 
     A run of long periods is long itself: in (count - 1) periods less an anchor an anchor finds
@@ -68,7 +76,7 @@ def _reaches(count: float) -> tuple[int, ...]:
     """
     far, reaches = NEAREST, [NEAREST]
     while far < MAX_PERIOD:
-        every = int(((count - 1) * far - ANCHORS[0]) / (2 * STRIDE))
+        every = int(((count - 1) * far - ANCHORS[0]) / (2 * stride))
         far *= 2
         while 2 * len(reaches) <= every:
             reaches *= 2
