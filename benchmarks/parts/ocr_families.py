@@ -32,6 +32,8 @@ class Family:
     """(cells a side, tokenizer) to (model, processor), weights drawn at random."""
     tiles: int = 0
     """Tiles a side where the picture is cut; 0 where it is not."""
+    tower_rate: float = 2e-3
+    """Learning rate of the tower's stage."""
 
 
 def _text(kind: Any, vocabulary: int, **more: Any) -> Any:
@@ -235,6 +237,7 @@ FAMILIES = (
         name="idefics3",
         like="SmolVLM, Idefics3: pixel shuffle, Llama",
         make=_idefics3,
+        tower_rate=5e-4,
     ),
     Family(name="gemma3", like="Gemma 3: pooled SigLIP, both ways over the image", make=_gemma3),
     Family(name="llava-next", like="LLaVA-NeXT: CLIP tiles, Mistral", make=_llava_next, tiles=2),

@@ -169,11 +169,9 @@ def _taught(number: int, setting: Setting) -> Taught:
 class _TowerLoss:
     """Loss of the tower's stage: distance of each image token to its character's embedding."""
 
-    rate = 2e-3
-
     def __init__(self, model: Any, processor: Any, name: str, course: Course) -> None:
         self.model, self.processor, self.course = model, processor, course
-        self.tiles = family(name).tiles
+        self.rate, self.tiles = family(name).tower_rate, family(name).tiles
 
     def __call__(self, step: int) -> Any:
         import torch
