@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import EVERY, VOTED, Arm, Lab, pool, run_all
+from parts.lab_arms import EVERY, GENTLE, VOTED, Arm, Lab, after_sft, pool, run_all
 from parts.lab_questions import questions
 
 CONTROL = Arm(name="sft on chosen", stage="sft")
@@ -46,106 +46,28 @@ ARMS = (
         rounds=2,
         settings={"preference_tokens": "failing", "max_steps": 80},
     ),
-    Arm(
-        name="sft on chosen, voted, then dpo",
-        mine=VOTED,
-        first="sft",
-        rounds=2,
-        settings={"preference_tokens": "failing", "max_steps": 80},
-    ),
-    Arm(
-        name="sft on chosen, voted, 2 rounds",
-        mine=VOTED,
-        stage="sft",
-        rounds=2,
-        settings={"max_steps": 80},
-    ),
-    Arm(
-        name="sft on chosen, voted, then dpo on any clean",
-        first_mine=VOTED,
-        first="sft",
-        rounds=2,
-        settings={"preference_tokens": "failing", "max_steps": 80},
-    ),
-    Arm(
-        name="sft on chosen, voted, then dpo on any clean, lr 1e-4",
-        first_mine=VOTED,
-        first="sft",
-        first_settings={"max_steps": 80},
-        rounds=2,
-        settings={"preference_tokens": "failing", "max_steps": 80, "learning_rate": 1e-4},
-    ),
-    Arm(
-        name="sft on chosen, voted, then dpo, lr 1e-4",
-        mine=VOTED,
-        first="sft",
-        first_settings={"max_steps": 80},
-        rounds=2,
-        settings={"preference_tokens": "failing", "max_steps": 80, "learning_rate": 1e-4},
-    ),
-    Arm(
-        name="sft on chosen, voted, then sft on any clean",
-        first_mine=VOTED,
-        stage="sft",
-        rounds=2,
-        settings={"max_steps": 80},
-    ),
+    after_sft("sft on chosen, voted, then dpo", mine=VOTED),
+    after_sft("sft on chosen, voted, 2 rounds", "sft", mine=VOTED),
+    after_sft("sft on chosen, voted, then dpo, lr 1e-4", mine=VOTED, learning_rate=GENTLE),
+    after_sft("sft on chosen, voted, then dpo on any clean"),
+    after_sft("sft on chosen, voted, then dpo on any clean, lr 1e-4", learning_rate=GENTLE),
+    after_sft("sft on chosen, voted, then sft on any clean", "sft"),
     Arm(name="sft on chosen, voted, wide", mine=VOTED, stage="sft", asked=EVERY),
-    Arm(
-        name="sft on chosen, voted, wide, then dpo",
-        mine=VOTED,
-        first="sft",
-        rounds=2,
+    after_sft("sft on chosen, voted, wide, then dpo", mine=VOTED, asked=EVERY),
+    after_sft("sft on chosen, voted, wide, 2 rounds", "sft", mine=VOTED, asked=EVERY),
+    after_sft(
+        "sft on chosen, voted, wide, then dpo on any clean, lr 1e-4",
         asked=EVERY,
-        settings={"preference_tokens": "failing", "max_steps": 80},
+        learning_rate=GENTLE,
     ),
-    Arm(
-        name="sft on chosen, voted, wide, 2 rounds",
-        mine=VOTED,
-        stage="sft",
-        rounds=2,
+    after_sft(
+        "sft on chosen, voted, wide, then dpo on any clean, lr 1e-4, 80 steps",
         asked=EVERY,
-        settings={"max_steps": 80},
+        learning_rate=GENTLE,
+        max_steps=160,
+        max_pairs=640,
     ),
-    Arm(
-        name="sft on chosen, voted, wide, then dpo on any clean",
-        first_mine=VOTED,
-        first="sft",
-        rounds=2,
-        asked=EVERY,
-        settings={"preference_tokens": "failing", "max_steps": 80},
-    ),
-    Arm(
-        name="sft on chosen, voted, wide, then dpo on any clean, lr 1e-4",
-        first_mine=VOTED,
-        first="sft",
-        first_settings={"max_steps": 80},
-        rounds=2,
-        asked=EVERY,
-        settings={"preference_tokens": "failing", "max_steps": 80, "learning_rate": 1e-4},
-    ),
-    Arm(
-        name="sft on chosen, voted, wide, then dpo on any clean, lr 1e-4, 80 steps",
-        first_mine=VOTED,
-        first="sft",
-        first_settings={"max_steps": 80},
-        rounds=2,
-        asked=EVERY,
-        settings={
-            "preference_tokens": "failing",
-            "max_steps": 160,
-            "max_pairs": 640,
-            "learning_rate": 1e-4,
-        },
-    ),
-    Arm(
-        name="sft on chosen, voted, wide, then sft on any clean",
-        first_mine=VOTED,
-        stage="sft",
-        rounds=2,
-        asked=EVERY,
-        settings={"max_steps": 80},
-    ),
+    after_sft("sft on chosen, voted, wide, then sft on any clean", "sft", asked=EVERY),
     Arm(
         name="sibling, voted, failing tokens, wide",
         mine=VOTED,

@@ -19,51 +19,28 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import STEPS, VOTED, Arm, Lab, Stage, pool, run_all
+from parts.lab_arms import GENTLE, VOTED, Arm, Lab, after_sft, pool, run_all
 from parts.lab_questions import questions
-
-GENTLE = 1e-4
-"""Learning rate of the preference round: at 3e-4, as in SFT, it undoes what it wins."""
-
-
-def _second(name: str, stage: Stage = "dpo", **settings: Any) -> Arm:
-    """SFT on confirmed answers, then this stage on every failure with a clean sibling."""
-    return Arm(
-        name=name,
-        stage=stage,
-        first="sft",
-        first_mine=VOTED,
-        first_settings={"max_steps": 2 * STEPS},
-        rounds=2,
-        settings={"max_steps": 2 * STEPS, **settings},
-    )
 
 
 def _dpo(name: str, *loss: str) -> Arm:
     """A form of DPO; without a loss that of the recipe."""
     other = {"loss_type": loss, "loss_weights": (1.0,)} if loss else {}
-    return _second(name, preference_tokens="failing", learning_rate=GENTLE, **other)
+    return after_sft(name, learning_rate=GENTLE, **other)
 
 
-CONTROL = _second("sft on the same chosen sides", "sft")
+CONTROL = after_sft("sft on the same chosen sides", "sft")
 RECIPE = _dpo("recipe")
 ARMS = (
     CONTROL,
     RECIPE,
-    Arm(
-        name="sft on confirmed answers again",
-        stage="sft",
-        mine=VOTED,
-        rounds=2,
-        settings={"max_steps": 2 * STEPS},
-    ),
+    after_sft("sft on confirmed answers again", "sft", mine=VOTED),
     _dpo("dpo without sft term", "sigmoid"),
     _dpo("ipo", "ipo"),
     _dpo("apo_zero", "apo_zero"),
-    _second("kto", "kto", learning_rate=GENTLE),
+    after_sft("kto", "kto", learning_rate=GENTLE),
 )
 
 

@@ -119,7 +119,9 @@ def _sized(arm: Arm, size: Size) -> Arm:
     if size == WHOLE:
         return arm
     settings = {**arm.settings, **SMALL[arm.stage]}
-    return replace(arm, sources=("sibling", "reference"), settings=settings)
+    first = SMALL["sft"] if arm.first == "sft" else None
+    sources = ("sibling", "reference")
+    return replace(arm, sources=sources, settings=settings, first_settings=first)
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

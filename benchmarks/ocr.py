@@ -55,9 +55,10 @@ def main() -> None:
 def _family(path: Path, lab: Lab) -> None:
     """All arms of a family, then its rows."""
     told: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
     for arm in ARMS:
         say(f"{lab.family} seed {lab.seed}: {arm}")
-        found = answered(lab, arm)
+        found, seconds[arm] = answered(lab, arm)
         if found:
             told[arm] = found
         else:
@@ -66,7 +67,7 @@ def _family(path: Path, lab: Lab) -> None:
         say(f"{lab.family} seed {lab.seed}: nothing was trained, no row is written")
         return
     table = ocr_figures.rows(lab, told)
-    _record(path, lab, table)
+    _record(path, lab, [{**row, "seconds": round(seconds[row["arm"]], 1)} for row in table])
     print(f"{lab.family}, seed {lab.seed}, {lab.part} pages\n{ocr_figures.text(table)}", flush=True)
 
 

@@ -20,7 +20,8 @@ references, and its peak memory. Pairs a second are those of one epoch, referenc
 are theirs over ours; `gradient_difference` is relative, over all weights, and so are
 `gradient_error` and `gradient_error_of_trl`, which are distances to float64.
 
-Each arm is kept in `--folder` when it ends; asked again, a run that was killed goes on there.
+Each arm is kept in `--folder` when it ends; asked again with the same options, a run that was
+killed goes on there.
 MISSTEP_CORPUS names the folder of real logs, BFCL_EVAL the package `bfcl_eval`.
 """
 
@@ -59,7 +60,7 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
 
     from misstep.train import stage
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(os.cpu_count() or 1)
     rows = json.loads(Path(given.pairs).read_text(encoding="utf-8"))
     groups = [
         [i for i, row in enumerate(rows) if row["group"] == group]

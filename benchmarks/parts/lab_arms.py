@@ -31,6 +31,8 @@ ASKED = 192
 """Questions of the train part whose answers the pairs are made of."""
 SAMPLES, TEMPERATURE = 8, 1.0
 STEPS, PAIRS, PER_PROMPT, RATE = 40, 320, 2, 3e-4
+GENTLE = 1e-4
+"""Learning rate of DPO behind another stage: at `RATE` it undoes what it wins."""
 DPO = DpoConfig(
     max_steps=STEPS,
     max_pairs=PAIRS,
@@ -88,6 +90,34 @@ class Arm:
     """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
     first_settings: dict[str, Any] | None = None
     """The same of the rounds before the last, where they are others."""
+
+
+def after_sft(
+    name: str,
+    stage: Stage = "dpo",
+    *,
+    mine: dict[str, Any] | None = None,
+    asked: int = ASKED,
+    **settings: Any,
+) -> Arm:
+    """Two rounds of `STEPS`: SFT on confirmed answers, then this stage on pairs of fresh ones.
+
+    Args:
+        mine: of the second round; without it every failure with a clean sibling is paired.
+        settings: of the second round; DPO counts the failing tokens unless they say otherwise.
+    """
+    focus = {"preference_tokens": "failing"} if stage == "dpo" else {}
+    return Arm(
+        name=name,
+        stage=stage,
+        first="sft",
+        first_mine=VOTED,
+        first_settings={"max_steps": 2 * STEPS},
+        mine=mine or {},
+        asked=asked,
+        rounds=2,
+        settings={"max_steps": 2 * STEPS, **focus, **settings},
+    )
 
 
 # --- pairs -------------------------------------------------------------------------------------

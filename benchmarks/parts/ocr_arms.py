@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from misstep.config import RunConfig, load_config
 from misstep.evaluate import ArmAnswers
 from misstep.mine.source import canonical
 from misstep.pipeline import mining, training
-from misstep.pipeline.answers import Ask, ask
+from misstep.pipeline.answers import COLUMNS, Ask, ask
 from misstep.pipeline.job import Job, begin, silent
 from misstep.pipeline.kept import corpus_of, scan_stage
 from misstep.pipeline.measuring import held_prompts
@@ -62,7 +63,7 @@ SETTINGS: dict[str, Any] = {
     "validate": {"schema": SCHEMA, "limits": {"loop_length": 60}},
     "sample": {"max_new_tokens": CAP, "batch_size": 64},
     "resample": {"num_generations": 4, "max_prompts": 400},
-    # fifty steps that end early: with twice the rate half of the loops are gone before DPO
+    # fifteen steps, that end early: with twice the rate half of the loops are gone before DPO
     "sft": {"learning_rate": 5e-4, "per_device_train_batch_size": 8, "max_rows": 120},
     "dpo": {"learning_rate": 1e-4, "per_device_train_batch_size": 8, "max_pairs": 400},
     "eval": {"num_generations": 1, "max_prompts": 400, "control": True},
@@ -142,15 +143,18 @@ def over(ground: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, An
 Answered = Mapping[Prompt, ArmAnswers]
 
 
-def answered(lab: Lab, arm: str) -> Answered:
-    """What an arm writes on the held-out pages, greedily.
+def answered(lab: Lab, arm: str) -> tuple[Answered, float]:
+    """What an arm writes on the held-out pages, greedily, and the seconds that it wrote.
 
     Nothing where the arm could not be made, for want of pairs.
     """
     _run(lab)
-    if arm in FROM_RUN:
-        return _written(lab.run / f"answers/{arm}.parquet")
-    return _randomly(lab) if arm == "random" else _penalised(lab)
+    if arm == "random":
+        _randomly(lab)
+        return _written(lab.run / "random/answers/control.parquet")
+    if arm == "penalty":
+        _penalised(lab)
+    return _written(lab.run / f"answers/{arm}.parquet")
 
 
 def sft_loops(lab: Lab, count: int) -> tuple[int, int]:
@@ -190,22 +194,23 @@ def _run(lab: Lab) -> None:
         say(f"{lab.family} seed {lab.seed}: {verdict}")
 
 
-def _written(path: Path) -> Answered:
-    if not path.exists():
-        return {}
-    return {
+def _written(path: Path) -> tuple[Answered, float]:
+    """The greedy answers of a file, and their seconds by the clock on the wall."""
+    kept = store.read_rows(path) if path.exists() else []
+    rows = [row for row in kept if row["kind"] == "greedy"]
+    found = {
         Prompt(session=row["session"], step=int(row["step"])): ArmAnswers(
             greedy=store.decode(row["answer"], Message), sampled=()
         )
-        for row in store.read_rows(path)
-        if row["kind"] == "greedy"
+        for row in rows
     }
+    return found, sum(row["seconds"] or 0.0 for row in rows)
 
 
 # --- controls ----------------------------------------------------------------------------------
 
 
-def _randomly(lab: Lab) -> Answered:
+def _randomly(lab: Lab) -> None:
     """DPO with clean samples drawn at random as rejected sides: chosen sides, steps as in `dpo`.
 
     In a run folder of its own, under the name of the control there.
@@ -216,7 +221,7 @@ def _randomly(lab: Lab) -> Answered:
         rows = random_rejects(lab, mining.pair_rows(job))
         say(f"random rejects: {len(rows)} pairs")
         if not rows:
-            return {}
+            return
         entry = job.folder.entry("train adapter")
         steps = int(entry["facts"]["steps"]) if entry else -1
         train.train_dpo(
@@ -232,7 +237,7 @@ def _randomly(lab: Lab) -> Answered:
         )
     what = _greedy(lab, "control", out, _held(lab))
     sessions = corpus_of(store.RunFolder(lab.run)).sessions
-    return ask(dataclasses.replace(job, folder=place, home=job.folder), sessions, what)
+    ask(dataclasses.replace(job, folder=place, home=job.folder), sessions, what)
 
 
 def random_rejects(lab: Lab, rows: Sequence[train.Row]) -> list[train.Row]:
@@ -274,7 +279,7 @@ def clean(session: Session, answer: Message, settings: Any) -> bool:
     return verdict.state == "pass"
 
 
-def _penalised(lab: Lab) -> Answered:
+def _penalised(lab: Lab) -> None:
     """The SFT model with a repetition penalty while it decodes."""
     path = lab.run / "answers/penalty.parquet"
     if not path.exists():
@@ -285,20 +290,21 @@ def _penalised(lab: Lab) -> Answered:
         prompts, rows = _held(lab), []
         size = lab.config.sample.batch_size
         for at in range(0, len(prompts), size):
-            part = prompts[at : at + size]
+            part, started = prompts[at : at + size], time.monotonic()
             found = _decoded(loaded, [sessions[p.session] for p in part], lab)
+            each = (time.monotonic() - started) / len(part)
             rows += [
                 {
                     "session": prompt.session,
                     "step": prompt.step,
                     "kind": "greedy",
                     "answer": store.encode(answer).decode(),
+                    "seconds": each,
                 }
                 for prompt, answer in zip(part, found, strict=True)
             ]
             say(f"penalty: {len(rows)} of {len(prompts)} pages")
-        store.write_rows(path, rows, columns=("session", "step", "kind", "answer"))
-    return _written(path)
+        store.write_rows(path, rows, columns=COLUMNS)
 
 
 def _decoded(loaded: Any, sessions: Sequence[Session], lab: Lab) -> list[Message]:
