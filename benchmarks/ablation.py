@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parts.lab_arms import EVERY, GENTLE, VOTED, Arm, Lab, after_sft, pool, run_all
+from parts.lab_arms import EVERY, GENTLE, VOTED, Arm, Lab, after_sft, behind, pool, run_all
 from parts.lab_questions import questions
 
 CONTROL = Arm(name="sft on chosen", stage="sft")
@@ -64,10 +64,15 @@ ARMS = (
         "sft on chosen, voted, wide, then dpo on any clean, lr 1e-4, 80 steps",
         asked=EVERY,
         learning_rate=GENTLE,
-        max_steps=160,
+        max_steps=80,
         max_pairs=640,
     ),
     after_sft("sft on chosen, voted, wide, then sft on any clean", "sft", asked=EVERY),
+    behind(
+        after_sft("", asked=EVERY, learning_rate=GENTLE),
+        "sft on chosen, voted, wide, then dpo on any clean, lr 1e-4, twice",
+        learning_rate=GENTLE,
+    ),
     Arm(
         name="sibling, voted, failing tokens, wide",
         mine=VOTED,

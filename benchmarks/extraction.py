@@ -21,17 +21,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from effect import ARMS, CONTROL
+from effect import ARMS, CONTROL, CONTROLS, control_of
 from parts import extraction_tasks, lab_arms, lab_measure, lab_model
 from parts.lab_arms import ANSWERS, ASKED, SAMPLES, TEMPERATURE, Arm, run_all
 from parts.lab_measure import Measured
 from parts.lab_model import Answered
+from parts.lab_ratios import ratios
 
 from misstep import store
 
@@ -41,9 +42,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "kto": {"max_steps": 2, "max_rows": 32},
 }
 """Of the stages, with `--quick`."""
-
-
-FREQUENT = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +97,11 @@ class Lab(lab_arms.Lab):
 
 def run(path: Path, lab: Lab, only: Sequence[str] | None, *, base: bool) -> None:
     """The named arms; after each, what the results hold beside rows."""
-    control, *others = (_sized(arm, lab.size) for arm in ARMS)
-    todo = [[arm] for arm in (control, *others) if only is None or arm.name in only]
+    todo = [[arm] for arm in ARMS if only is None or arm.name in only]
     for some in ([], *todo):
-        run_all(path, lab, some, control=control, base=base)
+        control = _sized(control_of(some[0]) if some else CONTROL, lab.size)
+        arms = [_sized(arm, lab.size) for arm in some]
+        run_all(path, lab, arms, control=control, base=base)
         found = store.read_json(path)
         sizes = {
             "first_sft": {**found["common"]["first_sft"], "max_rows": lab.size.first_rows},
@@ -111,7 +110,7 @@ def run(path: Path, lab: Lab, only: Sequence[str] | None, *, base: bool) -> None
             "answers": lab.size.answers or ANSWERS,
         }
         found |= {"common": {**found["common"], **sizes}, "size": asdict(lab.size)}
-        store.write_json(path, {**found, "ratios": ratios(found["rows"])})
+        store.write_json(path, {**found, "ratios": ratios(found["rows"], CONTROLS)})
 
 
 def _sized(arm: Arm, size: Size) -> Arm:
@@ -119,36 +118,9 @@ def _sized(arm: Arm, size: Size) -> Arm:
     if size == WHOLE:
         return arm
     settings = {**arm.settings, **SMALL[arm.stage]}
-    first = SMALL["sft"] if arm.first == "sft" else None
+    after, like = (each and _sized(each, size) for each in (arm.after, arm.like))
     sources = ("sibling", "reference")
-    return replace(arm, sources=sources, settings=settings, first_settings=first)
-
-
-def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """By how much failures became rarer (0.594: down by 59.4 %), and how sure that is."""
-    out = dict(_best_codes(rows))
-    for row in rows:
-        for other, short in (("sft", "sft"), (CONTROL.name, "control")):
-            for t, change in row.get("against", {}).get(other, {}).items():
-                where = f"{row['arm']}, seed {row['seed']}, temperature {t}"
-                out[f"p_vs_{short}, {where}"] = change["failed"]["p"]
-                if "fewer_failures" in change:
-                    out[f"drop_vs_{short}, {where}"] = change["fewer_failures"]
-    return out
-
-
-def _best_codes(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float]]:
-    """The code that became rarest, of those with `FREQUENT` failures after SFT."""
-    begun = {(row["seed"], row["part"]): row["at"] for row in rows if row["arm"] == "sft"}
-    for row in rows:
-        if "against" not in row:
-            continue
-        for t, before in begun.get((row["seed"], row["part"]), {}).items():
-            after = row["at"][t]["codes"]
-            often = {code: n for code, n in before["codes"].items() if n >= FREQUENT}
-            if often:
-                drop = max(1 - after.get(code, 0) / n for code, n in often.items())
-                yield f"best_code_drop, {row['arm']}, seed {row['seed']}, temperature {t}", drop
+    return replace(arm, sources=sources, settings=settings, after=after, like=like)
 
 
 def main() -> None:

@@ -76,20 +76,23 @@ class Arm:
     `signed`: and adds nothing that the prompt does not support (`lab_signed`)."""
     stage: Stage = "dpo"
     """`sft`: on the chosen sides. `kto`: both sides as labelled answers."""
-    first: Stage | None = None
-    """Stage of the rounds before the last, where it is another."""
+    after: Arm | None = None
+    """The arm whose adapter this one continues, and answers with; without it, the first SFT's."""
+    like: Arm | None = None
+    """The arm whose pairs this one takes, those of all its rounds behind `after`."""
     asked: int = ASKED
     """Questions of the train part whose answers the pairs are made of."""
     rounds: int = 1
     """The steps are split over so many rounds; each has fresh answers and is its own reference."""
     mine: dict[str, Any] = field(default_factory=dict)
     """Of `misstep mine`, other than the defaults; the caps are lifted anyway."""
-    first_mine: dict[str, Any] | None = None
-    """The same of the rounds before the last, where it is another."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the stage, other than those of `DPO`, `SFT` or `KTO`."""
-    first_settings: dict[str, Any] | None = None
-    """The same of the rounds before the last, where they are others."""
+
+    @property
+    def depth(self) -> int:
+        """Rounds from the first SFT to this arm's end."""
+        return self.rounds + (self.after.depth if self.after else 0)
 
 
 def after_sft(
@@ -100,23 +103,33 @@ def after_sft(
     asked: int = ASKED,
     **settings: Any,
 ) -> Arm:
-    """Two rounds of `STEPS`: SFT on confirmed answers, then this stage on pairs of fresh ones.
+    """SFT on confirmed answers, then this stage on pairs of fresh ones: `STEPS` each.
 
     Args:
-        mine: of the second round; without it every failure with a clean sibling is paired.
-        settings: of the second round; DPO counts the failing tokens unless they say otherwise.
+        mine: of the second stage; without it every failure with a clean sibling is paired.
+        settings: of the second stage; DPO counts the failing tokens unless they say otherwise.
     """
+    first = Arm(name="sft on confirmed answers", stage="sft", mine=VOTED, asked=asked)
+    return behind(first, name, stage, mine=mine, **settings)
+
+
+def behind(
+    first: Arm,
+    name: str,
+    stage: Stage = "dpo",
+    *,
+    mine: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Arm:
+    """One stage more behind an arm, on pairs of fresh answers to the same questions."""
     focus = {"preference_tokens": "failing"} if stage == "dpo" else {}
     return Arm(
         name=name,
         stage=stage,
-        first="sft",
-        first_mine=VOTED,
-        first_settings={"max_steps": 2 * STEPS},
+        after=first,
         mine=mine or {},
-        asked=asked,
-        rounds=2,
-        settings={"max_steps": 2 * STEPS, **focus, **settings},
+        asked=first.asked,
+        settings={**focus, **settings},
     )
 
 
@@ -179,19 +192,15 @@ def labelled(rows: Sequence[train.Row]) -> list[train.Row]:
 # --- arms --------------------------------------------------------------------------------------
 
 
-def adapter_of(
-    arm: Arm, rows: Sequence[train.Row], *, start: Path, seed: int, last: bool = True
-) -> Path:
+def adapter_of(arm: Arm, rows: Sequence[train.Row], *, start: Path, seed: int) -> Path:
     """Train one round of an arm."""
-    stage = arm.stage if last or arm.first is None else arm.first
-    config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[stage]
+    config: Any = {"dpo": DPO, "kto": KTO, "sft": SFT}[arm.stage]
     names = {each.name for each in fields(config)}
-    settings = arm.settings if last or arm.first_settings is None else arm.first_settings
-    config = replace(config, **{name: v for name, v in settings.items() if name in names})
+    config = replace(config, **{name: v for name, v in arm.settings.items() if name in names})
     config = replace(config, max_steps=config.max_steps // arm.rounds)
-    if stage == "sft":
+    if arm.stage == "sft":
         rows = [replace(row, rejected=None, cut=False) for row in rows]
-    if stage == "kto":
+    if arm.stage == "kto":
         rows = labelled(rows)
     return lab_model.trained(rows, start=start, config=config, seed=seed)
 
@@ -221,17 +230,30 @@ class Lab:
         )
 
     def train(self, arm: Arm) -> tuple[list[train.Row], Path | None]:
-        """The pairs of an arm's last round, and its adapter; none where there was no pair."""
-        at = self.start()
+        """The pairs of an arm's last round, and its adapter.
+
+        A round without pairs leaves the adapter as it is; where none had any, there is none.
+        """
+        at = self.train(arm.after)[1] if arm.after else None
         rows: list[train.Row] = []
-        for round in range(arm.rounds):
-            last = round + 1 == arm.rounds
-            mine = arm.mine if last or arm.first_mine is None else arm.first_mine
-            rows = pairs_of(replace(arm, mine=mine), self.answers(at, round, arm.asked))
-            if not rows:
-                return rows, None
-            at = adapter_of(arm, rows, start=at, seed=self.seed, last=last)
+        for round in range(arm.depth - arm.rounds, arm.depth):
+            start = at or self.start()
+            if arm.like is not None:
+                rows = self.pairs_behind(arm.after, arm.like)
+            else:
+                rows = pairs_of(arm, self.answers(start, round, arm.asked))
+            if rows:
+                at = adapter_of(arm, rows, start=start, seed=self.seed)
         return rows, at
+
+    def pairs_behind(self, first: Arm | None, last: Arm) -> list[train.Row]:
+        """The pairs of every arm that comes behind one and leads to another."""
+        rows: list[train.Row] = []
+        at: Arm | None = last
+        while at is not None and at != first:
+            rows = self.train(at)[0] + rows
+            at = at.after
+        return rows
 
     def measured(self, adapter: Path | None) -> dict[float, Measured]:
         """An adapter, or the bare model, on the part."""
@@ -314,8 +336,14 @@ def _later(lab: Lab, arm: Arm, control: Arm) -> Any:
 
 
 def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
-    """Each arm over all seeds, beside each arm that stands before it; what is not kept is made."""
+    """Each arm over all seeds, beside each that stands before it, the start first.
+
+    What is not kept is made.
+    """
     found: dict[str, dict[float, Measured]] = {}
+    if labs[0].beside_start:
+        starts = [lab.measured(lab.start()) for lab in labs]
+        found["sft"] = {t: lab_measure.together([one[t] for one in starts]) for t in starts[0]}
     for arm in arms:
         adapters = [(lab, lab.train(arm)[1]) for lab in labs]
         seeds = [lab.measured(adapter) for lab, adapter in adapters if adapter is not None]

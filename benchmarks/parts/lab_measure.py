@@ -86,8 +86,9 @@ def _summed(pairs: dict[str, list[tuple[int, int]]], names: Sequence[str]) -> Co
 
 
 def together(seeds: Sequence[Measured]) -> Measured:
-    """One arm over several seeds: the answers of all of them to the same families."""
+    """Several measurements of the same families as one: seeds of an arm, or temperatures."""
     first = seeds[0]
+    fields = [each.fields for each in seeds if each.fields is not None]
     codes: Counter[str] = Counter()
     for each in seeds:
         codes.update(each.codes)
@@ -96,6 +97,7 @@ def together(seeds: Sequence[Measured]) -> Measured:
         failed=_added([each.failed for each in seeds]),
         correct=_added([each.correct for each in seeds]),
         codes=dict(codes.most_common()),
+        fields=_added(fields) if len(fields) == len(seeds) else None,
     )
 
 
@@ -131,8 +133,12 @@ def told(measured: Measured) -> dict[str, Any]:
 
 
 def all_told(found: Mapping[float, Measured]) -> dict[str, Any]:
-    """`told` of each temperature."""
-    return {str(t): told(one) for t, one in found.items()}
+    """`told` of each temperature, and of `both`."""
+    return {str(t): told(one) for t, one in _with_both(found).items()}
+
+
+def _with_both(found: Mapping[float, Measured]) -> dict[float | str, Measured]:
+    return {**found, "both": together(list(found.values()))}
 
 
 def _rate(counts: Counts, draws: Bootstrap) -> dict[str, Any]:
@@ -174,5 +180,6 @@ def paired(before: Measured, after: Measured) -> dict[str, Any]:
 
 
 def all_paired(before: Mapping[float, Measured], after: Mapping[float, Measured]) -> dict[str, Any]:
-    """`paired` of each temperature."""
-    return {str(t): paired(before[t], after[t]) for t in after}
+    """`paired` of each temperature, and of `both`."""
+    old, new = _with_both(before), _with_both(after)
+    return {str(t): paired(old[t], new[t]) for t in new}

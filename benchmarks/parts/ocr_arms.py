@@ -62,6 +62,8 @@ SETTINGS: dict[str, Any] = {
     "ingest": {"workers": 1, "pages": {"instruction": ""}},
     "validate": {"schema": SCHEMA, "limits": {"loop_length": 60}},
     "sample": {"max_new_tokens": CAP, "batch_size": 64},
+    # of such readers few answers are nearer to the gold; with 0.7 nearly every chosen side is gold
+    "mine": {"min_agreement": 0.4, "rejected": ["loops"]},
     "resample": {"num_generations": 4, "max_prompts": 400},
     # fifteen steps, that end early: with twice the rate half of the loops are gone before DPO
     "sft": {"learning_rate": 5e-4, "per_device_train_batch_size": 8, "max_rows": 120},
