@@ -312,7 +312,7 @@ def test_a_setting_that_is_not_changed_is_not_in_the_key():
     assert lab_model.unusual(DpoConfig(beta=0.25)) == {"beta": 0.25}
 
 
-def test_rounds_share_the_steps_and_the_first_may_be_of_another_stage(tmp_path, monkeypatch):
+def test_rounds_share_the_steps_and_go_on_behind_another_arm(tmp_path, monkeypatch):
     trained, asked = [], []
     rows = FAILED[:1]
 
@@ -325,12 +325,47 @@ def test_rounds_share_the_steps_and_the_first_may_be_of_another_stage(tmp_path, 
     monkeypatch.setattr(lab_arms, "pairs_of", lambda arm, given: rows)
     monkeypatch.setattr(lab_arms.Lab, "start", lambda self: tmp_path)
     monkeypatch.setattr(lab_arms.Lab, "answers", lambda self, *how: asked.append(how))
-    arm = lab_arms.Arm(name="x", first="sft", rounds=2, settings={"beta": 0.3, "max_steps": 80})
+    settings = {"beta": 0.3, "max_steps": 80}
+    first = lab_arms.Arm(name="x", stage="sft")
+    arm = lab_arms.Arm(name="y", after=first, rounds=2, settings=settings)
     _, adapter = lab.train(arm)
-    assert [each[:2] for each in trained] == [(SftConfig, 40), (DpoConfig, 40)]
-    assert [each[2] for each in trained] == [[None], [rows[0].rejected]]
-    assert [how[:2] for how in asked] == [(tmp_path, 0), (tmp_path / "1", 1)]
-    assert adapter == tmp_path / "2"
+    assert [each[:2] for each in trained] == [(SftConfig, 40), *[(DpoConfig, 40)] * 2]
+    assert [each[2] for each in trained] == [[None], *[[rows[0].rejected]] * 2]
+    assert [how[:2] for how in asked] == [(tmp_path, 0), (tmp_path / "1", 1), (tmp_path / "2", 2)]
+    assert adapter == tmp_path / "3"
+
+
+def test_a_control_learns_the_chosen_sides_of_all_rounds_of_another_arm(tmp_path, monkeypatch):
+    trained = []
+
+    def train(rows, *, start, config, seed):
+        trained.append((start.name, config.max_steps, [row.id for row in rows]))
+        return tmp_path / str(len(trained))
+
+    lab = lab_arms.Lab({"train": [OSLO], "dev": [], "heldout": []}, "dev", 1)
+    monkeypatch.setattr(lab_model, "trained", train)
+    monkeypatch.setattr(lab_arms, "pairs_of", lambda arm, given: [FAILED[arm.depth - 1]])
+    monkeypatch.setattr(lab_arms.Lab, "start", lambda self: tmp_path / "0")
+    monkeypatch.setattr(lab_arms.Lab, "answers", lambda self, *how: [])
+    one = lab_arms.after_sft("one")
+    two = lab_arms.behind(one, "two")
+    control = lab_arms.Arm(
+        name="c", stage="sft", after=one.after, like=two, settings={"max_steps": 80}
+    )
+    rows, _ = lab.train(control)
+    assert [row.id for row in rows] == [FAILED[1].id, FAILED[2].id]
+    start, steps, ids = trained[-1]
+    assert (steps, ids) == (80, [FAILED[1].id, FAILED[2].id])
+    assert start == "1"  # what the first stage left
+
+
+def test_a_round_without_pairs_leaves_the_adapter_as_it_is(tmp_path, monkeypatch):
+    lab = lab_arms.Lab({"train": [OSLO], "dev": [], "heldout": []}, "dev", 1)
+    monkeypatch.setattr(lab_model, "trained", lambda rows, **how: tmp_path / "1")
+    monkeypatch.setattr(lab_arms, "pairs_of", lambda arm, given: FAILED[: arm.depth == 1])
+    monkeypatch.setattr(lab_arms.Lab, "start", lambda self: tmp_path / "0")
+    monkeypatch.setattr(lab_arms.Lab, "answers", lambda self, *how: [])
+    assert lab.train(lab_arms.after_sft("one")) == ([], tmp_path / "1")
 
 
 def test_results_hold_an_arm_once(tmp_path):

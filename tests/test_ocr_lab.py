@@ -189,6 +189,19 @@ def test_the_settings_of_the_demo_and_of_the_laboratory_can_be_used() -> None:
         assert config.validate.limits.loop_length == 60
 
 
+def test_the_laboratory_rejects_loops_as_the_recipe_does_and_the_demo_every_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from parts import ocr_arms
+
+    monkeypatch.setattr(ocr_arms, "train_family", lambda name, folder, course: folder)
+    ground = recipes.settings("ocr", model="any", preset="cpu")
+    demo = load_config(BENCHMARKS / "parts" / "ocr-demo.yaml", {}, ground)
+    lab = ocr_arms.Lab("llava", ocr_arms.Plan(), 0, "dev").config
+    assert lab.mine.rejected == load_config(None, {}, ground).mine.rejected == ("loops",)
+    assert demo.mine.rejected == ("loops", "failures")
+
+
 @pytest.mark.model
 def test_the_tokenizer_gives_back_every_gold_text() -> None:
     words = ocr_tokens.tokenizer()

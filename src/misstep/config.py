@@ -26,11 +26,13 @@ from misstep.tuning import ImagesConfig as ImagesConfig
 from misstep.tuning import KtoConfig as KtoConfig
 from misstep.tuning import LoraConfig as LoraConfig
 from misstep.tuning import ResampleConfig as ResampleConfig
+from misstep.tuning import RftConfig as RftConfig
 from misstep.tuning import SampleConfig as SampleConfig
 from misstep.tuning import SftConfig as SftConfig
 
 LevelSetting = Literal["defect", "suspect", "info", "off"]
 Formats = Literal["always", "draft", "never"]
+Rejected = Literal["loops", "failures", "low_scores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,8 @@ class MineConfig:
 
     sources: tuple[str, ...] = ("retry", "sibling", "reference", "resample", "human", "repair")
     """Chosen-sources to use (docs/pairs.md)."""
+    rejected: tuple[Rejected, ...] = ("loops", "failures")
+    """Kinds of rejected sides; `low_scores`: clean answers far from the gold (docs/pairs.md)."""
     references: str | None = None
     """Path of a JSONL file with gold answers."""
     split: Literal["family", "time"] = "family"
@@ -177,6 +181,8 @@ class MineConfig:
     """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
     min_agreement: float = 0.0
     """Of a sampled chosen side with what the log accepted, where it did (`DISAGREES`)."""
+    score_margin: float = 0.2
+    """With `low_scores`: how much less the rejected side agrees, at least (`SCORE_MARGIN`)."""
     min_votes: int = 2
     """Equal clean answers to the prompt that a sampled chosen side with calls needs (`LONE`)."""
     trim_periods: int = 3
@@ -234,6 +240,7 @@ class RunConfig:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    rft: RftConfig = field(default_factory=RftConfig)
     dpo: DpoConfig = field(default_factory=DpoConfig)
     kto: KtoConfig = field(default_factory=KtoConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -298,7 +305,7 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ),
         *_of_mining(config.mine),
         ("budget.max_prompt", config.budget.max_prompt >= 0, "0 or more"),
-        *ranges.of_stages(sft=config.sft, dpo=config.dpo, kto=config.kto),
+        *ranges.of_stages(sft=config.sft, rft=config.rft, dpo=config.dpo, kto=config.kto),
     )
     return (
         f"{key}: out of range, expected {expected}" for key, good, expected in rules if not good
@@ -313,6 +320,8 @@ def _of_mining(mine: MineConfig) -> tuple[tuple[str, bool, str], ...]:
         ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
         ("mine.max_shortened", mine.max_shortened >= 0, "not negative"),
         ("mine.min_agreement", 0 <= mine.min_agreement <= 1, "from 0 to 1"),
+        ("mine.rejected", bool(mine.rejected), "at least one kind"),
+        ("mine.score_margin", 0 < mine.score_margin <= 1, "above 0, at most 1"),
         ("mine.min_votes", mine.min_votes > 0, "at least 1"),
         ("mine.min_margin", 0 <= mine.min_margin < 1, "from 0 to below 1"),
         ("mine.length_ratio", _is_ratio(mine.length_ratio), "two numbers, 0 <= least < most"),

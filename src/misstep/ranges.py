@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from misstep.tuning import DpoConfig, EndpointConfig, KtoConfig, SampleConfig, SftConfig
+from misstep.tuning import DpoConfig, EndpointConfig, KtoConfig, RftConfig, SampleConfig, SftConfig
 
 Rule = tuple[str, bool, str]
 
@@ -30,15 +30,16 @@ def of_sampling(sample: SampleConfig, endpoint: EndpointConfig) -> tuple[Rule, .
     )
 
 
-def of_stages(*, sft: SftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
-    """Of `sft`, `dpo` and `kto`."""
+def of_stages(*, sft: SftConfig, rft: RftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
+    """Of `sft`, `rft`, `dpo` and `kto`."""
     yield from _of_losses(dpo)
     yield "dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"
     yield "dpo.beta", dpo.beta > 0, "above 0"
     yield "dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"
+    yield "rft.min_votes", rft.min_votes > 0, "at least 1"
     yield "kto.beta", kto.beta > 0, "above 0"
     yield "kto.per_device_train_batch_size", kto.per_device_train_batch_size != 1, "above 1"
-    for name, stage in (("sft", sft), ("dpo", dpo), ("kto", kto)):
+    for name, stage in (("sft", sft), ("rft", rft), ("dpo", dpo), ("kto", kto)):
         for key in _ABOVE_ZERO:
             value = getattr(stage, key)
             yield f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0"

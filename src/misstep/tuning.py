@@ -129,6 +129,25 @@ class SftConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RftConfig(SftConfig):
+    """Rejection-sampling fine-tuning (arXiv 2308.01825): SFT on the model's own confirmed answers.
+
+    A round before the preference stage with answers and pairs of its own, of which the chosen sides
+    are learned (docs/training.md). The keys are those of `sft` and what is asked of a chosen side,
+    in the place of `mine.min_votes` and `mine.supported_values`.
+    """
+
+    enabled: bool = False
+    num_train_epochs: float = 3.0
+    max_rows: int = 320
+    """Chosen sides trained on at most, drawn evenly over the families."""
+    min_votes: int = 2
+    """Equal clean answers to the prompt that a chosen side needs."""
+    supported_values: bool = True
+    """Refuse chosen sides with values that nobody gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DpoConfig:
     """Direct preference optimisation (TRL's DPOTrainer)."""
 

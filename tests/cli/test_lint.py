@@ -125,6 +125,18 @@ def test_the_funnel_adds_up_and_shows_why(tmp_path):
     assert numbers[-1] == 0
 
 
+def test_the_funnel_counts_failures_of_a_kind_that_is_not_asked_for(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 6)
+    words = ["-o", tmp_path / "run", "--quiet", "--set", "mine.rejected=[loops]"]
+    lines = run("mine", log, *words, "--explain").output.splitlines()
+    told = {line[7:].strip(): int(line[:7]) for line in lines if line[:7].strip("- ").isdigit()}
+    unasked = -told["mine.rejected has not their kind"]
+    assert told["failed steps"] == unasked - told["in held-out families"]
+    reason = "FAILURE_UNASKED: it fails without a loop, and mine.rejected has no failures"
+    assert told["candidates"] == -told[reason] > 0
+    assert told["pairs"] == 0
+
+
 def test_a_line_that_is_no_json_is_shown_with_its_place(tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"a":\n', encoding="utf-8")

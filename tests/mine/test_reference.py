@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from misstep import store
 from misstep.errors import InputError
-from misstep.mine import read_references
+from misstep.mine import by_key, read_references, references_by_key
+from misstep.types import Part
 from scenes import called, calls_of, mined, result, said, session, user
 
 EXPECTED = (
-    'expected an object such as {"prompt": "…", "answer": "…"}, with prompt, id, or session and '
-    "step as the key, and answer or tool_calls"
+    'expected an object such as {"prompt": "…", "answer": "…"}, with prompt, id, image, or session '
+    "and step as the key, and answer or tool_calls"
 )
+NO_IMAGE = "image 'no.png' cannot be read: No such file or directory"
 ASK = user("What is the weather in Oslo for the next days?")
 WRONG = called("weather", {"town": "Oslo"})
 GOLD = {"tool_calls": [{"function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}]}
@@ -69,10 +72,11 @@ def test_an_answer_may_be_calls(tmp_path, row):
     ("row", "why"),
     [
         ("[1]", "got list"),
-        ('{"answer": "x"}', "no prompt, id or session"),
+        ('{"answer": "x"}', "no prompt, id, image or session"),
         ('{"prompt": "p"}', "no answer"),
-        ('{"prompt": " ", "answer": "x"}', "no prompt, id or session"),
+        ('{"prompt": " ", "answer": "x"}', "no prompt, id, image or session"),
         ('{"session": "s", "step": "two", "answer": "x"}', "step 'two' is not a message index"),
+        ('{"image": "no.png", "answer": "x"}', NO_IMAGE),
         ('{"prompt": "p", "tool_calls": [1]}', "tool_calls[0]: expected an object, got int"),
     ],
 )
@@ -127,3 +131,48 @@ def test_a_wrong_gold_answer_is_refused_like_any_other(tmp_path):
     gold = {"prompt": ASK["content"], "tool_calls": [{"name": "weather", "arguments": {}}]}
     found = mined(session(ASK, WRONG), references=read(tmp_path, gold))
     assert [r.reason for r in found.refused] == ["CHOSEN_FAILS"]
+
+
+def pictured(session_, *images):
+    """The session with images in its first message."""
+    parts = tuple(Part(kind="image", text=name) for name in images)
+    first = replace(session_.messages[0], parts=(*session_.messages[0].parts, *parts))
+    return replace(session_, messages=(first, *session_.messages[1:]))
+
+
+PAGE_ONE, PAGE_TWO = (store.image_name(data) for data in (b"one", b"two"))
+
+
+@pytest.mark.parametrize("key", [PAGE_ONE, "pages/1.png"])
+def test_an_image_is_named_by_its_file_or_by_the_hash_of_its_bytes(tmp_path, key):
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/1.png").write_bytes(b"one")
+    (gold,) = read(tmp_path, {"image": key, **GOLD})
+    assert gold.key == ("image", PAGE_ONE)
+
+
+def found_for(tmp_path, asked, *rows):
+    known = by_key(read(tmp_path, *rows))
+    return [each.answer.text for each in references_by_key(known, asked, len(asked.messages) - 1)]
+
+
+def test_pages_under_one_prompt_are_told_apart_by_their_images(tmp_path):
+    rows = [{"image": PAGE_ONE, "answer": "one"}, {"image": PAGE_TWO, "answer": "two"}]
+    rows.append({"prompt": ASK["content"], "answer": "any"})
+    asked = session(ASK, said("…"))
+    assert found_for(tmp_path, pictured(asked, PAGE_ONE), *rows) == ["one"]
+    assert found_for(tmp_path, pictured(asked, PAGE_TWO), *rows) == ["two"]
+    assert found_for(tmp_path, pictured(asked, PAGE_ONE, PAGE_TWO), *rows) == []
+    assert found_for(tmp_path, asked, *rows) == ["any"]
+
+
+def test_an_image_of_an_earlier_turn_is_not_what_is_asked_about(tmp_path):
+    asked = pictured(session(ASK, said("…"), user("And the date?"), said("…")), PAGE_ONE)
+    rows = [{"image": PAGE_ONE, "answer": "one"}, {"prompt": "And the date?", "answer": "1921"}]
+    assert found_for(tmp_path, asked, *rows) == ["1921"]
+
+
+def test_an_id_goes_before_an_image(tmp_path):
+    asked = pictured(session(ASK, said("…")), PAGE_ONE)
+    rows = [{"image": PAGE_ONE, "answer": "one"}, {"id": asked.id, "answer": "by id"}]
+    assert found_for(tmp_path, asked, *rows) == ["by id"]

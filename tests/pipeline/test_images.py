@@ -240,7 +240,7 @@ def test_wall_clock_is_told_with_the_share_that_loops_took(tmp_path: Path) -> No
     (tmp_path / "run" / "answers").mkdir()
     store.write_rows(tmp_path / "run" / "answers" / "sft.parquet", rows)
     (row,) = write_timing(job, corpus, ["sft"])
-    assert store.read_json(tmp_path / "run" / FILE) == {"rows": [row]}
+    assert store.read_json(tmp_path / "run" / FILE) == {"rows": [row], "spent": []}
     assert row == {
         "model": "sft",
         "kind": "greedy",

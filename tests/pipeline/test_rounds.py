@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from killing import Killed, ends_alike, killed_and_resumed, stages_said, weights
 from logs import RIGHT, mixed, session, write
 from misstep import api, store
 from misstep.config import load_config
@@ -27,10 +28,6 @@ SETTINGS = {
     "eval.control": True,
     "rounds": 2,
 }
-
-
-def weights(folder):
-    return (folder / "adapter_model.safetensors").read_bytes()
 
 
 def state(folder):
@@ -111,15 +108,9 @@ def test_the_report_names_the_rounds(finished):
 def test_a_finished_run_of_rounds_keeps_everything(finished, settings):
     log, run = finished
     before = weights(run / "adapter"), (run / "scores.json").read_text()
-    said = []
-    api.run([log], run, settings(), say=said.append)
-    stages = [line for line in said if line.endswith(("…", "kept"))]
+    stages = stages_said(log, run, settings())
     assert all(line.endswith("unchanged, kept") for line in stages), stages
     assert (weights(run / "adapter"), (run / "scores.json").read_text()) == before
-
-
-class Killed(BaseException):
-    """Stands for a signal in the middle of a stage."""
 
 
 @pytest.mark.parametrize(
@@ -137,20 +128,8 @@ class Killed(BaseException):
 )
 def test_a_run_killed_anywhere_in_its_rounds_resumes_to_the_same(finished, tmp_path, settings, at):
     log, run = finished
-    met = []
-
-    def progress(label, done, total):
-        if label.startswith(at):
-            met.append(label)
-            raise Killed
-
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        api.run([log], folder, settings(), progress=progress)
-    assert met
-    api.run([log], folder, settings())
-    assert weights(folder / "adapter") == weights(run / "adapter")
-    assert (folder / "scores.json").read_text() == (run / "scores.json").read_text()
+    killed_and_resumed(log, tmp_path / "run", settings(), at)
+    assert ends_alike(tmp_path / "run", run)
 
 
 @pytest.mark.parametrize("after", ["answers", "pairs", "adapter"])
@@ -173,8 +152,7 @@ def test_a_run_killed_while_a_round_is_taken_over_resumes_to_the_same(
         with pytest.raises(Killed):
             api.run([log], folder, settings())
     api.run([log], folder, settings())
-    assert weights(folder / "adapter") == weights(run / "adapter")
-    assert (folder / "scores.json").read_text() == (run / "scores.json").read_text()
+    assert ends_alike(folder, run)
 
 
 def test_one_more_round_keeps_the_rounds_that_are_done(finished, tmp_path, settings):

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from killing import ends_alike, killed_and_resumed, stages_said, weights
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
 from misstep.cli import main
@@ -16,10 +17,6 @@ from misstep.pipeline.measuring import TRAINED
 pytestmark = pytest.mark.slow
 
 TASKS = 24
-
-
-def weights(folder):
-    return (folder / "adapter_model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +83,22 @@ def test_the_scores_have_every_arm_with_n_and_an_interval(finished):
     assert all(s["n"] > 0 and s["low"] <= s["value"] <= s["high"] for s in totals.values())
 
 
+def test_the_report_says_whose_doing_it_is_and_what_it_took(finished):
+    _, run, _ = finished
+    effect = json.loads((run / "scores.json").read_text())["effect"]
+    assert (effect["stage"], effect["control"], effect["lead"]) == (
+        "dpo",
+        "control",
+        "failure_rate",
+    )
+    spent = {row["stage"]: row for row in store.read_json(run / "timing.json")["spent"]}
+    assert {"sft", "train", "control"} <= set(spent)
+    assert all(row["seconds"] > 0 and row["tokens"] for row in spent.values())
+    text = (run / "report.md").read_text()
+    assert "## Did DPO do it, and what did it cost?" in text
+    assert "for comparison, the control's" in text
+
+
 def test_no_held_out_family_was_trained_on(finished):
     _, run, _ = finished
     held = {row["family"] for row in store.read_rows(run / "heldout.parquet")}
@@ -103,23 +116,9 @@ def test_no_held_out_family_was_trained_on(finished):
 def test_a_second_run_keeps_everything(finished):
     log, run, config = finished
     before = weights(run / "adapter")
-    said = []
-    api.run([log], run, config, say=said.append)
-    stages = [line for line in said if line.endswith(("…", "kept"))]
+    stages = stages_said(log, run, config)
     assert all(line.endswith("unchanged, kept") for line in stages), stages
     assert weights(run / "adapter") == before
-
-
-class Killed(BaseException):
-    """Stands for a signal in the middle of a stage."""
-
-
-def killer(at):
-    def progress(label, done, total):
-        if label.startswith(at) and (done >= 2 or done >= total):
-            raise Killed
-
-    return progress
 
 
 @pytest.mark.parametrize(
@@ -127,12 +126,8 @@ def killer(at):
 )
 def test_a_killed_run_resumes_to_the_same_adapter(finished, tmp_path, at):
     log, run, config = finished
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        api.run([log], folder, config, progress=killer(at))
-    api.run([log], folder, config)
-    assert weights(folder / "adapter") == weights(run / "adapter")
-    assert (folder / "scores.json").read_text() == (run / "scores.json").read_text()
+    killed_and_resumed(log, tmp_path / "run", config, at)
+    assert ends_alike(tmp_path / "run", run)
 
 
 def test_evaluating_a_prompt_that_was_trained_on_is_refused(finished, tmp_path):

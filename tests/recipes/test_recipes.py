@@ -30,7 +30,7 @@ MODELS = [
 def test_every_recipe_fits_every_machine_and_model(name, preset, model):
     config = load_config(ground=settings(name, model=model, preset=preset))
     assert config.recipe == name
-    for stage in (config.sft, config.dpo, config.kto):
+    for stage in (config.sft, config.rft, config.dpo, config.kto):
         # a row is never cut, so an answer of full length must have room beside a prompt
         assert stage.max_length > config.sample.max_new_tokens
 
@@ -40,6 +40,7 @@ def test_the_stages_that_a_recipe_names_are_those_it_turns_on(name):
     config = load_config(ground=settings(name, model="smollm2", preset="cpu"))
     stages = recipe(name).stages
     assert ("sft" in stages) == config.sft.enabled
+    assert ("rft" in stages) == config.rft.enabled
     assert ("dpo" in stages) == config.dpo.enabled
     assert ("resample" in stages) == ("resample" in config.mine.sources)
 
@@ -140,10 +141,20 @@ def test_structured_output_is_ocr_without_images():
     text = settings("structured-output", model="m", preset="24gb")
     pages = settings("ocr", model="m", preset="24gb")
     assert recipe("ocr").stages == recipe("structured-output").stages
-    assert text["mine"].keys() == pages["mine"].keys() - {"min_margin", "min_agreement"}
+    own = {"min_margin", "min_agreement", "rejected", "score_margin"}
+    assert text["mine"].keys() == pages["mine"].keys() - own
     assert text["mine"]["sources"] == pages["mine"]["sources"] == ["resample"]
     assert "images" not in text
     assert "images" in pages
+
+
+def test_loops_alone_are_rejected_sides_of_pages_as_published():
+    kinds = {
+        name: load_config(ground=settings(name, model="m", preset="cpu")).mine.rejected
+        for name in NAMES
+    }
+    assert kinds.pop("ocr") == ("loops",)
+    assert set(kinds.values()) == {("loops", "failures")}
 
 
 def test_the_file_goes_over_the_recipe_and_flags_over_both(tmp_path):

@@ -6,6 +6,7 @@ torchrun --nproc-per-node 2 sharded.py MODEL FOLDER
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -72,3 +73,7 @@ def main(tiny: str, folder: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    # a thread of gloo that still runs while the interpreter is taken down aborts the process now
+    # and then (pytorch/pytorch pull 179291); what is compared is on the disk by now
+    sys.stderr.flush()
+    os._exit(0)

@@ -83,7 +83,8 @@ def test_several_answers_to_a_prompt_are_those_that_it_gets_alone(home, folder, 
 def test_log_probabilities_equal_a_forward_pass_of_each_side(home, folder, names):
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    from misstep.train.logps import reading, score
+    from misstep.train.logps import score
+    from misstep.train.reading import reading
 
     loaded = load(home, dtype="float32", images=folder)
     encoded = [

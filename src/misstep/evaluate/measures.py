@@ -67,6 +67,10 @@ def _tokens(seen: Seen) -> Pair | None:
     return None if seen.tokens is None else (seen.tokens, 1)
 
 
+def _healthy_tokens(seen: Seen) -> Pair | None:
+    return None if seen.tokens is None or seen.looped or seen.published else (seen.tokens, 1)
+
+
 def _loop_tokens(seen: Seen) -> Pair | None:
     return None if not seen.tokens else (seen.tokens * (seen.looped or seen.published), seen.tokens)
 
@@ -75,9 +79,11 @@ LOOPS: tuple[Measure, ...] = (
     _counts("degenerate_published", lambda seen: seen.published),
     _counts("degenerate_codes", lambda seen: seen.looped),
     Measure(metric="tokens", take=_tokens, kind="mean", better="lower"),
+    Measure(metric="healthy_tokens", take=_healthy_tokens, kind="mean", better="lower"),
     Measure(metric="loop_tokens", take=_loop_tokens, kind="score", better="lower"),
 )
-"""Of every answer; `loop_tokens` is the share of all tokens that stand in answers that loop."""
+"""Of every answer; `healthy_tokens` are those of answers that loop by neither rule, `loop_tokens`
+is the share of all tokens that stand in answers that loop."""
 AGAINST_GOLD: tuple[Measure, ...] = (
     _score("text_score", lambda worth: worth.text_score),
     _score("levenshtein", lambda worth: worth.levenshtein),

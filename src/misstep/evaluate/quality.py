@@ -8,25 +8,22 @@ all its sampled answers. Loads no model, and no time stands in it: equal answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 from misstep.config import EvalConfig
 from misstep.evaluate.compare import STAGES, comparisons
+from misstep.evaluate.disagree import MOST_SHOWN, Disagreement, Kind, dealt, disagreeing, tallied
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike
 from misstep.evaluate.measures import AGAINST_GOLD, LOOPS, UNIT, Measure
 from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, wilson
 from misstep.evaluate.seen import Seen, see
-from misstep.redact import clip
 from misstep.types import Prompt
 
-Kind = Literal["greedy", "sampled"]
 KINDS: tuple[Kind, ...] = ("greedy", "sampled")
-MOST_SHOWN = 200
-"""Disagreements that are listed; all are counted."""
 _Counts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -65,28 +62,6 @@ class Change:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disagreement:
-    """An answer that one rule calls a loop and the other does not."""
-
-    model: str
-    answers: Kind
-    index: int
-    """Which of the prompt's answers of this kind, from 0."""
-    session: str
-    step: int
-    published: bool
-    codes: tuple[str, ...]
-    finish_reason: str | None
-    characters: int
-    tail: str
-    """The end of the answer, secrets taken out."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As scores.json holds it."""
-        return {**asdict(self), "codes": list(self.codes)}
-
-
 @dataclass(slots=True, kw_only=True)
 class Quality:
     """What stands in scores.json beside the failures."""
@@ -107,7 +82,11 @@ class Quality:
                 "scores": [asdict(figure) for figure in self.degeneration],
                 "paired": [row for row in changes if row["metric"] in loops],
                 "disagreeing": len(self.disagreements),
-                "disagreements": [each.to_json() for each in self.disagreements[:MOST_SHOWN]],
+                "disagreeing_by": list(tallied(self.disagreements)),
+                "disagreements": [
+                    each.to_json()
+                    for each in dealt(self.disagreements, MOST_SHOWN, lambda each: each.group)
+                ],
             }
         }
         if self.prompts:
@@ -161,7 +140,7 @@ def quality(
     arms = []
     for name in names:
         rows = list(_looked(corpus, ordered, answers[name], golds, settings))
-        made.disagreements += _disagreeing(name, rows)
+        made.disagreements += disagreeing(name, rows)
         arms.append(_arm(name, rows, ordered))
     families = len({each.family for each in ordered})
     draws = Bootstrap(families, resamples=config.resamples, confidence=config.confidence, seed=seed)
@@ -205,23 +184,6 @@ def _arm(name: str, rows: Sequence[_Row], held: Sequence[Held]) -> _Arm:
         greedy=tuple(tuple(found[:1]) for found in greedy.values()),
         sampled=tuple(map(tuple, sampled.values())),
     )
-
-
-def _disagreeing(name: str, rows: Iterable[_Row]) -> Iterator[Disagreement]:
-    for held, kind, index, seen in rows:
-        if seen.published != seen.looped:
-            yield Disagreement(
-                model=name,
-                answers=kind,
-                index=index,
-                session=held.prompt.session,
-                step=held.prompt.step,
-                published=seen.published,
-                codes=seen.codes,
-                finish_reason=seen.finish_reason,
-                characters=seen.characters,
-                tail=clip(seen.tail, len(seen.tail)),
-            )
 
 
 def _counted(families: Sequence[Sequence[Seen]], measure: Measure) -> _Counts:

@@ -26,7 +26,8 @@ class Seen:
     characters: int
     finish_reason: str | None
     tail: str
-    """The last characters, to look at."""
+    """Where the rules disagree the end of the answer, as it is and long enough that no secret is
+    cut; of all others empty."""
     worth: Worth | None
     """None without gold."""
 
@@ -48,15 +49,17 @@ def see(
     loops = {f.code for f in findings if f.level == "defect" and f.code.startswith("REP_")}
     schema = session.context_of(prompt.step).response_schema or settings.response_schema
     text = answer.text
+    published = validate.published_loop(text, answer.finish_reason)
     return Seen(
-        published=validate.published_loop(text, answer.finish_reason),
+        published=published,
         codes=tuple(sorted(loops)),
         tokens=None if answer.usage is None else answer.usage.output_tokens,
         characters=len(text),
         finish_reason=answer.finish_reason,
-        tail=text[-_TAIL:],
+        tail=text[-_TAIL:] if published != bool(loops) else "",
         worth=None if gold is None else worth(gold, text, schema),
     )
 
 
-_TAIL = 120
+_TAIL = 4_120
+"""More than a private key."""

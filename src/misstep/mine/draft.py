@@ -74,8 +74,10 @@ def pair_id(desk: Desk, prompt: Prompt, *, chosen: Message, rejected: Message) -
 def margin(d: Draft) -> float:
     """Score of chosen minus score of rejected; the log's score where only the log judged.
 
-    1 where only a human told the sides apart.
+    1 where only a human told the sides apart; of two clean sides the difference in agreement.
     """
+    if d.candidate.behind is not None:
+        return d.candidate.behind
     score = d.chosen_verdict.score
     if score is None and d.candidate.logged is not None:
         score = d.candidate.logged.score

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from misstep.mine import evidence, room, rules, texture, worth
+from misstep.mine import evidence, kinds, room, rules, texture, worth
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft, Rule, draft, margin
 from misstep.mine.feedback import failed_task
@@ -24,6 +24,17 @@ RULES: tuple[Rule, ...] = tuple(
         ("UNFIT_PROMPT", "the prompt is empty, or its image was not kept", rules.unfit_prompt),
         ("PROMPT_LONG", "the prompt does not fit, even without its middle", room.prompt_long),
         ("REJECTED_CLEAN", "nothing is wrong with the rejected side", rules.rejected_clean),
+        ("LOOP_UNASKED", "it loops, and mine.rejected has no loops", kinds.loop_unasked),
+        (
+            "FAILURE_UNASKED",
+            "it fails without a loop, and mine.rejected has no failures",
+            kinds.failure_unasked,
+        ),
+        (
+            "SCORE_MARGIN",
+            "the rejected side is clean and nearly as good as the chosen one",
+            kinds.score_margin,
+        ),
         ("SAME_SIDES", "the sides do not differ", texture.same_sides),
         ("CHOSEN_LOOP", "the chosen side repeats itself", rules.loop),
         ("CHOSEN_FAILS", "the chosen side is not clean on this prompt", rules.chosen_fails),
@@ -62,7 +73,16 @@ RULES: tuple[Rule, ...] = tuple(
 )
 """Every rule about one pair, in the order in which they are asked."""
 
-_SIGNED = ("REJECTED_CLEAN", "UNJUDGED", "NO_MARGIN", "OTHER_TOOL", "DIFFERENT_TOOL", "AMBIGUOUS")
+_SIGNED = (
+    "REJECTED_CLEAN",
+    "LOOP_UNASKED",
+    "FAILURE_UNASKED",
+    "UNJUDGED",
+    "NO_MARGIN",
+    "OTHER_TOOL",
+    "DIFFERENT_TOOL",
+    "AMBIGUOUS",
+)
 """What a human who preferred the chosen side has decided."""
 
 

@@ -33,6 +33,9 @@ NOT_ASKED = {
     "LEARNED_LATER": "what followed the failure stands in the log alone",
     "FAILED_TASK": "how the session ended stands in the log alone",
     "FAMILY_SPLIT": "asked of the rows' own families",
+    "LOOP_UNASKED": "which failures are wanted is a setting of mining",
+    "FAILURE_UNASKED": "which failures are wanted is a setting of mining",
+    "SCORE_MARGIN": "which answers were accepted stands in the log alone",
 }
 """Rules of the gate that a row cannot answer, and why."""
 UNSURE = ("UNFIT_PROMPT", "REJECTED_CLEAN", "UNJUDGED", "NO_MARGIN")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from misstep.mine import kinds
 from misstep.mine.desk import Desk
 from misstep.mine.resample import RESAMPLE, answered
 from misstep.mine.source import answer_id, canonical, origins_of
@@ -49,12 +50,23 @@ def sampled(desk: Desk) -> Iterator[tuple[Prompt, str, Unpaired | None]]:
                 yield prompt, answer_id(desk.key(prompt), answer), found
 
 
+def unasked(desk: Desk, prompt: Prompt) -> bool:
+    """Whether the log's failed answer is left out because `mine.rejected` has not its kind."""
+    if kinds.all_asked(desk) or not _fit(desk, prompt):
+        return False
+    return kinds.unasked(desk, desk.corpus.answer(prompt), desk.corpus.defects(prompt))
+
+
+def _fit(desk: Desk, prompt: Prompt) -> bool:
+    return not desk.holds_heldout(prompt) and not desk.corpus.unfit(prompt)
+
+
 def _loose(
     desk: Desk, prompt: Prompt, answer: Message, source: str, defects: Iterable[Finding]
 ) -> Unpaired | None:
-    if desk.holds_heldout(prompt) or desk.corpus.unfit(prompt):
-        return None
     defects = tuple(defects)
+    if not _fit(desk, prompt) or kinds.unasked(desk, answer, defects):
+        return None
     trimmed = trim(answer, defects, periods=desk.config.trim_periods)
     return Unpaired(
         id=answer_id(desk.key(prompt), answer),

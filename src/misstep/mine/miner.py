@@ -24,7 +24,7 @@ from misstep.mine.door import CRASHED, Door
 from misstep.mine.find import Finder, Found, Here, Load
 from misstep.mine.human import HUMAN
 from misstep.mine.index import index_of
-from misstep.mine.loose import Unpaired
+from misstep.mine.loose import Unpaired, unasked
 from misstep.mine.order import in_order
 from misstep.mine.recovery import RECOVERY
 from misstep.mine.reference import REFERENCE, Reference
@@ -168,8 +168,9 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
 
     `failed_steps` = `heldout_failed` + `paired_failures` + `unpaired_failures` +
     `repeated_failures` (an equal answer to an equal prompt) + `left_out` (the prompt holds
-    held-out text, is empty, or lacks its image) + `crashed_failures`, where there are any (mining
-    its session ended a process, time and again). `candidates` = `pairs` + the sum of `refused`.
+    held-out text, is empty, or lacks its image) + `unasked_failures`, where `mine.rejected` leaves
+    any out + `crashed_failures`, where there are any (mining its session ended a process, time and
+    again). `candidates` = `pairs` + the sum of `refused`.
     """
     pairs, refused = door.pairs, door.refused
     failed = desk.failed()
@@ -181,14 +182,17 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
     lost = {each.prompt for each in refused if each.reason == CRASHED}
     ends = door.paired | loose
     crashed = [prompt for prompt in once if prompt in lost and ids[prompt] not in ends]
+    away = {*ends, *(ids[prompt] for prompt in crashed)}
+    others = sum(ids[prompt] not in away and unasked(desk, prompt) for prompt in once)
     return {
         "failed_steps": len(desk.corpus.failed()),
         "heldout_failed": len(desk.corpus.failed()) - len(failed),
         "paired_failures": len(paired),
         "unpaired_failures": len(loose),
         "repeated_failures": len(failed) - len(once),
+        **({"unasked_failures": others} if others else {}),
         **({"crashed_failures": len(crashed)} if lost else {}),
-        "left_out": len(once) - len(paired) - len(loose) - len(crashed),
+        "left_out": len(once) - len(paired) - len(loose) - others - len(crashed),
         "candidates": len(pairs) + len(refused),
         "pairs": len(pairs),
         "parts": _tally(desk.part(pair.prompt) for pair in pairs),

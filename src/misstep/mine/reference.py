@@ -5,13 +5,15 @@ In: a JSONL file, one object a line: the answer, and what it answers.
     {"prompt": "Weather in Oslo?", "answer": {"tool_calls": [{"name": "weather", "arguments": {}}]}}
     {"id": "ticket-17", "answer": "{\\"total\\": 12}"}
     {"session": "4be0643f1d98573b", "step": 3, "tool_calls": [...]}
+    {"image": "pages/7.png", "answer": "{\\"text\\": \\"…\\"}"}
 
 `prompt` is text (or chat messages): it stands for every step that directly follows a user message
 of this text, compared as tasks are (`split.normalised`). `id` is a session id, the log's own id
-of a row, or a family; without `step` it stands for the first step of the session. The answer is
-text, a chat message, a list of calls, or `tool_calls` beside the key. Out: `Reference`s. A
-reference is judged like any other answer; where one exists for a prompt, every chosen side must
-call the same tools.
+of a row, or a family; without `step` it stands for the first step of the session. `image` is a
+file, sought beside this one, or `sha256:…` of its bytes: it stands for every step before which this
+image, and no other, was shown since the last answer. The answer is text, a chat message, a list of
+calls, or `tool_calls` beside the key. Out: `Reference`s. A reference is judged like any other
+answer; where one exists for a prompt, every chosen side must call the same tools.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from misstep import store
 from misstep.chat import content_text, from_chat
 from misstep.errors import InputError
 from misstep.mine.source import Candidate, Source, blamable
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
     from misstep.mine.desk import Desk
 
 _EXPECTED = (
-    'expected an object such as {"prompt": "…", "answer": "…"}, with prompt, id, or session and '
-    "step as the key, and answer or tool_calls"
+    'expected an object such as {"prompt": "…", "answer": "…"}, with prompt, id, image, or session '
+    "and step as the key, and answer or tool_calls"
 )
 
 
@@ -44,7 +47,7 @@ class Reference:
     """A gold answer and what it answers."""
 
     key: tuple[str, str]
-    """`("prompt", normalised text)`, or `("id", id)` or `("id", "id#step")`."""
+    """`("prompt", normalised text)`, `("image", name)`, `("id", id)` or `("id", "id#step")`."""
     answer: Message
 
 
@@ -71,7 +74,7 @@ def _reference(line: bytes, path: Path, number: int) -> Reference:
         if not isinstance(row, dict):
             raise ValueError(f"got {type(row).__name__}")
         answer = _answer(row)
-        key = _key(row)
+        key = _key(row, path.parent)
     except ValueError as error:
         raise InputError(
             f"{path}, line {number}: not a gold answer ({error}); {_EXPECTED}"
@@ -95,19 +98,31 @@ def _answer(row: Mapping[str, Any]) -> Message:
     return message
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+def _key(row: Mapping[str, Any], folder: Path) -> tuple[str, str]:
     name, step = row.get("session", row.get("id")), row.get("step")
     if isinstance(name, (str, int)) and not isinstance(name, bool):
         if step is not None and not isinstance(step, int):
             raise ValueError(f"step {step!r} is not a message index")
         return "id", str(name) if step is None else f"{name}#{step}"
+    image = row.get("image")
+    if isinstance(image, str):
+        return "image", _image(image, folder)
     prompt = row.get("prompt")
     if isinstance(prompt, Sequence) and not isinstance(prompt, str):
         users = [m for m in prompt if isinstance(m, Mapping) and m.get("role") == "user"]
         prompt = content_text(users[-1].get("content")) if users else None
     if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError("no prompt, id or session")
+        raise ValueError("no prompt, id, image or session")
     return "prompt", normalised(prompt)
+
+
+def _image(image: str, folder: Path) -> str:
+    if store.is_image_name(image):
+        return image
+    try:
+        return store.image_name((folder / image).read_bytes())
+    except OSError as error:
+        raise ValueError(f"image {image!r} cannot be read: {error.strerror}") from None
 
 
 def by_key(references: Iterable[Reference]) -> dict[tuple[str, str], tuple[Reference, ...]]:
@@ -121,16 +136,26 @@ def by_key(references: Iterable[Reference]) -> dict[tuple[str, str], tuple[Refer
 def references_by_key(
     known: Mapping[tuple[str, str], tuple[Reference, ...]], session: Session, step: int
 ) -> tuple[Reference, ...]:
-    """The references for one step: those for it by id first, else those for its prompt's text."""
+    """The references for one step: those for it by id first, else by image, else by text."""
     if not known:
         return ()
     names = _names(session)
     first = next(session.steps, None) == step
     keys = [("id", f"{name}#{step}") for name in names]
     keys += [("id", name) for name in names if first]
+    shown = list(_shown(session, step))
+    keys += [("image", name) for name in shown if len(shown) == 1]
     if step and session.messages[step - 1].role == "user":
         keys.append(("prompt", user_text(session.messages[step - 1])))
     return next((known[key] for key in keys if key in known), ())
+
+
+def _shown(session: Session, step: int) -> Iterator[str]:
+    """Images since the answer before this step."""
+    for message in reversed(session.messages[:step]):
+        if message.role == "assistant":
+            return
+        yield from (part.text or "" for part in message.parts if part.kind == "image")
 
 
 def _names(session: Session) -> list[str]:

@@ -7,7 +7,8 @@ that differ least, so that a pair teaches what went wrong and nothing else (`har
 Both sides call the same tools (`keeps_tools`). Where the model has no such clean answer, its
 failure is set against the log's accepted answer (`resample+log`). Before all of this counts what
 `mine.min_votes` and `mine.supported_values` ask for (`worth`). At most `max_pairs_per_prompt`
-candidates a prompt and source, each with another failure.
+candidates a prompt and source, each with another failure. `mine.rejected` says which kinds of
+failures are taken (`kinds`), and may add clean answers that are far from what the log accepted.
 
 `resample_prompts` says which prompts are worth asking.
 """
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from misstep.mine import hard, worth
+from misstep.mine import hard, kinds, worth
 from misstep.mine.agreement import agreement
 from misstep.mine.feedback import UNKNOWN, used
 from misstep.mine.held import HeldText
@@ -110,15 +111,75 @@ def resample_prompts(
 
 def _of_prompt(desk: Desk, prompt: Prompt) -> Iterator[Candidate]:
     clean, failed = _sorted_out(desk, prompt)
+    asked = [answer for answer in failed if not kinds.unasked_sample(desk, prompt, answer)]
+    others = [answer for answer in failed if answer not in asked]
+    limit = desk.config.max_pairs_per_prompt
+    found = list(_of_failures(desk, prompt, clean=clean, failed=asked, limit=limit))
+    yield from found
+    # for the gate to refuse, so that they are counted
+    yield from _of_failures(desk, prompt, clean=clean, failed=others, limit=len(others))
+    if "low_scores" in desk.config.rejected:
+        best = {canonical(candidate.chosen) for candidate in found}
+        lower = [answer for answer in clean if canonical(answer) not in best]
+        yield from _of_low_scores(
+            desk, prompt, clean=clean, lower=lower, limit=max(limit - len(found), 0)
+        )
+
+
+def _right(desk: Desk, prompt: Prompt, clean: Sequence[Message]) -> list[Message]:
+    """Clean answers that may be chosen: the tools of what was accepted, and near enough to it."""
+    tools = {tools_of(each.answer) for each in desk.accepted(prompt)}
+    called = [answer for answer in clean if not tools or tools_of(answer) in tools]
+    return [answer for answer in called if worth.agrees(desk, prompt, answer)]
+
+
+def _of_low_scores(
+    desk: Desk,
+    prompt: Prompt,
+    *,
+    clean: Sequence[Message],
+    lower: Sequence[Message],
+    limit: int,
+) -> Iterator[Candidate]:
+    """Clean answers, each against a better one; against what was accepted where none is right.
+
+    All that are not far enough behind, for the gate to refuse, so that they are counted.
+    """
+    accepted, right = desk.accepted(prompt), _right(desk, prompt, clean)
+    score = {canonical(answer): agreement(answer, accepted) for answer in clean}
+    couples: list[_Couple] = []
+    for low in lower if accepted else ():
+        better = [c for c in right if score[canonical(c)] > score[canonical(low)]]
+        couples += _couples(desk, prompt, better, [low])
+    ordered = _ordered(desk, prompt, sorted(couples, key=lambda couple: couple.rank))
+    found = [_candidate(prompt, couple) for couple in ordered]
+    if not right:
+        offered = {tool.name for tool in desk.corpus.context(prompt).tools}
+        found = list(_against_log(prompt, lower, accepted, offered))
+    behind = [
+        replace(c, behind=agreement(c.chosen, accepted) - score[canonical(c.rejected)])
+        for c in found
+    ]
+    margin = desk.config.score_margin
+    yield from islice((c for c in behind if (c.behind or 0.0) >= margin), limit)
+    yield from (c for c in behind if 0.0 < (c.behind or 0.0) < margin)
+
+
+def _of_failures(
+    desk: Desk,
+    prompt: Prompt,
+    *,
+    clean: Sequence[Message],
+    failed: Sequence[Message],
+    limit: int,
+) -> Iterator[Candidate]:
+    """Failed answers, each against a clean one, else against what was accepted."""
     if not failed:
         return
     accepted = desk.accepted(prompt)
     offered = {tool.name for tool in desk.corpus.context(prompt).tools}
-    tools = {tools_of(each.answer) for each in accepted}
-    right = [answer for answer in clean if not tools or tools_of(answer) in tools]
-    right = [answer for answer in right if worth.agrees(desk, prompt, answer)]
-    limit = desk.config.max_pairs_per_prompt
-    couples = _ordered(desk, prompt, _couples(desk, prompt, right, failed))
+    couples = _couples(desk, prompt, _right(desk, prompt, clean), failed)
+    couples = _ordered(desk, prompt, couples)
     yield from (_candidate(prompt, c) for c in couples[:limit])
     coupled = {canonical(c.failed) for c in couples}
     single = [answer for answer in failed if canonical(answer) not in coupled]

@@ -58,6 +58,7 @@ def changed(candidate: Candidate, decision: Decision) -> Candidate:
             logged=None,
             retried=None,
             wrong=(),
+            behind=None,
             signed=SIGNED,
         )
     if decision.word == "edit" and decision.edited is not None:
@@ -68,6 +69,7 @@ def changed(candidate: Candidate, decision: Decision) -> Candidate:
             edits=(*candidate.edits, "edited"),
             logged=None,
             retried=None,
+            behind=None,
             signed=SIGNED,
         )
     return candidate

@@ -39,7 +39,8 @@ def unfit_prompt(desk: Desk, d: Draft) -> str | None:
 
 def rejected_clean(desk: Desk, d: Draft) -> str | None:
     """A failure that the model did not cause never trains it."""
-    if d.candidate.wrong or blamable(f.code for f in d.rejected_findings):
+    told = d.candidate.wrong or d.candidate.behind is not None
+    if told or blamable(f.code for f in d.rejected_findings):
         return None
     return "the rejected side has no defect of its own that the model caused"
 
@@ -123,7 +124,7 @@ def _asked(desk: Desk, d: Draft) -> str:
 def no_margin(desk: Desk, d: Draft) -> str | None:
     """The validators see no difference, or too small a one."""
     got = margin(d)
-    if got > desk.config.min_margin:
+    if d.candidate.behind is not None or got > desk.config.min_margin:
         return None
     wanted = desk.config.min_margin
     return f"the chosen side scores no higher ({got:+.3f}; more than {wanted:g} is wanted)"

@@ -152,6 +152,8 @@ class Candidate:
     """The human's word that prefers the chosen side; it stands in for a validator's."""
     votes: int | None = None
     """Of a sampled chosen side: clean answers to the prompt that mean the same, itself counted."""
+    behind: float | None = None
+    """Of a rejected side without a defect: how much less it agrees with what was accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,8 @@ class Heard:
     words: frozenset[str]
     numbers: frozenset[float]
     text: Text
+    pictured: bool = False
+    """Whether an image is among it, which may show any value."""
 
     def holds(self, value: Any) -> bool:
         """Whether a scalar value has support; truth values and null need none."""
@@ -77,7 +79,13 @@ def heard(messages: Sequence[Message]) -> Heard:
     words = frozenset(_folded(dateless))
     numbers = {float(n.replace(",", "")) for n in _NUMBER.findall(dateless) if _plain(n)}
     numbers |= {float(i) for i, word in enumerate(_COUNTED) if word in words}
-    return Heard(words=words, numbers=frozenset(numbers), text=Text(raw=text, at=0))
+    parts = (part for m in messages if m.role != "assistant" for part in m.parts)
+    return Heard(
+        words=words,
+        numbers=frozenset(numbers),
+        text=Text(raw=text, at=0),
+        pictured=any(part.kind == "image" for part in parts),
+    )
 
 
 def _plain(number: str) -> bool:

@@ -57,7 +57,10 @@ def disagrees(desk: Desk, d: Draft) -> str | None:
 
 
 def unsupported(desk: Desk, d: Draft) -> str | None:
-    """A value of the chosen side that neither the prompt nor the rejected side holds."""
+    """A value of the chosen side that neither the prompt nor the rejected side holds.
+
+    Nothing is said where the prompt shows an image: that may be where the value stands.
+    """
     return _unsupported(desk, d.candidate) if _asked(desk, d.candidate) else None
 
 
@@ -84,6 +87,8 @@ def _wanted(desk: Desk, candidate: Candidate) -> int:
 
 def _unsupported(desk: Desk, candidate: Candidate) -> str | None:
     known, before = _known(desk, candidate.prompt), dict(_leaves(candidate.rejected))
+    if known.pictured:
+        return None
     for (tool, where), value in _leaves(candidate.chosen):
         if _plain(before.get((tool, where), _NOTHING)) == _plain(value):
             continue

@@ -52,7 +52,7 @@ def budget_of(config: RunConfig) -> Budget:
     Without `budget.max_prompt` it is what the shortest `max_length` of the enabled stages leaves
     beside an answer of `sample.max_new_tokens`; at least half of that length.
     """
-    stages = [s.max_length for s in (config.sft, config.dpo, config.kto) if s.enabled]
+    stages = [s.max_length for s in (config.sft, config.rft, config.dpo, config.kto) if s.enabled]
     length = min(stages, default=config.dpo.max_length)
     room = max(length - config.sample.max_new_tokens, length // 2)
     most = config.budget.max_prompt or room

@@ -21,7 +21,7 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.adapternotes import noted_on, trained_on
 from misstep.pipeline.forgotten import FILE, Rows, key_without, summary_without
-from misstep.pipeline.job import DEPENDENTS, IMAGES, ROUNDS
+from misstep.pipeline.job import DEPENDENTS, IMAGES, RFT, ROUNDS
 from misstep.pipeline.kept import corpus_of
 from misstep.pipeline.swap import Swap
 from misstep.pipeline.tally import Tally, tally_of
@@ -62,6 +62,12 @@ def columns_of(path: Path) -> list[str]:
     return polars.scan_parquet(path).collect_schema().names()
 
 
+def _inside(name: str) -> str:
+    """The name of a file in the folder of its round, where it lies in one."""
+    first = name.partition("/")[0]
+    return name.split("/", {RFT: 1, ROUNDS: 2}.get(first, 0))[-1]
+
+
 class Forgetting:
     """One swap: what each file becomes."""
 
@@ -84,7 +90,7 @@ class Forgetting:
         self._rows()
         self._state(tallies)
         self._cards()
-        self._swap.remove((*_REPORTS, ROUNDS))
+        self._swap.remove((*_REPORTS, RFT, ROUNDS))
         self._swap.remove(self._unseen())
         self._swap.remove(str(p.relative_to(self._folder)) for p in _leftovers(self._folder))
         noted = {"sessions": {**self._before, **self._noted}}
@@ -115,7 +121,7 @@ class Forgetting:
         if not len(left):
             return
         self._done.rows[name] = len(left)
-        inside = name.split("/", 2)[-1] if name.startswith(f"{ROUNDS}/") else name
+        inside = _inside(name)
         ids = self._ids.setdefault(inside, set())
         ids.update(left["id"] if "id" in left.columns else ())
         if inside != name:

@@ -36,6 +36,8 @@ def funnel(facts: Mapping[str, Any], folder: Path) -> Iterator[str]:
         ("unpaired_failures", "nothing better was found or let in: unpaired rows"),
     ):
         yield f"{-facts[name]:7}   {what}"
+    if facts.get("unasked_failures"):
+        yield f"{-facts['unasked_failures']:7}   mine.rejected has not their kind"
     if facts.get("crashed_failures"):
         yield f"{-facts['crashed_failures']:7}   {FULL[CRASHED]}"
     yield f"{facts['paired_failures']:7} failed steps with a pair"

@@ -8,6 +8,7 @@ depends on it, so that nothing of an earlier run is taken for this one's.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 
 _TUNED = ("train adapter", "answers dpo", "answers kto", "train control", "answers control")
 _MINED = ("mine", *_TUNED)
-_SFT = ("train sft", "answers sft", "answers resample", *_MINED)
+_SFT = ("train sft", "answers sft", "answers rft", "answers resample", *_MINED)
 DEPENDENTS: dict[str, tuple[str, ...]] = {
     "scan": ("sft rows", "answers base", *_SFT),
     "sft rows": _SFT,
@@ -36,6 +37,7 @@ DEPENDENTS: dict[str, tuple[str, ...]] = {
     "train adapter": _TUNED,
     "answers base": (),
     "answers sft": (),
+    "answers rft": (),
     "answers dpo": (),
     "answers kto": (),
     "train control": ("answers control",),
@@ -46,6 +48,10 @@ IMAGES = "images"
 """Below a run folder: the images of the logs, each under the hash of its bytes."""
 ROUNDS = "rounds"
 """Below a run folder: one folder for each round, where there are several."""
+RFT = "rft"
+"""Below a run folder: that of the round whose chosen sides are learned by SFT."""
+_APART = 100_000
+"""More than there are rounds: seeds of rounds never meet that of `rft`."""
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -69,12 +75,17 @@ class Job:
     home: RunFolder | None = None
     """Of a round: the folder of the run."""
     round: int = 1
-    """Which round this is."""
+    """Which round this is; 0 is the one of `rft`."""
 
     @property
     def run(self) -> RunFolder:
         """The folder of the whole run: scan, accepted rows and decisions lie there."""
         return self.folder if self.home is None else self.home
+
+    @property
+    def draw(self) -> int:
+        """Seed of the answers of this round."""
+        return self.config.seed + (self.round - 1 if self.round else _APART)
 
     @property
     def images(self) -> Path:
@@ -87,9 +98,9 @@ class Job:
         return Gallery(folder=self.images, max_pixels=self.config.images.max_pixels)
 
     def part(self, number: int) -> Job:
-        """One of several rounds, in a folder of its own."""
-        folder = RunFolder(self.folder / f"{ROUNDS}/{number}")
-        words = f"round {number}: "
+        """One of several rounds, in a folder of its own; 0 is that of `rft`."""
+        folder = RunFolder(self.folder / (f"{ROUNDS}/{number}" if number else RFT))
+        words = f"round {number}: " if number else "rft: "
 
         def progress(label: str, done: int, total: int) -> None:
             self.progress(words + label, done, total)
@@ -161,6 +172,8 @@ def stage(
         return known
     job.folder.forget((name, *(each for each in DEPENDENTS[name] if each not in job.keep)))
     job.say(f"{name} …")
+    begun = time.monotonic()
     facts = dict(work())
-    job.folder.finish(name, key, outputs=outputs, facts=facts)
+    seconds = time.monotonic() - begun
+    job.folder.finish(name, key, outputs=outputs, facts=facts, seconds=seconds)
     return facts

@@ -17,7 +17,7 @@ from misstep import models, store
 from misstep.config import RunConfig
 from misstep.errors import ConfigError, InputError
 from misstep.pipeline import mining, rounds, training
-from misstep.pipeline.job import Job, Progress, Say, begin, check_folder, mute, silent
+from misstep.pipeline.job import RFT, ROUNDS, Job, Progress, Say, begin, check_folder, mute, silent
 from misstep.pipeline.kept import corpus_of, scan_stage, why_nothing
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
 from misstep.pipeline.view import write_reports
@@ -74,8 +74,10 @@ def run(
     if until == "train":
         return STOPPED
     arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), last.adapter)]
+    if last.start is not sft:
+        arms.extend(_arm("rft", last.start))
     if config.eval.control and last.adapter is not None:
-        control = training.control_stage(job, last, sft)
+        control = training.control_stage(job, last, last.start)
         training.note_trained(control, last.hashes)
         arms.extend(_arm("control", control))
     scores = measure(job, corpus, held, arms)
@@ -130,6 +132,8 @@ def train(
     if config.sft.enabled:
         sft = training.sft_stage(job, mining.accepted_rows(job))
         training.note_trained(sft, mining.trained_hashes(job, corpus))
+    if config.rft.enabled:
+        job.say("rft is a round of `misstep run`; here the pairs of the folder are trained on")
     dpo = rounds.preference(job, rows, sft, mining.trained_hashes(job, corpus))
     if dpo is None:
         return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
@@ -159,17 +163,36 @@ def evaluate(
     job = begin(folder, config, progress, say)
     split = mining.families(job, corpus)
     held = held_prompts(job, corpus, split)
-    begun = training.continued(path)
+    before = _before(folder, path)
     arms = [ArmSpec(name="base")]
-    sft, control = (training.adapter_at(folder / name) for name in ("sft", "control"))
-    if sft is not None and sft.key == begun:
-        arms.extend(_arm("sft", sft))
-    if control is not None and training.continued(folder / "control") == begun:
+    for name, stage in before.items():
+        arms.extend(_arm(name, stage))
+    control = training.adapter_at(folder / "control")
+    start = next(iter(before.values())).key if before else ""
+    if control is not None and training.continued(folder / "control") == start:
         arms.extend(_arm("control", control))
     arms.extend(_arm("kto" if training.stage_of(path) == "kto" else "dpo", tuned))
     scores = measure(job, corpus, held, arms)
     write_reports(job)
     return scores
+
+
+def _before(folder: Path, path: Path) -> dict[str, training.Adapter]:
+    """What the rounds behind an adapter began with, latest first: `rft`, `sft`."""
+    places = [(RFT, folder / RFT / "adapter"), ("sft", folder / "sft")]
+    places += [("", each) for each in (folder / ROUNDS).glob("*/adapter")]
+    known = {
+        found.key: (name, found)
+        for name, place in places
+        if (found := training.adapter_at(place)) is not None
+    }
+    stages: dict[str, training.Adapter] = {}
+    at: Path | None = path
+    while at is not None and (key := training.continued(at)) in known:
+        name, found = known.pop(key)
+        stages |= {name: found} if name else {}
+        at = found.path
+    return stages
 
 
 def _read(job: Job, paths: Sequence[Path]) -> tuple[mining_room.Corpus, mining_room.Split]:

@@ -78,6 +78,7 @@ def measure(
     keys = {arm.name: arm.adapter_key for arm in arms}
     adapter = keys.get(result.after or "") or None
     scores = {**result.to_json(), **measured.to_json(), "adapter": adapter}
+    scores = evaluate.with_effect(scores, corpus, held)
     store.write_json(job.folder / "scores.json", scores)
     return scores
 

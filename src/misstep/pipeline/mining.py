@@ -15,7 +15,7 @@ from typing import Any
 
 from misstep import mine, models, store, train, validate
 from misstep.pipeline.answers import Ask, all_answers, ask
-from misstep.pipeline.job import ROUNDS, Job, stage
+from misstep.pipeline.job import RFT, ROUNDS, Job, stage
 from misstep.pipeline.scan import Scanned
 from misstep.pipeline.spread import Spread
 from misstep.pipeline.spreading import spread_over
@@ -116,7 +116,7 @@ def resample(
                 temperature=config.temperature,
                 stop_loops=config.stop_loops,
             ),
-            seed=job.config.seed + job.round - 1,
+            seed=job.draw,
         ),
     )
     return all_answers(given)
@@ -290,11 +290,13 @@ def accepted_rows(job: Job) -> list[train.Row]:
 def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
     """Content hashes of the prompts of all rows that a stage may have trained on.
 
-    Of a round, with those of the rounds before it.
+    Of a round, with those of the rounds before it, `rft` among them.
     """
     index = mine.index_of(known)
     names = (PAIRS, *((UNPAIRED,) if job.config.kto.enabled else ()))
     before = [job.run / f"{ROUNDS}/{number}" for number in range(1, job.round)]
+    if job.config.rft.enabled:
+        before.append(job.run / RFT)
     tables = [job.run / ACCEPTED]
     tables += [folder / name for folder in (job.folder.path, *before) for name in names]
     places = {

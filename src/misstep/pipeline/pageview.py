@@ -105,13 +105,21 @@ def _row(
         for arm, answers in given.items()
         if prompt in answers
     ]
-    origins = session.messages[prompt.step].origins
-    place = place_row(origins[0]) if origins else {"file": session.id, "inside": ""}
     return {
-        "place": " ".join(str(word) for word in (place["file"], place["inside"]) if word),
+        "place": place_of(session, prompt.step),
         "gold": None if gold is None else _cut(_spelled(gold)),
         "answers": answers,
     }
+
+
+def place_of(session: Session, step: int) -> str:
+    """Where in the logs a step stands: the file, and what leads on inside it."""
+    origins = session.messages[step].origins
+    if not origins:
+        return session.id
+    place = place_row(origins[0])
+    line = "" if place["line"] is None else f":{place['line']}"
+    return " ".join(word for word in (f"{place['file']}{line}", place["inside"]) if word)
 
 
 def _answer(
@@ -125,18 +133,21 @@ def _answer(
 ) -> dict[str, Any]:
     findings, _ = validate.judge(session, prompt.step, message, settings=settings)
     loops = [f for f in findings if f.level == "defect" and f.code.startswith("REP_")]
+    published = validate.published_loop(message.text, message.finish_reason)
     return {
         "model": arm,
         "codes": sorted({f.code for f in loops}),
-        "published": validate.published_loop(message.text, message.finish_reason),
+        "published": published,
         "score": None if gold is None else validate.worth(gold, message.text).text_score,
-        "runs": _runs(message.text, loops),
+        "runs": [[_lined(text), look] for text, look in _runs(message.text, loops, published)],
     }
 
 
-def _runs(text: str, loops: Sequence[Finding]) -> Runs:
-    """The text around its first loop, or its beginning."""
+def _runs(text: str, loops: Sequence[Finding], published: bool) -> Runs:
+    """The text around its first loop, by whichever rule, or its beginning."""
     span = span_of(loops[0], text) if loops else None
+    if span is None and published:
+        span = validate.published_span(text)
     if span is not None:
         return runs(text, span)
     more = len(text) - _LONG
@@ -145,6 +156,11 @@ def _runs(text: str, loops: Sequence[Finding]) -> Runs:
 
 def _cut(text: str) -> str:
     return clean(text[: _LONG + MARGIN])[:_LONG]
+
+
+def _lined(text: str) -> str:
+    """JSON as the model wrote it, broken where it names a line break: gold is shown in lines."""
+    return text.replace("\\n", "\\n\n")
 
 
 def _spelled(gold: str) -> str:

@@ -75,6 +75,7 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
         f"  policy     {policy.why}",
         f"  sft        {_sft(config, len(accepted))}",
         f"  resample   {_resample(config, policy, len(prompts))}",
+        *([f"  rft        {_rft(config)}"] if config.rft.enabled else []),
         f"  dpo        {_dpo(config)}",
         *([f"  rounds     {config.rounds}"] if policy.resample and config.rounds > 1 else []),
         f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
@@ -127,6 +128,14 @@ def _sft(config: RunConfig, rows: int) -> str:
     if not config.sft.enabled:
         return "off"
     return f"{rows} accepted steps, learning_rate {config.sft.learning_rate:g}"
+
+
+def _rft(config: RunConfig) -> str:
+    rft = config.rft
+    return (
+        f"at most {rft.max_rows} chosen sides of a round of its own, {rft.min_votes} votes each, "
+        f"learning_rate {rft.learning_rate:g}"
+    )
 
 
 def _dpo(config: RunConfig) -> str:

@@ -4,7 +4,8 @@ In: a corpus and the adapter to start from. Out: `answers/`, `pairs/`, `adapter/
 Of several rounds each lies in `rounds/N` with a state of its own, begins with the adapter that the
 round before it left (its reference, then) and samples its answers anew; the last one that trained
 is copied into the run folder, where everything else looks. A round in which nothing is left to
-pair ends them.
+pair ends them. With `rft.enabled` a round comes before them, in `rft/`, that learns the chosen
+sides of its pairs by SFT; the preference stage begins with what it left.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Preferred:
     """Content hashes of the prompts that the adapter may have been trained on."""
     why: str = ""
     """Why nothing was trained."""
+    start: training.Adapter | None = None
+    """What the preference stage began with: the adapter of `rft`, else of SFT."""
     steps: int = 0
     left_out: Sequence[str] = field(default=())
     """Ids of rows that were not trained on."""
@@ -68,6 +71,16 @@ def check(config: RunConfig) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What every round is made of."""
+
+    corpus: mining_room.Corpus
+    split: mining_room.Split
+    policy: mining.Policy
+    until: Until | None
+
+
 def preferred(
     job: Job,
     corpus: mining_room.Corpus,
@@ -77,21 +90,26 @@ def preferred(
     start: training.Adapter | None,
     until: Until | None = None,
 ) -> Preferred:
-    """All rounds. Pairs of the log are the same in every round, so they get one.
+    """The round of `rft`, then all others. Pairs of the log are always the same: one round.
 
     Raises:
         ConfigError: as `check`.
         Reached: the stage `until` of the first round is done.
     """
     check(job.config)
+    given = _Given(corpus=corpus, split=split, policy=policy, until=until)
+    begun = _confirmed(job, given, start) if _confirms(job) else start
     count = job.config.rounds if policy.resample and _trains(job) else 1
-    if count == 1:
-        return _round(job, corpus, split, policy=policy, start=start, until=until)
+    found = _round(job, given, begun) if count == 1 else _several(job, given, begun, count)
+    return replace(found, start=begun)
+
+
+def _several(job: Job, given: _Given, start: training.Adapter | None, count: int) -> Preferred:
     _adopt(job)
     done: list[Preferred] = []
     for number in range(1, count + 1):
         part = job.part(number)
-        found = _round(part, corpus, split, policy=policy, start=start, until=until)
+        found = _round(part, given, start)
         if found.adapter is None:
             job.say(f"round {number} trained nothing: {found.why}")
             if done:
@@ -118,25 +136,36 @@ def _whole(job: Job, done: Sequence[Preferred]) -> Preferred:
     )
 
 
-def _round(
-    job: Job,
-    corpus: mining_room.Corpus,
-    split: mining_room.Split,
-    *,
-    policy: mining.Policy,
-    start: training.Adapter | None,
-    until: Until | None,
-) -> Preferred:
-    answers = mining.resample(job, corpus, split, start) if policy.resample else None
-    if until == "sample":
-        raise Reached(until)
-    facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
-    if until == "mine":
-        raise Reached(until)
+def _confirms(job: Job) -> bool:
+    if not (job.config.rft.enabled and _trains(job)):
+        return False
+    if job.config.endpoint.url is not None:
+        job.say("rft is left out: an endpoint goes on answering as it did before that stage")
+        return False
+    return True
+
+
+def _confirmed(job: Job, given: _Given, start: training.Adapter | None) -> training.Adapter | None:
+    """What the round of `rft` makes of `start`; where it pairs nothing, `start`."""
+    rft = job.config.rft
+    mine = replace(job.config.mine, min_votes=rft.min_votes, supported_values=rft.supported_values)
+    part = replace(job.part(0), config=replace(job.config, mine=mine))
+    _mined(part, given, start)
+    rows = mining.pair_rows(part)
+    if not rows:
+        part.say("no chosen side is confirmed by other answers, so this stage is left out")
+        return start
+    adapter = training.rft_stage(part, rows, start)
+    training.note_trained(adapter, mining.trained_hashes(part, given.corpus))
+    return adapter if adapter.facts["steps"] else start
+
+
+def _round(job: Job, given: _Given, start: training.Adapter | None) -> Preferred:
+    facts = _mined(job, given, start)
     rows = rows_of(job)
     if not rows:
         return Preferred(why=mining.advice(facts))
-    hashes = mining.trained_hashes(job, corpus)
+    hashes = mining.trained_hashes(job, given.corpus)
     adapter = preference(job, rows, start, hashes)
     if adapter is None:
         why = "no row could be trained on; see the rows set aside in report.md"
@@ -148,6 +177,18 @@ def _round(
         steps=int(adapter.facts["steps"]),
         left_out=adapter.facts["left_out"],
     )
+
+
+def _mined(job: Job, given: _Given, start: training.Adapter | None) -> dict[str, Any]:
+    """The pairs of a round, of the log or of fresh answers."""
+    corpus, split, policy = given.corpus, given.split, given.policy
+    answers = mining.resample(job, corpus, split, start) if policy.resample else None
+    if given.until == "sample":
+        raise Reached(given.until)
+    facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+    if given.until == "mine":
+        raise Reached(given.until)
+    return facts
 
 
 def rows_of(job: Job) -> list[train_room.Row]:
@@ -212,7 +253,7 @@ def _take(source: store.RunFolder, job: Job) -> None:
         if entry is not None:
             for each in _files(name, entry):
                 _copied(source / each, job.folder / each)
-            job.folder.finish(name, entry["key"], outputs=entry["outputs"], facts=entry["facts"])
+            job.folder.finish(name, **entry)
 
 
 def _files(name: str, entry: dict[str, Any]) -> list[str]:

@@ -1,9 +1,10 @@
 """Wall-clock of the answers of every arm, and the share of it that loops took: `timing.json`.
 
-In: `answers/ARM.parquet` of a run folder. Out: one row for each arm and kind of answers. Stands in
-a file of its own, since scores.json is the same for the same answers and a clock never is. Answers
-that were drawn together share the steps of their batch; `loop_seconds` is what was spent on answers
-that loop by either rule, not what the others would have taken without them.
+In: `answers/ARM.parquet` of a run folder. Out: one row for each arm and kind of answers, and what
+the stages took (`spent`). Stands in a file of its own, since scores.json is the same for the same
+answers and a clock never is. Answers that were drawn together share the steps of their batch;
+`loop_seconds` is what was spent on answers that loop by either rule, not what the others would have
+taken without them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from misstep import mine, store, validate
 from misstep.pipeline.job import Job
+from misstep.pipeline.spent import spent
 from misstep.types import Finding, Message
 
 FILE = "timing.json"
@@ -22,7 +24,7 @@ def write_timing(job: Job, corpus: mine.Corpus, arms: Sequence[str]) -> list[dic
     """The rows, written to the run folder; an arm whose answers nobody timed has none."""
     settings = validate.settings(job.config.validate)
     rows = [row for arm in arms for row in _rows(job, corpus, arm, settings)]
-    store.write_json(job.folder / FILE, {"rows": rows})
+    store.write_json(job.folder / FILE, {"rows": rows, "spent": spent(job.folder, job.config)})
     return rows
 
 

@@ -18,7 +18,7 @@ from misstep import models, store, train
 from misstep.pipeline.job import Job, stage
 from misstep.pipeline.measuring import TRAINED
 
-Kind = Literal["sft", "dpo", "kto"]
+Kind = Literal["sft", "rft", "dpo", "kto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,11 @@ class Adapter:
 def sft_stage(job: Job, rows: Sequence[train.Row]) -> Adapter:
     """Supervised fine-tuning on accepted steps."""
     return _train(job, "sft", rows, kind="sft", start=None)
+
+
+def rft_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Adapter:
+    """Supervised fine-tuning on the chosen sides of pairs, from the SFT adapter if there is one."""
+    return _train(job, "adapter", _chosen(rows), kind="rft", start=start)
 
 
 def dpo_stage(job: Job, rows: Sequence[train.Row], start: Adapter | None) -> Adapter:
@@ -63,11 +68,7 @@ def control_stage(job: Job, taught: Taught, start: Adapter | None) -> Adapter:
     The rows are those that the preference stage trained on; equal chosen sides count once.
     """
     left_out = set(taught.left_out)
-    chosen = [
-        dataclasses.replace(row, rejected=None, cut=False)
-        for row in taught.rows
-        if row.id not in left_out and row.label
-    ]
+    chosen = _chosen([row for row in taught.rows if row.id not in left_out and row.label])
     after = job.config.kto if job.config.kto.enabled else job.config.dpo
     sft = dataclasses.replace(
         job.config.sft,
@@ -88,6 +89,10 @@ def control_stage(job: Job, taught: Taught, start: Adapter | None) -> Adapter:
     )
 
 
+def _chosen(rows: Sequence[train.Row]) -> list[train.Row]:
+    return [dataclasses.replace(row, rejected=None, cut=False) for row in rows]
+
+
 def _train(
     job: Job, name: str, rows: Sequence[train.Row], *, kind: Kind, start: Adapter | None
 ) -> Adapter:
@@ -97,7 +102,7 @@ def _train(
     ref = models.resolve(config.model)
     base_hash = models.unpacked(ref)[1]
     tokenizer, _ = models.load_tokenizer(ref)
-    settings = {"sft": config.sft, "dpo": config.dpo, "kto": config.kto}[kind]
+    settings = _settings(job, kind)
     key = store.key_of(
         kind,
         base_hash,
@@ -115,6 +120,11 @@ def _train(
         work=lambda: _work(job, name, rows, kind=kind, start=start),
     )
     return Adapter(path=job.folder / name, key=str(facts["sha256"]), facts=facts)
+
+
+def _settings(job: Job, kind: Kind) -> Any:
+    config = job.config
+    return {"sft": config.sft, "rft": config.rft, "dpo": config.dpo, "kto": config.kto}[kind]
 
 
 def _work(
@@ -136,6 +146,7 @@ def _work(
     out = job.folder / name
     stages: dict[Kind, Callable[..., train.Trained]] = {
         "sft": train.train_sft,
+        "rft": train.train_sft,
         "dpo": train.train_dpo,
         "kto": train.train_kto,
     }
@@ -144,7 +155,7 @@ def _work(
         base=config.model,
         adapter=first,
         out=out,
-        config={"sft": config.sft, "dpo": config.dpo, "kto": config.kto}[kind],
+        config=_settings(job, kind),
         lora=config.lora,
         run=run,
     )

@@ -19,11 +19,13 @@ from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 from misstep.pipeline.digest import digest_of
+from misstep.pipeline.disagreed import disagreed
 from misstep.pipeline.excerpt import span_of
-from misstep.pipeline.job import ROUNDS, Job
+from misstep.pipeline.job import RFT, Job
 from misstep.pipeline.kept import judged_of
 from misstep.pipeline.page import Page
 from misstep.pipeline.pageview import page_rows
+from misstep.pipeline.spent import parts_of
 from misstep.pipeline.timing import FILE as TIMING
 from misstep.pipeline.training import stage_of
 from misstep.redact import redact
@@ -75,7 +77,9 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
         unpaired=mined.get("unpaired", 0),
         on_policy_share=mined.get("share"),
         scores=measured,
-        timing=_timing(folder),
+        timing=_timing(folder, "rows"),
+        spent=_spent(folder, measured),
+        disagreements=disagreed(folder, measured) if whole else (),
         pages=page_rows(folder, config, _arms(measured)) if whole else (),
         training=tuple(_training(run, config)),
         rounds=tuple(_rounds(run, config)),
@@ -89,10 +93,18 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
     )
 
 
-def _timing(folder: Path) -> Sequence[Mapping[str, Any]]:
+def _timing(folder: Path, part: str) -> Sequence[Mapping[str, Any]]:
     path = folder / TIMING
-    rows: Sequence[Mapping[str, Any]] = store.read_json(path)["rows"] if path.exists() else ()
+    told = store.read_json(path) if path.exists() else {}
+    rows: Sequence[Mapping[str, Any]] = told.get(part, ())
     return rows
+
+
+def _spent(folder: Path, scores: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    """What the measured adapter took; nothing where another one than the run's was measured."""
+    rows = _timing(folder, "spent")
+    known = {row.get("adapter") for row in rows} - {None}
+    return rows if scores is not None and scores.get("adapter") in known else ()
 
 
 def _arms(scores: Mapping[str, Any] | None) -> list[str]:
@@ -172,20 +184,13 @@ def _channel(finding: Finding, side: Message) -> str:
     return side.reasoning if finding.channel == "reasoning" else side.text
 
 
-def _parts(run: store.RunFolder, config: RunConfig) -> list[store.RunFolder]:
-    """The folders of the rounds, where the run had several."""
-    if config.rounds == 1 or not run.noted("answers resample"):
-        return []
-    folders = (store.RunFolder(run / f"{ROUNDS}/{n}") for n in range(1, config.rounds + 1))
-    return [folder for folder in folders if folder.noted("mine")]
-
-
 def _rounds(run: store.RunFolder, config: RunConfig) -> Iterator[dict[str, Any]]:
-    for number, part in enumerate(_parts(run, config), 1):
+    parts = parts_of(run, config)
+    for name, part in parts if len(parts) > 1 else ():
         asked, mined = part.noted("answers resample"), part.noted("mine")
         trained = part.noted("train adapter")
         yield {
-            "round": number,
+            "round": name,
             **{name: asked.get(name) for name in ("prompts", "answers")},
             **{name: mined.get(name) for name in ("pairs", "unpaired")},
             **{name: trained.get(name) for name in ("rows", "steps")},
@@ -194,11 +199,13 @@ def _rounds(run: store.RunFolder, config: RunConfig) -> Iterator[dict[str, Any]]
 
 def _training(run: store.RunFolder, config: RunConfig) -> list[report.Training]:
     last = stage_of(run / "adapter") or "dpo"
-    parts = _parts(run, config)
+    parts = parts_of(run, config)
+    several = sum(name != RFT for name, _ in parts) > 1
     noted = [("sft", run.noted("train sft"))]
-    if parts:
-        noted += [(f"{last} {n}", each.noted("train adapter")) for n, each in enumerate(parts, 1)]
-    else:
+    for name, each in parts:
+        stage = name if name == RFT else f"{last} {name}" if several else last
+        noted.append((stage, each.noted("train adapter")))
+    if not parts:
         noted.append((last, run.noted("train adapter")))
     noted.append(("control", run.noted("train control")))
     return [

@@ -48,7 +48,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="tool-calls",
         about="Fewer failing tool calls, from pairs of the log or of the model's own answers.",
-        stages=("sft", "resample", "mine", "dpo", "evaluate"),
+        stages=("sft", "rft", "resample", "mine", "dpo", "evaluate"),
         needs="agent logs with tool calls (and their schemas, or a tools file)",
     ),
     Recipe(

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from misstep import store
-from misstep.report import charts, tables, words
+from misstep.report import charts, effect, tables, words
+from misstep.report.disagree import disagreements
 from misstep.report.failures import failure_parts
 from misstep.report.markdown import METHOD
 from misstep.report.pairdata import pair_data
-from misstep.report.quality import disagreement, quality_tables
+from misstep.report.quality import quality_tables
 from misstep.report.view import RunView
 
 if TYPE_CHECKING:
@@ -75,11 +76,13 @@ def _parts(run: RunView) -> Mapping[str, Any]:
         "verdict": "scan" if run.scores is None else run.scores["verdict"],
         "funnel": tables.funnel(run),
         "lines": lines,
+        "answers": effect.parts(run),
+        "asked": effect.title(run),
         "arms": tables.compared(run.scores),
         "beside": tables.arms_beside(run.scores) if run.scores is not None else (),
         "also": tables.also(run.scores),
         "quality": quality_tables(run.scores, run.timing),
-        "disagreement": disagreement(run.scores),
+        "disagreed": disagreements(run),
         "axis": charts.axis(lines),
         "guards": tables.rows_of(run, "guards"),
         "collateral": tables.rows_of(run, "collateral"),

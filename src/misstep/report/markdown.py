@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from misstep import store
+from misstep.report import effect
+from misstep.report.disagree import disagreements
 from misstep.report.quality import markdown_lines
 from misstep.report.tables import (
     COLLATERAL_WORDS,
@@ -70,9 +72,11 @@ def _lines(run: RunView) -> Iterator[str]:
         yield from (f"> {escape(note)}", "")
     if run.scores is not None:
         yield from (f"Verdict: **{run.scores['verdict']}**. {escape(run.scores['why'])}", "")
+    yield from _effect(run)
     yield from _before_after(run)
     yield from _guards(run)
     yield from markdown_lines(run.scores, run.timing)
+    yield from _disagreements(run)
     yield from _failures(run)
     yield from _mined(run)
     yield from _rounds(run)
@@ -81,6 +85,17 @@ def _lines(run: RunView) -> Iterator[str]:
         yield from (paragraph, "")
     if run.config:
         yield from ("## Settings", "", *_table(("setting", "value"), _settings(run)))
+
+
+def _effect(run: RunView) -> Iterator[str]:
+    answers = effect.parts(run)
+    if answers:
+        yield from (f"## {effect.title(run)}", "")
+    for part in answers:
+        yield from (f"**{part.question} {part.word}:** {escape(part.why)}", "")
+        for line in part.lines:
+            yield f"- {escape(line)}"
+        yield ""
 
 
 def _before_after(run: RunView) -> Iterator[str]:
@@ -133,6 +148,29 @@ def _guards(run: RunView) -> Iterator[str]:
         yield from (f"Collateral, {words}: {_rate(rate)} over {row['prompts']} prompts.", "")
 
 
+def _disagreements(run: RunView) -> Iterator[str]:
+    found = disagreements(run)
+    if found is None:
+        return
+    yield from ("## Where the two rules about loops disagree", "", found.sentence, "")
+    head = ("model", "answers", "published rule alone", "REP codes alone")
+    if found.counts:
+        yield from _table(head, ((code(m), kind, str(a), str(b)) for m, kind, a, b in found.counts))
+    rows = (
+        (
+            code(each.place),
+            f"{code(each.model)} {each.kind}",
+            each.said,
+            each.ended,
+            code(each.tail),
+        )
+        for each in found.answers
+    )
+    yield from _table(("prompt", "answer", "a loop by", "length", "its end"), rows)
+    if found.left_out:
+        yield from (found.left_out, "")
+
+
 def _failures(run: RunView) -> Iterator[str]:
     codes = code_counts(run.summary)
     if codes:
@@ -166,13 +204,15 @@ def _mined(run: RunView) -> Iterator[str]:
             yield from _table((title, "count"), rows)
 
 
-_ROUND = ("round", "prompts", "answers", "pairs", "unpaired", "rows", "steps")
+_ROUND = ("prompts", "answers", "pairs", "unpaired", "rows", "steps")
 
 
 def _rounds(run: RunView) -> Iterator[str]:
     if run.rounds:
-        cells = ((_count(row.get(name)) for name in _ROUND) for row in run.rounds)
-        yield from ("## Rounds", "", *_table(_ROUND, (tuple(row) for row in cells)))
+        cells = (
+            (str(row["round"]), *(_count(row.get(name)) for name in _ROUND)) for row in run.rounds
+        )
+        yield from ("## Rounds", "", *_table(("round", *_ROUND), cells))
 
 
 def _count(value: int | None) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from misstep.report.tables import GOLD_WORDS
 from misstep.report.words import percent, spell_p
 
 Row = Mapping[str, Any]
@@ -17,18 +18,15 @@ _WORDS = {
     "degenerate_published": "loops, published rule",
     "degenerate_codes": "loops, REP codes",
     "tokens": "tokens an answer",
+    "healthy_tokens": "tokens an answer that does not loop",
     "loop_tokens": "tokens in answers that loop",
+    **GOLD_WORDS,
     "text_score": "text score, (Levenshtein + BLEU-4) / 2",
-    "levenshtein": "Levenshtein ratio",
-    "bleu4": "BLEU-4",
-    "cer": "character error rate",
-    "wer": "word error rate",
-    "json_valid": "valid JSON",
-    "schema_valid": "valid under the schema",
-    "field_accuracy": "fields right",
-    "exact": "all right",
 }
 _SAID = (_WORDS["degenerate_published"], _WORDS["degenerate_codes"], _WORDS["text_score"])
+_LENGTHS = ("tokens", "healthy_tokens")
+_UNVALUED = ("healthy_tokens",)
+"""Neither more nor less is better."""
 _SCORES = ("text_score", "levenshtein", "bleu4")
 _KINDS = {"greedy": "One greedy answer a family", "sampled": "Sampled answers"}
 
@@ -77,15 +75,6 @@ def quality_tables(scores: Row | None, timing: Sequence[Row] = ()) -> tuple[Tabl
     return tuple(_table(kind, scores, figures, timing) for kind in _kinds(figures))
 
 
-def disagreement(scores: Row | None) -> str:
-    """One sentence about the answers on which the two rules about loops part."""
-    count = 0 if scores is None else scores.get("degeneration", {}).get("disagreeing", 0)
-    if not count:
-        return ""
-    what = "answer is a loop" if count == 1 else "answers are loops"
-    return f"{count} {what} by one rule and not by the other: degeneration.disagreements."
-
-
 def sentences(scores: Row | None) -> Iterator[str]:
     """What became of loops and of the text score, in a line each; nothing where nobody looped."""
     for table in quality_tables(scores)[:1]:
@@ -130,7 +119,7 @@ def _moves(scores: Row) -> dict[str, dict[str, str]]:
     return {
         row["metric"]: {"better": f"{row['better']} / {row['worse']}", "p": spell_p(row["p"])}
         for row in rows
-        if (row["from"], row["to"]) == ends
+        if (row["from"], row["to"]) == ends and row["metric"] not in _UNVALUED
     }
 
 
@@ -144,7 +133,7 @@ def _cell(row: Row | None) -> Cell | None:
 
 
 def _spelling(metric: str) -> Any:
-    if metric == "tokens":
+    if metric in _LENGTHS:
         return _whole
     return _score if metric in _SCORES else percent
 
@@ -186,9 +175,6 @@ def markdown_lines(scores: Row | None, timing: Sequence[Row] = ()) -> Iterator[s
             beside = (line.better or "–", line.p or "–") if table.compared else ()
             yield _row([line.label, *map(_spelled, line.cells), *beside])
         yield ""
-    said = disagreement(scores)
-    if said:
-        yield from (said, "")
 
 
 def _about(table: Table) -> str:

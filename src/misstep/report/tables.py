@@ -24,6 +24,17 @@ GUARD_WORDS: Mapping[str, str] = {
     "json_agreement": "same JSON as accepted",
     "judged_rate": "answers that could be judged",
 }
+GOLD_WORDS: Mapping[str, str] = {
+    "text_score": "text score",
+    "levenshtein": "Levenshtein ratio",
+    "bleu4": "BLEU-4",
+    "cer": "character error rate",
+    "wer": "word error rate",
+    "json_valid": "valid JSON",
+    "schema_valid": "valid under the schema",
+    "field_accuracy": "fields right",
+    "exact": "all right",
+}
 COLLATERAL_WORDS: Mapping[str, str] = {
     "logged-clean": "clean in the log, fails now",
     "clean-before": "clean before, fails now",

@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from misstep.report import effect
 from misstep.report.advice import advice_for
 from misstep.report.quality import sentences
 from misstep.report.tables import (
@@ -85,6 +86,7 @@ def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
             yield f"… and {len(lines) - codes - 1} rarer codes, see the report"
         yield from also(run.scores)
         yield from sentences(run.scores)
+        yield from (visible(part.short) for part in effect.parts(run) if part.short)
         yield from _guard_tables(run)
     if run.scores is not None:
         yield ""

@@ -66,6 +66,10 @@ class RunView:
     """The object of `scores.json` (schemas/scores.json); None where nothing was evaluated."""
     timing: Sequence[Row] = ()
     """Rows of `timing.json`: model kind answers seconds loop_seconds loop_share."""
+    spent: Sequence[Row] = ()
+    """What the stages took, as in `timing.json`: stage round answers rows steps tokens seconds."""
+    disagreements: Sequence[Row] = ()
+    """Answers on which the rules about loops disagree, as in scores.json, with their `place`."""
     training: Sequence[Training] = ()
     rounds: Sequence[Row] = ()
     """Rounds of resampling and training, where there were several: round prompts answers pairs

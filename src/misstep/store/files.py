@@ -256,11 +256,18 @@ class RunFolder:
         return facts
 
     def finish(
-        self, stage: str, key: str, *, outputs: Sequence[str], facts: Mapping[str, Any]
+        self,
+        stage: str,
+        key: str,
+        *,
+        outputs: Sequence[str],
+        facts: Mapping[str, Any],
+        seconds: float | None = None,
     ) -> None:
-        """Note that a stage is finished."""
+        """Note that a stage is finished, and how long the call took that finished it."""
         state = self._state()
-        state[stage] = {"key": key, "outputs": list(outputs), "facts": dict(facts)}
+        spent = {} if seconds is None else {"seconds": round(seconds, 3)}
+        state[stage] = {"key": key, "outputs": list(outputs), "facts": dict(facts), **spent}
         write_json(self.path / "state.json", state)
 
     def forget(self, stages: Sequence[str]) -> None:
