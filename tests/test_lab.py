@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 pytest.importorskip("torch")
 pytest.importorskip("parts", reason="the benchmarks are no part of the wheel")
-from parts import lab_arms, lab_keep, lab_measure, lab_model, lab_questions, lab_signed
+from parts import lab_arms, lab_keep, lab_measure, lab_model, lab_questions, lab_results, lab_signed
 from parts.lab_questions import Question
 
 from misstep.config import DpoConfig, SftConfig
@@ -282,6 +282,7 @@ def test_counts_are_by_family_and_pairs_compare_alike_questions():
     assert found["failed"]["difference"] == -0.5
     assert found["correct"]["difference"] == 0.5
     assert found["fewer_failures"] == pytest.approx(2 / 3, abs=1e-3)
+    assert lab_measure.by_family({0.7: before}) == {"0.7": {"failed": "1 2", "correct": "1 0"}}
 
 
 # --- what is kept ------------------------------------------------------------------------------
@@ -372,11 +373,11 @@ def test_results_hold_an_arm_once(tmp_path):
     path = tmp_path / "ablation.json"
     lab = lab_arms.Lab({"train": [], "dev": [OSLO], "heldout": []}, "dev", 1)
     for steps in (1, 2):
-        lab_arms.record(path, lab, {**lab.named("sibling"), "steps": steps})
-    lab_arms.record(path, lab, {**lab.named("other"), "steps": 3})
-    assert [each["steps"] for each in lab_arms.known(path)] == [2, 3]
-    assert lab_arms.has(path, lab.named("sibling"))
-    assert not lab_arms.has(path, {**lab.named("sibling"), "seed": 2})
+        lab_results.record(path, {**lab.named("sibling"), "steps": steps}, {})
+    lab_results.record(path, {**lab.named("other"), "steps": 3}, {})
+    assert [each["steps"] for each in lab_results.known(path)] == [2, 3]
+    assert lab_results.has(path, lab.named("sibling"))
+    assert not lab_results.has(path, {**lab.named("sibling"), "seed": 2})
 
 
 def test_answers_to_one_question_are_read_as_so_many_answers(tmp_path):

@@ -8,8 +8,6 @@ that the file holds is not run again.
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,6 +19,7 @@ from parts.lab_keep import facts, say
 from parts.lab_measure import Measured
 from parts.lab_model import Answered
 from parts.lab_questions import Question, counts, place
+from parts.lab_results import has, record, short
 from parts.lab_signed import agreeing, signed
 
 from misstep import store, train
@@ -270,6 +269,7 @@ class Lab:
             **self.named("sft"),
             "train_cpu_seconds": facts(self.start().parent)["cpu_seconds"],
             "at": lab_measure.all_told(self.measured(self.start())),
+            "by_family": lab_measure.by_family(self.measured(self.start())),
             "log": lab_measure.told(logged),
             "text_loops_in_log": logged.codes.get("REP_LOOP", 0),
         }
@@ -296,6 +296,7 @@ class Lab:
             "train_cpu_seconds": done["cpu_seconds"],
             "peak_gb": done["peak_gb"],
             "at": lab_measure.all_told(after),
+            "by_family": lab_measure.by_family(after),
             "against": {
                 name: lab_measure.all_paired(self.measured(other), after)
                 for name, other in others.items()
@@ -327,7 +328,7 @@ def run_all(
             continue
         say(f"arm {name}, seed {lab.seed}, {lab.part}")
         row = work()
-        record(path, lab, row)
+        record(path, row, common(lab))
         say(f"arm {name}: {short(row)}")
 
 
@@ -364,17 +365,9 @@ def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
     store.write_json(path, {**store.read_json(path), "pooled": rows})
 
 
-# --- results -----------------------------------------------------------------------------------
-
-
-def record(path: Path, lab: Lab, row: dict[str, Any]) -> None:
-    """Put an arm's row into the results, in the place of an earlier one of the same arm."""
-    rows = [each for each in known(path) if not _same(each, row)]
-    whole = {
-        **(store.read_json(path) if path.exists() else {}),
-        "name": path.stem,
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "date": str(datetime.date.today()),
+def common(lab: Lab) -> dict[str, Any]:
+    """What the arms share, for their results."""
+    return {
         "model": "SmolLM2-135M-Instruct, bfloat16",
         "questions": counts(lab.asked),
         "common": {
@@ -388,30 +381,4 @@ def record(path: Path, lab: Lab, row: dict[str, Any]) -> None:
             "pairs_per_prompt": PER_PROMPT,
             "answers": ANSWERS,
         },
-        "rows": [*rows, row],
     }
-    store.write_json(path, whole)
-
-
-def known(path: Path) -> list[dict[str, Any]]:
-    """The rows of the results so far."""
-    return list(store.read_json(path)["rows"]) if path.exists() else []
-
-
-def has(path: Path, wanted: dict[str, Any]) -> bool:
-    """Whether the results hold this arm."""
-    return any(_same(row, wanted) for row in known(path))
-
-
-def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(row[key] == other[key] for key in ("arm", "seed", "part"))
-
-
-def short(row: dict[str, Any]) -> str:
-    """The figures of an arm in a line."""
-    at = row.get("at", {}).items()
-    figures = (
-        f"{t}: failed {one['failed']['rate']:.1%}, correct {one['correct']['rate']:.1%}"
-        for t, one in at
-    )
-    return "; ".join(figures) or str(row.get("said"))

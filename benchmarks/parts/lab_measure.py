@@ -137,6 +137,20 @@ def all_told(found: Mapping[float, Measured]) -> dict[str, Any]:
     return {str(t): told(one) for t, one in _with_both(found).items()}
 
 
+def by_family(found: Mapping[float, Measured]) -> dict[str, dict[str, str]]:
+    """Yes-answers of each family in the order of their names, in one text.
+
+    With these in the results seeds can be pooled where their answers are no longer kept.
+    """
+    return {
+        str(t): {
+            name: " ".join(map(str, counts.k))
+            for name, counts in (("failed", one.failed), ("correct", one.correct))
+        }
+        for t, one in found.items()
+    }
+
+
 def _with_both(found: Mapping[float, Measured]) -> dict[float | str, Measured]:
     return {**found, "both": together(list(found.values()))}
 
