@@ -375,7 +375,6 @@ def common(lab: Lab) -> dict[str, Any]:
             "sft": lab_model.unusual(SFT),
             "dpo": lab_model.unusual(DPO),
             "kto": lab_model.unusual(KTO),
-            "questions_asked": ASKED,
             "samples": SAMPLES,
             "sampling_temperature": TEMPERATURE,
             "pairs_per_prompt": PER_PROMPT,

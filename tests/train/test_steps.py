@@ -231,5 +231,6 @@ def test_the_command_of_the_docs_trains_a_folder_with_two_processes(tiny, tmp_pa
     command = [*LAUNCH, "--multi_gpu", "-m", "misstep", "train", str(folder), *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=180)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["steps"] == 2  # said once
     note = json.loads((folder / "adapter" / "misstep_adapter.json").read_text())
     assert (note["processes"], note["steps"], note["stage"]) == (2, 2, "dpo")

@@ -48,6 +48,7 @@ def command(
     import orjson
 
     from misstep import api
+    from misstep.train import ranks
 
     config = build_config(
         config_path,
@@ -67,6 +68,7 @@ def command(
     if dry_run:
         click.echo(api.training_plan(folder, config))
         return
-    with reporter(quiet=quiet or as_json) as show:
+    with reporter(quiet=quiet or as_json or not ranks.is_main()) as show:
         facts = api.train(folder, config, progress=show.progress, say=show.say)
-    click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2) if as_json else facts["said"])
+    if ranks.is_main():
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2) if as_json else facts["said"])
