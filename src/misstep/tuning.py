@@ -230,4 +230,5 @@ class EvalConfig:
     resamples: int = 10_000
     """Draws of the bootstrap and of the permutation test."""
     control: bool = False
-    """Also train and evaluate SFT continued on the same chosen sides for the same steps."""
+    """Also train and evaluate SFT continued on the same chosen sides for the same steps, at SFT's
+    learning rate."""

@@ -86,6 +86,19 @@ def test_a_loop_by_the_published_rule_alone_is_a_loop():
     assert pages(cells, page(CLOSE), rejected=("failures",)).pairs == ()
 
 
+def test_a_loop_by_the_published_rule_alone_is_trimmed_and_marked_where_it_begins():
+    # each line has other letters, so that no code sees a loop; only the end repeats itself
+    text = "".join(f"Ward {chr(97 + n % 26)}{n * n} of the river. " for n in range(8))
+    bars = page(text + "| " * 140, end=False, finish_reason="length")
+    (pair,) = pages(bars, page(CLOSE), rejected=("loops",)).pairs
+    assert not {"REP_LOOP", "REP_DRIFT", "REP_WHITESPACE"} & set(pair.codes)
+    onset = pair.rejected.text.index(" |")
+    assert (pair.cut, pair.edits, len(pair.rejected.text)) == (True, ("trim",), onset + 60)
+    mark = next(m for m in pair.marks if m.again is not None)
+    assert (mark.side, mark.span) == ("rejected", (onset, onset + 60))
+    assert mark.again == (onset + 2, onset + 4)
+
+
 def test_the_logs_own_failures_are_held_against_the_kinds_too():
     log = session(ASK, WRONG, result("city is required", error=True), RIGHT, result("sunny"))
     assert [p.source for p in mined(log).pairs] == ["retry"]

@@ -97,6 +97,16 @@ def test_the_control_takes_the_steps_of_all_rounds(finished):
     assert state(run)["train control"]["facts"]["steps"] == sum(steps) == 4
 
 
+def test_the_control_learns_at_the_rate_of_the_sft_that_it_continues(finished):
+    _, run = finished
+    rates = {
+        name: json.loads((run / name / "misstep_adapter.json").read_text())["config"]
+        for name in ("sft", "adapter", "control")
+    }
+    found = {name: each["learning_rate"] for name, each in rates.items()}
+    assert found["control"] == found["sft"] != found["adapter"]
+
+
 def test_the_report_names_the_rounds(finished):
     _, run = finished
     text = (run / "report.md").read_text()

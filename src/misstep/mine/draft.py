@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from misstep.mine.desk import Desk
+from misstep.mine.placing import with_place
 from misstep.mine.source import Candidate, answer_id, canonical
 from misstep.mine.trim import Trimmed, trim
 from misstep.types import Finding, Message, Prompt, Verdict, content_id
@@ -55,13 +56,14 @@ def draft(desk: Desk, candidate: Candidate) -> Draft:
         known = {(f.code, f.call, f.where) for f in defects}
         defects += [f for f in candidate.wrong if (f.code, f.call, f.where) not in known]
         scores.append(0.0)
+    placed = with_place(candidate.rejected, defects)
     return Draft(
         candidate=candidate,
         chosen_findings=chosen,
         chosen_verdict=verdict,
-        rejected_findings=tuple(defects),
+        rejected_findings=tuple(placed),
         rejected_score=min((s for s in scores if s is not None), default=None),
-        trimmed=trim(candidate.rejected, defects, periods=desk.config.trim_periods),
+        trimmed=trim(candidate.rejected, placed, periods=desk.config.trim_periods),
     )
 
 

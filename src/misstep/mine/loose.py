@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from misstep.mine import kinds
 from misstep.mine.desk import Desk
+from misstep.mine.placing import with_place
 from misstep.mine.resample import RESAMPLE, answered
 from misstep.mine.source import answer_id, canonical, origins_of
 from misstep.mine.trim import trim
@@ -67,7 +68,7 @@ def _loose(
     defects = tuple(defects)
     if not _fit(desk, prompt) or kinds.unasked(desk, answer, defects):
         return None
-    trimmed = trim(answer, defects, periods=desk.config.trim_periods)
+    trimmed = trim(answer, with_place(answer, defects), periods=desk.config.trim_periods)
     return Unpaired(
         id=answer_id(desk.key(prompt), answer),
         prompt=prompt,

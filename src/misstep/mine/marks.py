@@ -22,8 +22,8 @@ from misstep.types import Finding, Mark, Message
 Span = tuple[int, int]
 _FENCED = frozenset({"JSON_FENCED", "JSON_FENCED_PROSE"})
 """Codes whose span is the JSON itself: what is wrong stands around it."""
-_CHARACTERS = ("REP_LOOP", "REP_WHITESPACE", "REP_DRIFT")
-"""Codes whose `Loop` counts characters."""
+_CHARACTERS = ("REP_LOOP", "REP_WHITESPACE", "REP_DRIFT", "TRUNCATED", "JSON_TRUNCATED")
+"""Codes whose `Loop` counts characters; a cut has one by the published rule (`placing`)."""
 _OF_ROOT = ("ARGS_NOT_OBJECT", "WRONG_TYPE", "ENUM", "FORMAT", "RANGE", "SCHEMA_COMBO")
 """Codes of a value: with an empty pointer they are about the whole text."""
 _ALIGNED = 8_000

@@ -17,8 +17,8 @@ from misstep.types import Finding, Loop, Message, Part
 
 _LEAST = 60
 """Characters of a loop that stay at least: the detectors' own rule asks for 60 (15 times 4)."""
-_CHARACTERS = ("REP_LOOP", "REP_WHITESPACE", "REP_DRIFT")
-"""Codes whose `Loop` counts characters."""
+_CHARACTERS = ("REP_LOOP", "REP_WHITESPACE", "REP_DRIFT", "TRUNCATED", "JSON_TRUNCATED")
+"""Codes whose `Loop` counts characters; a cut has one by the published rule (`placing`)."""
 CUT_REASONS = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length")
 """Finish reasons of providers that say: stopped by the token limit."""
 

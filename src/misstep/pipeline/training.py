@@ -65,14 +65,18 @@ class Taught(Protocol):
 def control_stage(job: Job, taught: Taught, start: Adapter | None) -> Adapter:
     """The control: SFT continued on the chosen sides of the same pairs for the same steps.
 
-    The rows are those that the preference stage trained on; equal chosen sides count once.
+    The rows are those that the preference stage trained on; equal chosen sides count once. The
+    learning rate is that of the SFT which it continues: DPO's own, a third of it or a tenth, would
+    leave SFT where it was, and a control that does nothing flatters the preference.
     """
     left_out = set(taught.left_out)
     chosen = _chosen([row for row in taught.rows if row.id not in left_out and row.label])
     after = job.config.kto if job.config.kto.enabled else job.config.dpo
+    behind = start is not None and start.path is not None and stage_of(start.path) == "rft"
+    before = job.config.rft if behind else job.config.sft
     sft = dataclasses.replace(
         job.config.sft,
-        learning_rate=after.learning_rate,
+        learning_rate=before.learning_rate,
         per_device_train_batch_size=after.per_device_train_batch_size,
         gradient_accumulation_steps=after.gradient_accumulation_steps,
         warmup_ratio=after.warmup_ratio,

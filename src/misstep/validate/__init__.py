@@ -43,7 +43,7 @@ from misstep.validate.excuses import asked_of
 from misstep.validate.missing import WANTS, counted
 from misstep.validate.policy import policy_of
 from misstep.validate.precedence import settle
-from misstep.validate.published import published_loop, published_span
+from misstep.validate.published import published_loop, published_period, published_span
 from misstep.validate.rota import Pick, Rota
 from misstep.validate.running_on import running_on
 from misstep.validate.schema import Reading, compiled
@@ -67,6 +67,7 @@ __all__ = [
     "judge",
     "own_identity",
     "published_loop",
+    "published_period",
     "published_span",
     "running_on",
     "settings",

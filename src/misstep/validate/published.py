@@ -22,17 +22,23 @@ def published_loop(text: str, finish_reason: str | None) -> bool:
     return capped and len(text) >= TAIL and text.count(text[-TAIL:]) >= TIMES
 
 
-def published_span(text: str) -> tuple[int, int]:
-    """The stretch at the end of a degenerated answer that repeats itself with the shortest period.
-
-    For showing it: the rule itself asks only how often the last characters occur.
-    """
+def published_period(text: str) -> int:
+    """Characters between the last two occurrences of the tail; `TAIL` where it has but one."""
     end = len(text)
     last = text.rfind(text[-TAIL:], 0, end - 1)
-    if last < 0:
+    return end - TAIL - last if last >= 0 else TAIL
+
+
+def published_span(text: str) -> tuple[int, int]:
+    """The stretch at the end of a degenerated answer that repeats itself with that period.
+
+    For showing and trimming it: the rule itself asks only how often the last characters occur.
+    """
+    end = len(text)
+    if text.rfind(text[-TAIL:], 0, end - 1) < 0:
         return max(0, end - TAIL), end
-    period = end - TAIL - last
-    start = last
+    period = published_period(text)
+    start = end - TAIL - period
     while start > 0 and text[start - 1] == text[start - 1 + period]:
         start -= 1
     return start, end
