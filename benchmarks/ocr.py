@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from parts import ocr_figures
 from parts.lab_keep import say
-from parts.ocr_arms import ARMS, CAP, SETTINGS, Lab, Plan, answered, sft_loops
+from parts.ocr_arms import ARMS, CAP, PLANS, SETTINGS, Lab, Plan, answered, sft_loops
 from parts.ocr_families import FAMILIES
 from parts.ocr_pages import faces
 from parts.ocr_vanilla import Course
@@ -40,10 +40,10 @@ QUICK = Plan(train=160, heldout=120, course=Course(steps=500, tower_steps=250))
 
 def main() -> None:
     args = _arguments()
-    plan = QUICK if args.quick else Plan()
     names = args.families or [each.name for each in FAMILIES[: 1 if args.quick else None]]
     for seed in args.seeds:
         for name in names:
+            plan = QUICK if args.quick else PLANS.get(name, Plan())
             lab = Lab(name, plan, seed, "dev" if args.dev else "heldout")
             if args.probe:
                 loops, count = sft_loops(lab, args.probe)
@@ -73,8 +73,8 @@ def _family(path: Path, lab: Lab) -> None:
 
 def _record(path: Path, lab: Lab, table: Sequence[dict[str, Any]]) -> None:
     here = {"family": lab.family, "seed": lab.seed, "part": lab.part}
-    known = store.read_json(path)["rows"] if path.exists() else []
-    others = [row for row in known if any(row[key] != here[key] for key in here)]
+    known = store.read_json(path) if path.exists() else {"rows": [], "plans": {}}
+    others = [row for row in known["rows"] if any(row[key] != here[key] for key in here)]
     rows = [*others, *({**here, "work": f"{lab.plan.heldout} pages", **row} for row in table)]
     packages = ("torch", "transformers", "trl", "peft", "pillow")
     whole = {
@@ -83,7 +83,7 @@ def _record(path: Path, lab: Lab, table: Sequence[dict[str, Any]]) -> None:
         "date": str(datetime.date.today()),
         "versions": {name: version(name) for name in packages},
         "faces": [name or "Pillow" for name, _ in faces()],
-        "plan": asdict(lab.plan),
+        "plans": {**known["plans"], lab.family: asdict(lab.plan)},
         "cap": CAP,
         "settings": SETTINGS,
         "families": {each.name: each.like for each in FAMILIES},
