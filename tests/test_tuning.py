@@ -44,7 +44,35 @@ def test_a_tracker_that_is_none_names_the_nearest():
         ),
         (
             {"use_weighting": True, "loss_type": ["aot_unpaired"], "loss_weights": [1.0]},
-            "dpo.use_weighting: out of range, expected false with aot and aot_unpaired",
+            "dpo.use_weighting: out of range, expected false with aot, aot_unpaired and hinge",
+        ),
+        (
+            {"use_weighting": True, "loss_type": ["hinge", "sft"]},
+            "dpo.use_weighting: out of range, expected false with aot, aot_unpaired and hinge",
+        ),
+        (
+            {"loss_type": ["robust"], "loss_weights": [1.0], "label_smoothing": 0.5},
+            "dpo.label_smoothing: out of range, expected below 0.5 with robust",
+        ),
+        (
+            {"label_smoothing": 1},
+            "dpo.label_smoothing: out of range, expected from 0 to below 1",
+        ),
+        (
+            {"label_smoothing": -0.1},
+            "dpo.label_smoothing: out of range, expected from 0 to below 1",
+        ),
+        (
+            {"ld_alpha": 1.5},
+            "dpo.ld_alpha: out of range, expected null, or from 0 to 1",
+        ),
+        (
+            {"ld_alpha": -0.5},
+            "dpo.ld_alpha: out of range, expected null, or from 0 to 1",
+        ),
+        (
+            {"warmup_ratio": 1.5},
+            "dpo.warmup_ratio: out of range, expected from 0 to 1",
         ),
         (
             {"loss_type": ["exo_pair"], "loss_weights": [1.0]},
@@ -58,6 +86,39 @@ def test_a_tracker_that_is_none_names_the_nearest():
 )
 def test_losses_that_the_trainer_would_refuse_are_refused_at_once(settings, said):
     assert refusal(**settings) == f"the options: {said}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lora.lora_dropout": -0.1}, "lora.lora_dropout: out of range, expected from 0 to below"),
+        ({"lora.lora_dropout": 1}, "lora.lora_dropout: out of range, expected from 0 to below 1"),
+        ({"sft.warmup_ratio": -1}, "sft.warmup_ratio: out of range, expected from 0 to 1"),
+        (
+            {"lora.enabled": False, "lora.load_in_4bit": True},
+            "lora.load_in_4bit: out of range, expected false with lora.enabled: false",
+        ),
+        ({"report_to": ["none", "wandb"]}, "report_to: out of range, expected none, or trackers"),
+    ],
+)
+def test_settings_that_no_training_could_use_are_refused(settings, said):
+    with pytest.raises(ConfigError) as raised:
+        load_config(None, settings)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dpo.ld_alpha": 0, "dpo.warmup_ratio": 1, "lora.lora_dropout": 0},
+        {"dpo.ld_alpha": 1, "dpo.warmup_ratio": 0, "lora.lora_dropout": 0.99},
+        {"dpo.ld_alpha": None, "lora.enabled": False},
+        {"report_to": "none"},
+        {"report_to": ["none"]},
+    ],
+)
+def test_settings_at_the_border_are_taken(settings):
+    assert load_config(None, settings)
 
 
 def test_the_losses_are_those_of_the_installed_trl():

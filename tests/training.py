@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.models.template import Encoded
 from misstep.train import Row, TrainSettings
+from misstep.train.rows import Ids
 from misstep.types import Context, Message, Part
 
 LORA = LoraConfig(lora_r=4, lora_alpha=8)
@@ -51,6 +54,25 @@ def labelled(count: int) -> list[Row]:
 def settings(**changes: Any) -> TrainSettings:
     """Float32, whatever the machine can do, so that numbers compare."""
     return TrainSettings(**{"dtype": "float32", **changes})
+
+
+def pair_trainer_for(tiny: str, out: Path, config: DpoConfig, ids: Sequence[Ids]) -> Any:
+    """The trainer of the preference stage over rows that are token ids already."""
+    from misstep.models import load
+    from misstep.train import stage
+    from misstep.train.dpo import pair_trainer
+
+    job = stage.Job(
+        name="dpo",
+        loaded=load(tiny, dtype="float32"),
+        adapter=None,
+        out=out / "out",
+        config=config,
+        lora=LORA,
+        run=settings(),
+    )
+    with stage.quiet():
+        return pair_trainer(job, config, ids)
 
 
 class Letters:

@@ -16,6 +16,7 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
 
 if TYPE_CHECKING:
+    from misstep.pipeline.checks import held_to, told_held
     from misstep.pipeline.compare import Comparison, compare
     from misstep.pipeline.explain import explain
     from misstep.pipeline.forget import forget
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from misstep.pipeline.limits import Excess, exceeded, limits_of, nothing_judged
     from misstep.pipeline.linting import lint, lint_text
     from misstep.pipeline.loop import evaluate, mine, run, train
+    from misstep.pipeline.parts import left_by
     from misstep.pipeline.plan import plan, training_plan
     from misstep.pipeline.pushing import push
     from misstep.pipeline.reviewing import Review
@@ -49,6 +51,8 @@ __all__ = [
     "forget",
     "forget_text",
     "funnel",
+    "held_to",
+    "left_by",
     "limits_of",
     "lint",
     "lint_text",
@@ -73,6 +77,7 @@ __all__ = [
     "starter_text",
     "state_folder",
     "tell",
+    "told_held",
     "train",
     "training_plan",
     "trial",
@@ -94,6 +99,9 @@ _PLACES = {
     "explain": "explain",
     "forget": "forget",
     "funnel": "funnel",
+    "held_to": "checks",
+    "told_held": "checks",
+    "left_by": "parts",
     "exceeded": "limits",
     "limits_of": "limits",
     "nothing_judged": "limits",

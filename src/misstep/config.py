@@ -228,7 +228,7 @@ class RunConfig:
     gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
     """Recompute activations to save memory; auto does where they would not fit, never changes
     results."""
-    report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
+    report_to: tuple[Literal["tensorboard", "trackio", "wandb", "none"], ...] = ()
     """Trackers that training reports to; each needs its package. By default none."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
@@ -296,7 +296,7 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         ("eval.num_generations", config.eval.num_generations > 0, "at least 1"),
         ("eval.confidence", 0 < config.eval.confidence < 1, "between 0 and 1"),
         ("eval.resamples", config.eval.resamples > 0, "at least 1"),
-        ("lora.lora_r", config.lora.lora_r > 0, "at least 1"),
+        *ranges.of_adapter(config.lora, config.report_to),
         ("ingest.pages.dpi", 36 <= config.ingest.pages.dpi <= 600, "from 36 to 600"),
         ("validate.time_limit", config.validate.time_limit >= 0, "0 or more"),
         *(

@@ -1,4 +1,4 @@
-"""What values of sampling and of the training stages may be.
+"""What values of sampling, of the adapter and of the training stages may be.
 
 In: their settings. Out: rules, each with the key, whether its value can be used, and what is
 expected of it.
@@ -6,9 +6,17 @@ expected of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from misstep.tuning import DpoConfig, EndpointConfig, KtoConfig, RftConfig, SampleConfig, SftConfig
+from misstep.tuning import (
+    DpoConfig,
+    EndpointConfig,
+    KtoConfig,
+    LoraConfig,
+    RftConfig,
+    SampleConfig,
+    SftConfig,
+)
 
 Rule = tuple[str, bool, str]
 
@@ -30,6 +38,21 @@ def of_sampling(sample: SampleConfig, endpoint: EndpointConfig) -> tuple[Rule, .
     )
 
 
+def of_adapter(lora: LoraConfig, report_to: Sequence[str]) -> tuple[Rule, ...]:
+    """Of `lora` and of whom a training reports to."""
+    alone = "none" not in report_to or len(report_to) == 1
+    return (
+        ("lora.lora_r", lora.lora_r > 0, "at least 1"),
+        ("lora.lora_dropout", 0 <= lora.lora_dropout < 1, "from 0 to below 1"),
+        (
+            "lora.load_in_4bit",
+            lora.enabled or not lora.load_in_4bit,
+            "false with lora.enabled: false (weights in 4 bits cannot be trained)",
+        ),
+        ("report_to", alone, "none, or trackers"),
+    )
+
+
 def of_stages(*, sft: SftConfig, rft: RftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
     """Of `sft`, `rft`, `dpo` and `kto`."""
     yield from _of_losses(dpo)
@@ -43,6 +66,7 @@ def of_stages(*, sft: SftConfig, rft: RftConfig, dpo: DpoConfig, kto: KtoConfig)
         for key in _ABOVE_ZERO:
             value = getattr(stage, key)
             yield f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0"
+        yield f"{name}.warmup_ratio", 0 <= stage.warmup_ratio <= 1, "from 0 to 1"
         size = stage.tokens_per_batch
         good = size == 0 or size >= stage.max_length
         yield f"{name}.tokens_per_batch", good, f"0, or at least {name}.max_length"
@@ -52,12 +76,18 @@ def _of_losses(dpo: DpoConfig) -> Iterator[Rule]:
     """What TRL's trainer would refuse when it is built, after all that comes before it."""
     losses = set(dpo.loss_type)
     plain = dpo.f_divergence_type == "reverse_kl"
-    sorts = not losses.isdisjoint(("aot", "aot_unpaired"))
     smoothed = "exo_pair" not in losses or dpo.label_smoothing > 0
+    sure = "robust" not in losses or dpo.label_smoothing < 0.5
+    barred = {"aot", "aot_unpaired", "hinge"}  # TRL: the last one's gradient cannot be worked out
+    weighable = not dpo.use_weighting or losses.isdisjoint(barred)
+    apart = dpo.ld_alpha is None or 0 <= dpo.ld_alpha <= 1
     yield "dpo.loss_type", bool(losses), "at least one"
     yield "dpo.f_divergence_type", plain or losses <= _OF_MARGIN, "reverse_kl with these losses"
-    yield "dpo.use_weighting", not (dpo.use_weighting and sorts), "false with aot and aot_unpaired"
+    yield "dpo.use_weighting", weighable, "false with aot, aot_unpaired and hinge"
     yield "dpo.label_smoothing", smoothed, "above 0 with exo_pair"
+    yield "dpo.label_smoothing", sure, "below 0.5 with robust"
+    yield "dpo.label_smoothing", 0 <= dpo.label_smoothing < 1, "from 0 to below 1"
+    yield "dpo.ld_alpha", apart, "null, or from 0 to 1"
 
 
 _OF_MARGIN = frozenset(

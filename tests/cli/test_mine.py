@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from logs import mixed, write
 from misstep.cli import main
+from misstep.config import load_config
 
 SECRET = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1234"
 
@@ -70,3 +72,32 @@ def test_a_scan_redacts_its_exports_unless_told_not_to(tmp_path):
     again = run("scan", log, "--html", page, "--quiet")
     assert again.exit_code == 0
     assert SECRET not in page.read_text()
+
+
+def test_a_recipe_that_leaves_its_demands_to_a_stage_of_a_run_makes_them_of_the_pairs(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 4)
+    words = ("mine", log, "--recipe", "tool-calls", "--preset", "cpu", "-o")
+    got = run(*words, tmp_path / "out")
+    assert got.exit_code == 0, got.stderr
+    assert (
+        "without rft its demands are made of the pairs themselves: mine.min_votes 2, "
+        "mine.supported_values true" in got.stderr
+    )
+    kept = load_config(tmp_path / "out/config.yaml").mine
+    assert (kept.min_votes, kept.supported_values) == (2, True)
+
+
+@pytest.mark.parametrize("how", ["set", "file"])
+def test_demands_that_the_user_gives_stay(tmp_path, how):
+    log, file = mixed(tmp_path / "log.jsonl", 4), tmp_path / "own.yaml"
+    file.write_text("mine:\n  min_votes: 1\n  supported_values: false\n")
+    told = {
+        "set": ("--set", "mine.min_votes=1", "--set", "mine.supported_values=false"),
+        "file": ("--config", file),
+    }[how]
+    out = tmp_path / "out"
+    got = run("mine", log, "--recipe", "tool-calls", "--preset", "cpu", "-o", out, *told)
+    assert got.exit_code == 0, got.stderr
+    assert "without rft" not in got.stderr
+    kept = load_config(out / "config.yaml").mine
+    assert (kept.min_votes, kept.supported_values) == (1, False)

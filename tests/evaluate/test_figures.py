@@ -22,7 +22,7 @@ from misstep.evaluate.figures import (
     score,
 )
 from misstep.evaluate.marks import Mark
-from misstep.evaluate.metrics import Bootstrap, wilson
+from misstep.evaluate.metrics import Bootstrap, mcnemar, wilson
 
 CLEAN = Mark(
     judged=True,
@@ -48,7 +48,7 @@ def arm(name: str, *families: str) -> Arm:
     marks = [[MARKS[c] for c in word] for word in families]
     return Arm(
         name=name,
-        greedy=tuple(m[0] for m in marks),
+        greedy=tuple((m[0],) for m in marks),
         sampled=tuple((tuple(m[1:]),) for m in marks),
         seed=42,
     )
@@ -69,10 +69,38 @@ def test_a_code_counts_its_own_failures_among_all_judged_answers() -> None:
 
 
 def test_the_greedy_figure_has_one_answer_a_family_and_wilsons_interval() -> None:
-    got = greedy_score(arm("dpo", "w.ws", "..u.", "s...", "u..."), FAILED, 0.95)
+    got = greedy_score(arm("dpo", "w.ws", "..u.", "s...", "u..."), FAILED, Bootstrap(4), 0.95)
     assert got is not None
     assert (got.metric, got.k, got.n, got.unjudged) == ("failure_rate_greedy", 2, 3, 1)
     assert (got.low, got.high) == (wilson(2, 3).low, wilson(2, 3).high)
+
+
+def paged(name: str, *families: str) -> Arm:
+    """One word a family: a greedy mark for each of its prompts, none sampled."""
+    marks = tuple(tuple(MARKS[c] for c in word) for word in families)
+    return Arm(name=name, greedy=marks, sampled=tuple(tuple((m,) for m in f) for f in marks))
+
+
+def test_all_greedy_answers_of_a_family_count_and_the_family_is_drawn() -> None:
+    arm = paged("dpo", "wwww", "....", "w.", "....")
+    draws = Bootstrap(4)
+    got = greedy_score(arm, FAILED, draws, 0.95)
+    assert got is not None
+    assert (got.k, got.n) == (5, 14)
+    drawn = draws.ratio((4, 0, 1, 0), (4, 4, 2, 4))
+    assert (got.low, got.high) == (drawn.low, drawn.high)
+    assert got.high - got.low > wilson(5, 14).high - wilson(5, 14).low
+
+
+def test_families_of_several_greedy_answers_are_flipped_whole() -> None:
+    before = paged("sft", "wwwwwwww", "........", "w")
+    after = paged("dpo", "........", "........", ".")
+    got = paired(before, after, FAILED, Bootstrap(3), 1000)
+    assert (got.greedy_fixed, got.greedy_broken) == (2, 0)
+    assert got.greedy_p == got.p == 0.5  # of two families, not of nine pages
+    alike = paged("sft", "w", "w", "."), paged("dpo", ".", ".", "w")
+    one = paired(*alike, FAILED, Bootstrap(3), 1000)
+    assert one.greedy_p == mcnemar(2, 1)
 
 
 def test_where_nothing_counts_there_is_no_figure() -> None:

@@ -39,6 +39,16 @@ def test_prompts_per_family_and_max_prompts_are_kept(make, corpus) -> None:
     assert [(h.family, h.hash) for h in few] == sorted((h.family, h.hash) for h in few)
 
 
+def test_families_take_turns_so_that_a_long_one_crowds_out_no_other(make, corpus) -> None:
+    for family, pages in enumerate((40, 2, 1)):
+        turns = [m for i in range(pages) for m in (make.user(f"{family} {i}"), make.calls())]
+        corpus.add(make.session(f"s{family}", *turns), family=f"f{family}")
+    config = EvalConfig(prompts_per_family=500, max_prompts=6)
+    found = [h.family for h in held_out(corpus, corpus, config)]
+    assert found == ["f0", "f0", "f0", "f1", "f1", "f2"]
+    assert len(held_out(corpus, corpus, EvalConfig(prompts_per_family=500))) == 43
+
+
 def test_the_same_corpus_in_another_order_gives_the_same_prompts(make, corpus) -> None:
     for family in range(9):
         turns = [m for i in range(3) for m in (make.user(f"{family} {i}"), make.calls())]

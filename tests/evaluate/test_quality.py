@@ -11,7 +11,7 @@ import pytest
 from misstep import store
 from misstep.config import EvalConfig
 from misstep.evaluate import ArmAnswers, Held, quality
-from misstep.evaluate.metrics import mcnemar, wilson
+from misstep.evaluate.metrics import Bootstrap, mcnemar, wilson
 from misstep.types import Context, Message, Part, Prompt, Usage, Verdict
 
 GOLD = '{"text": "Aos três dias do mês de março reuniu-se a câmara"}'
@@ -197,3 +197,36 @@ def test_a_prompt_that_one_arm_lacks_is_left_out_of_all(scene, settings):
 def test_equal_answers_give_equal_figures(scene, settings):
     arms = {"base": greedy(*[LOOPED, CLEAN] * 4), "sft": greedy(*[CLEAN] * 8)}
     assert scene.measure(settings, **arms) == scene.measure(settings, **arms)
+
+
+def paged(scene: Scene) -> None:
+    """The pages of two documents of three and of two that stand alone."""
+    names = ("a", "a", "a", "b", "b", "b", "c", "d")
+    scene.held = [replace(h, family=name) for h, name in zip(scene.held, names, strict=True)]
+
+
+def test_all_pages_of_a_document_count_and_documents_are_drawn_and_flipped(scene, settings):
+    paged(scene)
+    found = scene.measure(
+        settings,
+        sft=greedy(*[LOOPED] * 3, *[CLEAN] * 3, LOOPED, CLEAN),
+        dpo=greedy(*[CLEAN] * 8),
+    )
+    row = figure(found["degeneration"], "degenerate_published", "sft")
+    assert (row["k"], row["n"]) == (4, 8)
+    drawn = Bootstrap(4, resamples=500, seed=7).ratio((3, 0, 1, 0), (3, 3, 1, 1))
+    assert (row["low"], row["high"]) == (drawn.low, drawn.high)
+    moved = change(found["degeneration"], "degenerate_published")
+    assert (moved["families"], moved["better"], moved["worse"], moved["p"]) == (4, 2, 0, 0.5)
+    assert moved["difference"] == -0.5
+    assert figure(found["gold"], "exact", "sft")["n"] == 8
+    assert figure(found["gold"], "text_score", "dpo")["n"] == 8
+
+
+def test_in_whichever_order_pages_of_a_document_come_the_figures_are_the_same(scene, settings):
+    paged(scene)
+    arms = {"sft": greedy(LOOPED, *[CLEAN] * 7), "dpo": greedy(*[CLEAN] * 8)}
+    once = scene.measure(settings, **arms)
+    scene.held.reverse()
+    turned = {name: list(reversed(answers)) for name, answers in arms.items()}
+    assert scene.measure(settings, **turned) == once

@@ -106,7 +106,7 @@ def test_steps_of_failed_sessions_are_not_imitated():
     known = corpus(good, bad)
     split = mine.split(known.sessions, TRAIN_ONLY, 0)
     assert {p.session for p in mine.accepted_steps(known, split, 9, 0)} == {good.id}
-    both = mine.accepted_steps(known, split, 9, 0, feedback=False)
+    both = mine.accepted_steps(known, split, 9, 0, terms=mine.Terms(feedback=False))
     assert {p.session for p in both} == {good.id, bad.id}
 
 

@@ -28,6 +28,7 @@ ELSEWHERE = {
     ),  # tested beside the caps and the review
     "CRASHED",  # tested where mining is spread
     *("UNSUPPORTED", "GIVES_UP", "LONE", "DISAGREES"),  # off at first; tested beside the gate
+    "GOLD_REDACTED",  # test_taught.py
     *("LOOP_UNASKED", "FAILURE_UNASKED", "SCORE_MARGIN"),  # off at first; test_kinds.py
 }
 pytestmark = pytest.mark.skipif(not LOGS.is_dir(), reason="the sample logs are not here")

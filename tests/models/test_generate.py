@@ -128,7 +128,7 @@ def test_progress_counts_prompts(tiny):
 
 
 def test_long_prompts_make_smaller_batches(tiny, monkeypatch):
-    monkeypatch.setattr("misstep.models.generate._BUFFER_BYTES", 20_000)
+    monkeypatch.setattr("misstep.models.room.ON_CPU", 20_000)
     seen = []
     sample(tiny, prompts_of(6), max_new_tokens=4, progress=lambda done, of: seen.append(done))
     assert len(seen) > 1

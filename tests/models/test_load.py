@@ -90,6 +90,35 @@ def test_an_attached_adapter_is_frozen(tiny_folder, adapter):
     assert not any(p.requires_grad for p in attached.model.parameters())
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_gpu_gets_the_weights_merged_and_cast(tiny_folder, adapter, monkeypatch, merge):
+    """In float32, or with the adapter beside it, a model may not fit where the outcome does."""
+    moved = []
+    plain = torch.nn.Module.to
+
+    def to(module, *given, **named):
+        if given != ("cuda",):
+            return plain(module, *given, **named)
+        moved.append(
+            (
+                {each.dtype for each in module.parameters()},
+                any("lora" in name for name, _ in module.named_parameters()),
+            )
+        )
+        return module
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    load(str(tiny_folder), adapter=adapter, dtype="bfloat16", merge=merge)
+    assert moved == [({torch.bfloat16}, not merge)]
+
+
+def test_merging_is_done_in_float32_and_cast_once(tiny_folder, adapter):
+    whole = load(str(tiny_folder), adapter=adapter, dtype="float32").model.state_dict()
+    cast = load(str(tiny_folder), adapter=adapter, dtype="bfloat16").model.state_dict()
+    assert all(torch.equal(cast[name], whole[name].bfloat16()) for name in whole)
+
+
 def test_a_noted_adapter_for_this_base_loads(tiny, copied):
     write_adapter_note(copied, tiny.ref, tiny.base_hash)
     load(str(tiny.ref.path), adapter=copied)
@@ -115,6 +144,21 @@ def test_an_adapter_without_a_note_is_refused_by_its_shapes(adapter, tmp_path):
     said = refusal(str(wider), adapter=adapter)
     assert said.startswith(f"{adapter}: does not fit {str(wider)!r} (")
     assert said.endswith("give the model that it was trained on with --model")
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_positions_with_an_adapter_are_those_of_the_base(tiny_folder, adapter, merge):
+    base = load(str(tiny_folder), dtype="bfloat16").network
+    tuned = load(str(tiny_folder), adapter=adapter, merge=merge, dtype="bfloat16").network
+    found = [
+        {name.removeprefix("base_model.model."): b for name, b in each.named_buffers()}
+        for each in (base, tuned)
+    ]
+    assert any("inv_freq" in name for name in found[0])
+    assert found[0].keys() == found[1].keys()
+    for name, buffer in found[0].items():
+        assert found[1][name].dtype == buffer.dtype
+        assert torch.equal(found[1][name], buffer)
 
 
 def test_an_adapter_for_more_layers_is_refused(tiny_folder, tmp_path):

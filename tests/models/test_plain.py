@@ -132,7 +132,7 @@ def test_a_prompt_counts_once_for_each_answer_that_holds_a_copy_of_it(network, t
     sizes = {}
     for loaded in (network("phi3"), tiny):
         column = shared_module.prompt_bytes(loaded.network, 1, 1)
-        monkeypatch.setattr("misstep.models.generate._BUFFER_BYTES", 300 * column)
+        monkeypatch.setattr("misstep.models.room.ON_CPU", 300 * column)
         sizes[loaded] = [len(batch) for batch in divided(loaded, prompts, **how)]
     assert list(sizes.values()) == [[1] * 6, [3, 3]]
 
@@ -141,6 +141,6 @@ def test_a_recurrent_state_is_as_large_whatever_the_prompt(network, monkeypatch)
     loaded = network("mamba")
     state = 2 * 64 * (4 + 4) * 4  # layers, inner width, state and convolution, bytes of a float
     assert shared_module.prompt_bytes(loaded.network, 9_999, 3) == 3 * state
-    monkeypatch.setattr("misstep.models.generate._BUFFER_BYTES", 7 * state)
+    monkeypatch.setattr("misstep.models.room.ON_CPU", 7 * state)
     places = divided(loaded, [[5] * 500] * 4, num_generations=3, max_new_tokens=999)
     assert [len(batch) for batch in places] == [2, 2]

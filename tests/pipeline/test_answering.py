@@ -56,6 +56,13 @@ def test_who_answers_does_not_make_a_stage_another_one(stage, one):
     assert "answers base: unchanged, kept" in stage.said
 
 
+def test_smaller_batches_than_asked_are_said_once(stage, monkeypatch):
+    monkeypatch.setattr("misstep.models.room.ON_CPU", 1)
+    stage.ask("one")
+    said = [text for text in stage.said if "answers are generated together" in text]
+    assert [text.split(":")[0] for text in said] == ["base"]
+
+
 @pytest.mark.slow
 def test_a_batch_whose_worker_is_killed_is_answered_by_another_one(stage, one, monkeypatch):
     monkeypatch.setattr(models, "work", answerers.dies_once)

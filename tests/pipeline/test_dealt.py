@@ -85,7 +85,7 @@ def spread_of(desk, folder):
 
 
 def want_of(desk):
-    return partial(mine.wanted_of, corpus=desk.corpus, split=desk.split, seed=0, feedback=True)
+    return partial(mine.wanted_of, corpus=desk.corpus, split=desk.split, seed=0, terms=mine.Terms())
 
 
 @given(SESSIONS, st.sampled_from([1, 2_000, 1_000_000]))

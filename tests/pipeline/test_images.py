@@ -11,13 +11,17 @@ import pytest
 
 import ocr_pages as pages
 from misstep import api, evaluate, mine, store
-from misstep.config import RunConfig, load_config
+from misstep.config import RunConfig, dump_config, load_config
 from misstep.pipeline.forget import forget
 from misstep.pipeline.golds import golds_of
 from misstep.pipeline.job import Job
 from misstep.pipeline.kept import corpus_of, scan_stage
 from misstep.pipeline.pageview import MOST, page_rows
+from misstep.pipeline.plan import _head
+from misstep.pipeline.scan import scan
 from misstep.pipeline.timing import FILE, write_timing
+from misstep.pipeline.view import view
+from misstep.report import scan_summary
 from misstep.types import Message, Part, Prompt, Usage, Verdict
 
 SCHEMA = {"type": "json_schema", "json_schema": {"schema": store.schema("ocr-page")}}
@@ -252,3 +256,46 @@ def test_wall_clock_is_told_with_the_share_that_loops_took(tmp_path: Path) -> No
         "loop_share": 0.75,
         "seconds_per_answer": round(4 / 3, 4),
     }
+
+
+def by_url(folder: Path, count: int = 2) -> Path:
+    """Requests whose images stand in the log as addresses."""
+    folder.mkdir()
+    lines = [request(pages.GOLDS[0], *told) for told in ((GOOD, "stop"), (LOOP, "length"))]
+    for at, line in enumerate(lines[:count]):
+        image = line["request"]["messages"][0]["content"][1]
+        image["image_url"]["url"] = f"https://example.org/{at}.png"
+    (folder / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_images_by_url_are_counted_and_said(tmp_path: Path) -> None:
+    logs = by_url(tmp_path / "logs")
+    told = api.scan([logs], config())
+    assert told.summary["images"] == {"inline": 0, "broken": 0, "url": 2, "unseen_steps": 2}
+    store.check_row(dict(told.summary), "summary")
+    line = "images:    2 by URL, never fetched: no model sees the prompts of 2 steps"
+    assert line in scan_summary(told.summary)
+    mixed = api.scan([by_url(tmp_path / "mixed", 1)], config()).summary
+    assert mixed["images"] == {"inline": 1, "broken": 0, "url": 1, "unseen_steps": 1}
+
+
+def test_a_scan_without_images_by_url_says_nothing_of_them(tmp_path: Path) -> None:
+    summary = api.scan([write_logs(tmp_path / "logs")], config()).summary
+    assert set(summary["images"]) == {"inline", "broken"}
+    assert "images:" not in scan_summary(summary)
+
+
+def test_a_run_says_which_prompts_no_model_can_see(tmp_path: Path) -> None:
+    said: list[str] = []
+    job = Job(folder=store.RunFolder(tmp_path / "run"), config=config(), say=said.append)
+    scan_stage(job, [by_url(tmp_path / "logs")])
+    told = (
+        "2 of 2 prompts cannot be seen by a model: their 2 images stand in the log as addresses, "
+        "which are never fetched; they give no pair and no row for SFT. Log the bytes of images "
+        "(data URLs) instead"
+    )
+    assert said[-1] == told
+    (tmp_path / "run" / "config.yaml").write_text(dump_config(job.config))
+    assert told in view(tmp_path / "run").notes
+    assert _head(scan([tmp_path / "logs"], config()), tmp_path)[2] == f"  images     {told}"

@@ -137,6 +137,15 @@ def logged(tmp_path_factory: pytest.TempPathFactory, model: str) -> Path:
     return folder / "run"
 
 
+def test_sft_imitates_the_references_and_never_the_misread_log(logged: Path) -> None:
+    rows = store.read_rows(logged / "sft_rows/train.parquet")
+    assert rows
+    for row in rows:
+        assert row["completion"][0]["content"] == pages.gold_text(shown(row))
+    noted = store.RunFolder(logged).noted("sft rows")
+    assert (noted["rows"], noted["references"], noted["left_out"]) == (len(rows), len(rows), {})
+
+
 def shown(row: dict[str, Any]) -> dict[str, str]:
     """The page that a row's image shows."""
     (name,) = row["images"]

@@ -116,3 +116,31 @@ def test_pages_are_seen_no_larger_than_the_recipe_says(pages, model, tmp_path):
     assert abs(small.width / small.height - page.width / page.height) < 0.05
     assert scaled(page, 0) is page
     assert scaled(small, 2000) is small
+
+
+def test_pages_without_a_loop_train_sft_alone_and_it_is_measured(pages, recipe, model, tmp_path):
+    loops = settings("ocr", model=model, preset="cpu")["mine"]["rejected"]
+    config = recipe(**{"mine.rejected": loops, "rounds": 1})
+    run = tmp_path / "run"
+    assert loops == ["loops"]
+    assert api.run([pages], run, config) == "nothing-to-train"
+    scores = api.scores(run)
+    assert {row["model"] for row in scores["scores"]} == {"base", "sft"}
+    assert (scores["before"], scores["after"], scores["verdict"]) == (
+        "base",
+        "sft",
+        "nothing-to-train",
+    )
+    sampled = len(store.read_rows(run / "answers/resample.parquet"))
+    assert f"of {sampled} sampled answers " in scores["why"]
+    assert " failed and 0 looped, none of which made a pair to train on" in scores["why"]
+    assert "a higher sample.max_new_tokens or resample.temperature" in scores["why"]
+    assert "--references" not in scores["why"]
+    report = (run / "report.md").read_text()
+    assert "Verdict: **nothing-to-train**" in report
+    assert "## Before and after" in report
+    assert not (run / "adapter").exists()
+    said = []
+    assert api.run([pages], run, config, say=said.append) == "nothing-to-train"
+    assert [line for line in said if line.endswith("…")] == []
+    assert api.scores(run) == scores

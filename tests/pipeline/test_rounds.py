@@ -9,7 +9,9 @@ from killing import Killed, ends_alike, killed_and_resumed, stages_said, weights
 from logs import RIGHT, mixed, session, write
 from misstep import api, store
 from misstep.config import load_config
+from misstep.errors import InputError
 from misstep.pipeline.measuring import TRAINED
+from misstep.pipeline.reviewing import Review
 
 from .conftest import SMALL
 
@@ -225,3 +227,34 @@ def test_only_resampling_cuts_loops_where_only_resampling_is_told_to(
     assert all(each is not None and set(each.asked) == {0} for each in resampled)
     assert len(evaluated) == 6
     assert evaluated == [None] * 6
+
+
+def test_pairs_of_a_later_round_are_not_trained_from_sft(finished, tmp_path, settings):
+    log, run = finished
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    with pytest.raises(InputError, match=r"mined for the adapter .*rounds/1/adapter.*misstep run"):
+        api.train(folder, settings())
+    store.RunFolder(folder).forget(["train adapter"])  # killed while it was taken over
+    with pytest.raises(InputError, match=r"mined for the adapter .*rounds/1/adapter"):
+        api.train(folder, settings())
+    first = tmp_path / "first"
+    assert api.run([log], first, settings(rounds=1), until="train") == "stopped"
+    assert api.train(first, settings(rounds=1))["steps"] > 0
+
+
+def test_pairs_of_a_round_in_the_middle_are_found_and_reviewed_for_the_run(
+    finished, tmp_path, settings
+):
+    log, _ = finished
+    folder = tmp_path / "run"
+    assert api.run([log], folder, settings(), until="mine") == "stopped"
+    assert api.left_by(folder, settings(), "mine") == folder / "rounds/1/pairs"
+    assert not (folder / "pairs").exists()
+    with pytest.raises(InputError, match=r"its pairs lie in .*rounds/1/pairs"):
+        api.training_plan(folder, settings())
+    sitting = Review.of(folder)
+    assert sitting.heads[0].file == folder / "rounds/1/pairs/train.parquet"
+    assert sitting.file == folder / "review.jsonl"
+    for path in (folder / "rounds/1", folder / "rounds/1/pairs/train.parquet"):
+        assert Review.of(path).file.resolve() == (folder / "review.jsonl").resolve()

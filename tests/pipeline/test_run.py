@@ -1,6 +1,8 @@
 """The whole loop on a tiny real model: what it writes, resumes, refuses."""
 
+import importlib.util
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,7 @@ from killing import ends_alike, killed_and_resumed, stages_said, weights
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
 from misstep.cli import main
-from misstep.errors import InputError, LeakError, ModelError
+from misstep.errors import ConfigError, InputError, LeakError, ModelError
 from misstep.pipeline import mining, rounds, trial
 from misstep.pipeline.job import Job
 from misstep.pipeline.measuring import TRAINED
@@ -381,7 +383,6 @@ def test_training_twice_on_mined_pairs_keeps_the_pairs(tmp_path, tiny_model):
 
 def test_a_run_that_would_leave_model_folders_is_refused_before_it_begins(tmp_path, tiny_model):
     from misstep.config import load_config
-    from misstep.errors import ConfigError
 
     from .conftest import SMALL
 
@@ -428,3 +429,64 @@ def test_a_trial_without_an_adapter_or_with_an_unknown_session_says_so(finished,
         api.trial(run, api.Asked(text="hi", like="zzz"), config)
     with pytest.raises(InputError, match="window"):
         api.trial(run, api.Asked(text="hi", max_new_tokens=10**6), config)
+
+
+def test_the_adapter_of_sft_is_measured_as_that_and_not_as_a_preference(finished, tmp_path):
+    log, whole, config = finished
+    run = tmp_path / "run"
+    assert api.run([log], run, config, until="sft") == "stopped"
+    scores = api.evaluate(run, config, run / "sft")
+    assert {row["model"] for row in scores["scores"]} == {"base", "sft"}
+    assert (scores["before"], scores["after"]) == ("base", "sft")
+    assert "effect" not in scores
+    text = (run / "report.md").read_text()
+    assert "(base → sft)" in text.splitlines()[2]
+    assert "Did DPO do it" not in text
+    copied = tmp_path / "elsewhere"
+    shutil.copytree(run / "sft", copied)
+    assert api.evaluate(run, config, copied)["after"] == "sft"
+    assert api.run([log], run, config) == api.scores(whole)["verdict"]
+    card = (run / "adapter" / "README.md").read_text()
+    api.evaluate(run, config, run / "sft")
+    assert (run / "adapter" / "README.md").read_text() == card
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lora.enabled": False}, "a run measures adapters"),
+        ({"lora.load_in_4bit": True}, "needs bitsandbytes"),
+        ({"rounds": 2, "endpoint.url": "http://localhost:1/v1"}, "rounds: 2 with endpoint.url"),
+    ],
+)
+def test_the_plan_refuses_what_the_run_refuses(tmp_path, small, settings, said):
+    if "bitsandbytes" in said and importlib.util.find_spec("bitsandbytes"):
+        pytest.skip("bitsandbytes is installed")
+    log = mixed(tmp_path / "log.jsonl", 2)
+    for call in (api.run, api.plan):
+        with pytest.raises(ConfigError, match=said):
+            call([log], tmp_path / "run", small(**settings))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_plan_names_the_stage_that_is_trained(tmp_path, small):
+    log = mixed(tmp_path / "log.jsonl", TASKS)
+    text = api.plan([log], tmp_path / "run", small(**{"kto.enabled": True}))
+    assert "  kto        at most 400 labelled answers, loss kto, beta 0.1" in text
+    assert "  dpo  " not in text
+    assert "  dpo        at most 200 pairs" in api.plan([log], tmp_path / "run", small())
+
+
+@pytest.mark.parametrize("command", ["run", "mine", "eval"])
+def test_what_one_process_must_do_is_refused_in_several(tmp_path, small, monkeypatch, command):
+    log, folder = mixed(tmp_path / "log.jsonl", 2), tmp_path / "run"
+    calls = {
+        "run": lambda: api.run([log], folder, small()),
+        "mine": lambda: api.mine([log], folder, small(), resample=False),
+        "eval": lambda: api.evaluate(folder, small()),
+    }
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match=f"misstep {command}: 2 processes.*accelerate launch"):
+        calls[command]()
+    assert not folder.exists()

@@ -108,3 +108,66 @@ def test_several_rounds_of_a_served_model_are_refused_before_anything(tmp_path):
     with pytest.raises(ConfigError, match=r"rounds: 2 with endpoint.url.*set rounds to 1"):
         api.run([tmp_path], tmp_path / "run", load_config(None, told))
     assert not (tmp_path / "run").exists()
+
+
+RECIPE = ("--recipe", "tool-calls", "--preset", "cpu")
+SMALL = (
+    *("--set", "sample.max_new_tokens=6", "--set", "sft.max_steps=1", "--set", "dtype=float32"),
+    *("--set", "lora.lora_r=2", "--set", "sft.max_length=2048", "--set", "dpo.max_length=2048"),
+)
+
+
+@pytest.fixture
+def tool_calls(tmp_path, tiny_model):
+    """Runs `misstep run` with the recipe on a served model."""
+    log = write(tmp_path / "log.jsonl", [session(n, WRONG % n) for n in range(3, 15)])
+
+    def ran(url, *more):
+        words = ["run", str(log), "-o", str(tmp_path / "run"), "--endpoint", url]
+        words += ["--endpoint-model", "served", "--model", tiny_model, *RECIPE, *SMALL, *more]
+        return CliRunner().invoke(main, words)
+
+    return ran
+
+
+LEFT_OUT = "rft is left out: an endpoint goes on answering as it did before that stage"
+ONCE = "rounds: 1, not 2 as in the recipe tool-calls: an endpoint serves the same model in every"
+HELD = "without rft its demands are made of the pairs themselves: mine.min_votes 2, "
+
+
+@pytest.mark.slow
+def test_the_recipe_of_several_rounds_has_one_with_a_served_model_and_the_plan_says_so(
+    tool_calls, tmp_path
+):
+    with serving(*[played] * 99) as (_, config):
+        plan = tool_calls(config.url, "--dry-run")
+        done = tool_calls(config.url, "--until", "mine")
+    assert (plan.exit_code, done.exit_code) == (0, 0), done.output
+    assert ONCE in plan.stderr
+    assert ONCE in done.stderr
+    for line in (LEFT_OUT, HELD):
+        assert f"  note       {line}" in plan.stdout
+        assert line in done.stderr
+    assert "  rounds " not in plan.stdout
+    assert "  rft        " not in plan.stdout
+    run = tmp_path / "run"
+    assert f"mine is done ({run}/pairs)" in done.stdout
+    assert not (run / "rounds").exists()
+    kept = load_config(run / "config.yaml")
+    assert (kept.rounds, kept.recipe) == (1, "tool-calls")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["flag", "set", "file"])
+def test_rounds_that_the_user_asks_for_are_refused_with_a_served_model(tool_calls, tmp_path, how):
+    file = tmp_path / "own.yaml"
+    file.write_text("rounds: 2\n")
+    said = {
+        "flag": ("--rounds", "2"),
+        "set": ("--set", "rounds=2"),
+        "file": ("--config", str(file)),
+    }[how]
+    for more in ((), ("--dry-run",)):
+        done = tool_calls("http://127.0.0.1:1/v1", *said, *more)
+        assert done.exit_code == 2
+        assert "rounds: 2 with endpoint.url" in done.stderr

@@ -1,8 +1,11 @@
 """Recipes: what they set, for whom, and what goes over them."""
 
+import dataclasses
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from misstep.cli import main
@@ -119,7 +122,9 @@ def test_a_model_has_its_own_size_of_image():
     assert pixels("allenai/olmOCR-2-7B-1025") == 1288 * 911
     assert pixels("google/gemma-3-4b-it") == 896 * 896
     assert pixels("HuggingFaceTB/SmolVLM-Instruct") == 1536 * 1536
-    assert pixels("HuggingFaceTB/SmolVLM-Instruct", "cpu") == 768 * 768
+    assert pixels("HuggingFaceTB/SmolVLM-Instruct", "cpu") == 1536 * 1536
+    assert pixels("Qwen/Qwen2.5-VL-3B-Instruct", "cpu") == 512 * 512
+    assert pixels("Qwen/Qwen2.5-VL-3B-Instruct", "80gb") == 1280 * 28 * 28
     assert pixels("some/other-model") == pixels("another/one")
 
 
@@ -137,15 +142,78 @@ def test_a_preset_of_a_model_goes_over_that_of_the_machine():
     assert big.dpo.max_length == small.dpo.max_length
 
 
-def test_structured_output_is_ocr_without_images():
-    text = settings("structured-output", model="m", preset="24gb")
-    pages = settings("ocr", model="m", preset="24gb")
+DIFFERENCES = {
+    "mine.rejected": (None, ["loops"]),
+    "mine.score_margin": (None, 0.2),
+    "mine.min_margin": (None, 0.0),
+    "mine.min_agreement": (None, 0.7),
+    "resample.max_prompts": (2000, 4000),
+    "sample.max_new_tokens": (1024, 8192),
+    "lora.lora_r": (16, 32),
+    "lora.lora_alpha": (32, 64),
+    "sft.max_rows": (5000, 24000),
+    "dpo.max_pairs": (4000, 8000),
+    "dpo.preference_tokens": ("all", "failing"),
+    "eval.prompts_per_family": (None, 500),
+}
+"""In which settings `structured-output` and `ocr` differ, sizes for a machine apart."""
+
+
+def flat(tree, above=""):
+    """The values of nested settings by their dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def test_structured_output_and_ocr_differ_in_what_the_docs_say_and_no_more():
     assert recipe("ocr").stages == recipe("structured-output").stages
-    own = {"min_margin", "min_agreement", "rejected", "score_margin"}
-    assert text["mine"].keys() == pages["mine"].keys() - own
-    assert text["mine"]["sources"] == pages["mine"]["sources"] == ["resample"]
-    assert "images" not in text
-    assert "images" in pages
+    text, pages = (
+        dict(flat(yaml.safe_load(recipe(name).text)["settings"]))
+        for name in ("structured-output", "ocr")
+    )
+    apart = {
+        key: (text.get(key), pages.get(key))
+        for key in text.keys() | pages.keys()
+        if text.get(key) != pages.get(key)
+    }
+    assert apart == DIFFERENCES
+    said = (Path(__file__).parents[2] / "docs/recipes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*`) \| `(.*)` \| `(.*)` \|", said, re.MULTILINE)
+    told = {key: row[1:] for row in rows for key in re.findall(r"`([\w.]+)`", row[0])}
+    assert told.keys() == DIFFERENCES.keys()
+    defaults = dict(flat(dataclasses.asdict(load_config())))
+    for key, values in DIFFERENCES.items():
+        for shown, value in zip(told[key], values, strict=True):
+            meant = defaults[key] if value is None else value
+            assert yaml.safe_load(shown) == (list(meant) if isinstance(meant, tuple) else meant)
+
+
+def test_the_machines_of_structured_output_and_ocr_differ_in_sizes_alone():
+    sizes = {
+        "images.max_pixels",
+        "sample.batch_size",
+        "sample.max_new_tokens",
+        *(
+            f"{stage}.{key}"
+            for stage in ("sft", "rft", "dpo", "kto")
+            for key in (
+                "per_device_train_batch_size",
+                "gradient_accumulation_steps",
+                "max_length",
+                "tokens_per_batch",
+            )
+        ),
+    }
+    for preset in PRESETS:
+        text, pages = (
+            dict(flat(yaml.safe_load(recipe(name).text)["presets"][preset]))
+            for name in ("structured-output", "ocr")
+        )
+        apart = {k for k in text.keys() | pages.keys() if text.get(k) != pages.get(k)}
+        assert apart <= sizes
 
 
 def test_loops_alone_are_rejected_sides_of_pages_as_published():

@@ -12,6 +12,7 @@ from misstep.report.effect import _ANSWERS, _SHORT, parts, title
 from misstep.report.html import render
 from misstep.report.markdown import _lines
 from misstep.report.spending import clock
+from misstep.report.tables import headline
 
 
 def move(difference: float, p: float = 0.00002, half: float = 0.04) -> dict[str, Any]:
@@ -216,3 +217,61 @@ def test_without_a_preference_stage_the_cost_alone_is_told(answered):
 
 def test_time_is_told_in_the_unit_that_fits():
     assert [clock(s) for s in (61.2, 200, 20_000)] == ["61 s", "3 min", "5.6 h"]
+
+
+def looped(run: RunView, before: int, after: int, **more: Any) -> RunView:
+    """The run with so many greedy loops on 364 pages."""
+    counts = {"sft": before, "dpo": after}
+    figures = [
+        {"metric": "degenerate_published", "model": arm, "answers": "greedy", "value": k / 364}
+        | {"n": 364, "k": k, "low": 0.0, "high": 1.0, "seed": 42}
+        for arm, k in counts.items()
+    ]
+    section = {"scores": figures, "paired": [], "disagreeing": 0, "disagreements": []}
+    scores = dict(run.scores or {})
+    values = (before / 364, after / 364, None)
+    change = {**move((after - before) / 364), **more}
+    lead = row("degenerate_published", values, change=change, word="no-control")
+    measures = [scores["effect"]["measures"][0], lead]
+    scores["effect"] = {**scores["effect"], "measures": measures}
+    return replace(run, scores={**scores, "degeneration": section})
+
+
+def test_the_headline_of_a_run_on_pages_leads_with_its_loops_in_every_report(answered):
+    run = looped(answered, 106, 8)
+    said = (
+        "Loops fell from 106 to 8 of 364 pages; failures of any kind fell by 45 % on held-out "
+        "tasks, 44.4 % → 24.6 % (sft → dpo). Ship it."
+    )
+    assert plain((headline(run),)) == said
+    assert " ".join(terminal_summary(run).split()).startswith(said)
+    assert said in plain(tuple(_lines(run)))
+    assert said in plain((render(run),))
+
+
+@pytest.mark.parametrize(
+    ("counts", "more", "said"),
+    [
+        ((8, 106), {}, "Loops rose from 8 to 106 of 364 pages"),
+        ((9, 9), {}, "Loops did not change: 9 of 364 pages"),
+        ((9, 8), {"p": 0.7}, "No change of loops can be told from chance, 9 → 8 of 364 pages"),
+    ],
+)
+def test_a_headline_does_not_call_chance_a_change_of_loops(answered, counts, more, said):
+    found = headline(looped(answered, *counts, **more))
+    assert found.startswith(f"{said}; failures of any kind fell by 45 %")
+
+
+def test_a_run_that_asks_about_failures_first_has_no_loops_in_its_headline(answered):
+    run = looped(answered, 106, 8)
+    scores = dict(run.scores or {})
+    scores["effect"] = {**scores["effect"], "lead": "failure_rate"}
+    assert headline(replace(run, scores=scores)).startswith("Failures fell by 45 %")
+
+
+def test_of_several_pages_a_document_the_words_and_the_test_are_others(answered):
+    scores = {**answered.scores, "families": 6, "prompts": 48}
+    doing, price = parts(replace(answered, scores=scores))
+    assert "published rule, all greedy answers: " in doing.lines[0]
+    assert "sign-flip p" in doing.lines[0]
+    assert "Against gold, all greedy answers: " in plain(price.lines)

@@ -1,5 +1,8 @@
 """Run by two processes at once: log-probabilities and gradients of a model that they share.
 
+Each has rows of its own, which under a budget are one sequence in one of them and several in the
+other. What is left says how far they are from the mean over whole models.
+
 torchrun --nproc-per-node 2 sharded.py MODEL FOLDER
 """
 
@@ -8,16 +11,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import torch.distributed
 from torch.distributed.fsdp import fully_shard
 
 from misstep.models import load
-from misstep.train import logps, ranks
+from misstep.train import logps, ranks, stage
 
-ROWS = [[1, 20, 3, 40, 5, 60, 7], [1, 20, 3, 40, 5, 60, 8, 9, 10], [1, 20, 9, 7, 7, 8, 5]]
+ROWS = (
+    [[1, 20, 3, 40, 5, 60, 7], [1, 20, 3, 40, 5, 60, 8, 9, 10], [1, 20, 9, 7, 7, 8, 5]],
+    [[2, 5, 6, 7, 8], [2, 5, 6, 7, 9]],
+)
+"""Of each process."""
 
 
 def model_for(tiny: str, adapter: bool) -> object:
@@ -30,15 +39,15 @@ def model_for(tiny: str, adapter: bool) -> object:
     return get_peft_model(model, lora) if adapter else model.requires_grad_(True)
 
 
-def found(model: object, budget: int) -> dict[str, torch.Tensor]:
+def found(model: object, rows: list[list[int]], *, budget: int = 0, shared: bool = True) -> dict:
     """Log-probabilities and gradients of a loss that weighs every token differently."""
-    width = max(map(len, ROWS))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in ROWS])
-    real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ROWS])
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
     labels = ids.masked_fill((real == 0) | (torch.arange(width) < 3), -100)
     inputs = {"input_ids": ids, "attention_mask": real}
     model.zero_grad()
-    asked = {"inputs": inputs, "labels": labels, "shared": True, "budget": budget}
+    asked = {"inputs": inputs, "labels": labels, "shared": shared, "budget": budget}
     scored = model(scored=asked).log_probs
     (scored * torch.arange(scored.numel()).view_as(scored).sin()).sum().backward()
     out = {"log_probs": scored.detach()}
@@ -49,10 +58,17 @@ def found(model: object, budget: int) -> dict[str, torch.Tensor]:
     return out
 
 
+def alike() -> bool:
+    """The choice of checkpointing where activations fit in the first process alone."""
+    stage.needs_checkpointing = lambda *_: ranks.rank() == 1
+    job = SimpleNamespace(run=SimpleNamespace(gradient_checkpointing="auto"))
+    return stage._checkpointing(job, None, 1)
+
+
 def main(tiny: str, folder: str) -> None:
     """Leave the largest difference between the shared and the whole model, for each kind."""
-    torch.distributed.init_process_group("gloo")
-    apart = {}
+    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=60))
+    apart = {"checkpointing": alike()}
     for adapter in (True, False):
         whole, parted = model_for(tiny, adapter), model_for(tiny, adapter)
         logps.listen(whole)
@@ -61,13 +77,17 @@ def main(tiny: str, folder: str) -> None:
         for layer in inner.model.layers:
             fully_shard(layer)
         fully_shard(parted)
-        for budget in (0, 10):
-            expected, got = found(whole, 0), found(parted, budget)
+        own, *others = [found(whole, rows) for rows in (ROWS[ranks.rank()], *ROWS)]
+        scored = own.pop("log_probs")
+        mean = {name: sum(each[name] for each in others) / len(others) for name in own}
+        for budget, shared in ((0, True), (10, True), (10, False)):
+            got = found(parted, ROWS[ranks.rank()], budget=budget, shared=shared)
+            expected = {"log_probs": scored, **mean}
             differences = [(got[name] - value).abs().max() for name, value in expected.items()]
-            kind = f"{'adapter' if adapter else 'model'} {budget}"
+            kind = f"{'adapter' if adapter else 'model'} {budget} {'tree' if shared else 'rows'}"
             apart[kind] = [len(got), max(differences).item()]
-    if ranks.is_main():
-        (Path(folder) / "apart.json").write_text(json.dumps(apart), encoding="utf-8")
+    path = Path(folder) / f"apart.{ranks.rank()}"
+    path.write_text(json.dumps(apart), encoding="utf-8")
     torch.distributed.destroy_process_group()
 
 

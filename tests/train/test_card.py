@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from misstep.train.card import card, fill
+import pytest
+
+from misstep.train.card import START, card, fill
 from misstep.train.rows import set_aside
 from training import pairs
 
@@ -55,6 +57,34 @@ def test_the_card_names_every_setting_of_the_stage_and_of_the_adapter():
 def test_the_card_says_why_training_ended_early():
     text = card({**NOTE, "stopped": "the disk of patience was full"}, [], [])
     assert text.endswith("\nTraining ended early: the disk of patience was full.\n")
+
+
+@pytest.mark.parametrize("trained", ["adapter", "model"])
+@pytest.mark.parametrize("given", ["/home/ada/models/tiny", "./models/tiny", "here"])
+def test_a_base_in_a_folder_is_named_and_its_path_is_not_told(
+    tmp_path, monkeypatch, given, trained
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    text = card({**NOTE, "base": given, "trained": trained}, [], [])
+    name = given.rsplit("/")[-1]
+    assert "base_model" not in text
+    assert given == name or given not in text
+    assert (
+        f"# DPO adapter for {name}\n" if trained == "adapter" else f"# {name} after DPO"
+    ) in text
+
+
+def test_a_base_on_the_hub_stands_in_the_front_matter():
+    text = card({**NOTE, "base": "acme/small-1b"}, [], [])
+    assert text.startswith("---\nbase_model: acme/small-1b\n")
+    assert "# DPO adapter for acme/small-1b\n" in text
+
+
+def test_the_card_of_an_adapter_that_is_not_measured_says_where_figures_are():
+    text = card({**NOTE, "stage": "sft"}, [], [])
+    assert "Not measured yet" not in text
+    assert f"{START}\nFigures of a run stand in `report.md` of its folder.\n" in text
 
 
 def test_the_measured_table_replaces_what_stood_there(tmp_path):

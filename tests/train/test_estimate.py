@@ -12,8 +12,9 @@ pytest.importorskip("torch", reason="training needs the train extra")
 
 from misstep.config import load_config
 from misstep.errors import ConfigError
-from misstep.train.estimate import estimate, table
+from misstep.train.estimate import GB, estimate, estimated, table
 from misstep.train.memory import Shape, shape_of
+from model_shapes import shape
 from tiny import build_tiny
 
 FACTOR = 1.5
@@ -136,11 +137,122 @@ def test_checkpointing_keeps_one_layer_and_the_input_of_each():
     assert SHAPE.activations(1000, checkpointing=True) < plain / 10
 
 
+def lines_of(of="qwen3-8b", **settings):
+    known, images = shape(of)
+    config = load_config(None, {"dtype": "bfloat16", **settings})
+    found = estimated(config, known, images=images)
+    return found, table(found, config)
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """Much memory here, so that nothing is said of this machine."""
+    monkeypatch.setattr("misstep.train.estimate.free_bytes", lambda device: 500 * GB)
+
+
+def configured(lines):
+    return [line.split(maxsplit=1)[1] for line in lines if line.split()[0] == "configured"]
+
+
 def test_the_table_says_what_fits_here_and_on_two_gpus(tmp_path):
     folder = str(build_tiny(tmp_path / "m"))
-    lines = table(estimate(load_config(None, {"model": folder})), max_length=1024, answer=128)
-    assert [line.split()[0] for line in lines[-3:]] == ["here", "24", "80"]
-    assert all("pairs" in line for line in lines[-3:])
+    config = load_config(None, {"model": folder})
+    lines = table(estimate(config), config)
+    rows = [line for line in lines if line.endswith(" answers")]
+    assert [line.split()[0] for line in rows] == ["here", "24", "80"]
+    assert all("pairs" in line for line in rows)
+
+
+def test_settings_that_do_not_fit_are_named_with_where_and_how_much_would(room):
+    wide = {"dpo.tokens_per_batch": 8192, "sft.tokens_per_batch": 4096}
+    found, lines = lines_of(**wide)
+    most = found.fits(24 * GB, checkpointing=True)
+    assert 4096 < most < 8192
+    assert configured(lines) == [
+        f"dpo.tokens_per_batch 8192 does not fit 24 GB; at most {most:,} tokens"
+    ]
+    longer = {f"{stage}.max_length": 8192 for stage in ("sft", "dpo")}
+    _, lines = lines_of(**{**wide, **longer, "sft.tokens_per_batch": 8192})
+    assert configured(lines) == [
+        f"sft.max_length, dpo.max_length 8192 does not fit 24 GB; at most {most:,} tokens"
+    ]
+
+
+def test_a_batch_without_a_bound_is_as_long_as_its_longest_rows(room):
+    """Of a pair both sides; the default of 8 pairs of 1,024 tokens and answers of 128 is 9,216."""
+    _, lines = lines_of(**{"sft.tokens_per_batch": 2048})
+    (said,) = configured(lines)
+    assert said.startswith("dpo.per_device_train_batch_size 8 does not fit 24 GB; at most ")
+    _, lines = lines_of(
+        **{"sft.tokens_per_batch": 2048, "dpo.per_device_train_batch_size": 4}
+    )  # 4,608 tokens
+    assert configured(lines) == ["all of it fits here, in 24 GB and in 80 GB"]
+
+
+def test_stages_that_are_not_trained_are_not_held_to_it(room):
+    off = {"sft.enabled": False, "rft.tokens_per_batch": 1 << 19, "kto.max_length": 1 << 19}
+    _, lines = lines_of(**off, **{"dpo.tokens_per_batch": 2048, "kto.tokens_per_batch": 1 << 19})
+    assert configured(lines) == ["all of it fits here, in 24 GB and in 80 GB"]
+    _, lines = lines_of(**{**off, "rft.enabled": True, "kto.enabled": True}, **{
+        "kto.tokens_per_batch": 1 << 19
+    })  # fmt: skip
+    keys = {key for said in configured(lines) for key in said.split(" does not")[0].split()}
+    assert keys == {"rft.tokens_per_batch", "kto.max_length", str(1 << 19)}
+
+
+def test_without_checkpointing_less_fits(room):
+    _, lines = lines_of(**{"gradient_checkpointing": "never", "sft.enabled": False})
+    most = {said.split(";")[0] for said in configured(lines)}
+    assert "dpo.max_length 1024 does not fit 24 GB" in most
+
+
+def test_answering_has_weights_of_its_own_and_merging_takes_main_memory(room):
+    four, lines = lines_of(**{"lora.load_in_4bit": True})
+    assert four.sampling.weights == 2 * four.parameters > 1.8 * four.weights
+    assert next(line for line in lines if "sampling" in line) == (
+        "  sampling       16.38 GB  in bfloat16; merging the adapter takes 32.76 GB of main memory"
+    )
+    whole, lines = lines_of(**{"lora.enabled": False})
+    assert whole.sampling.weights == 2 * whole.parameters
+    assert not any("merging" in line for line in lines)
+    _, lines = lines_of("qwen3-14b", **{"lora.load_in_4bit": True, "dpo.tokens_per_batch": 1024})
+    assert "the model that answers does not fit 24 GB" in configured(lines)
+
+
+def test_answers_generated_together_follow_free_memory():
+    """Six answers to each prompt of 3,840 tokens: 36 layers of 8 heads of 128 in bfloat16."""
+    found, _ = lines_of(**{
+        "sft.max_length": 4096, "dpo.max_length": 4096,
+        "sample.max_new_tokens": 256, "sample.batch_size": 256,
+    })  # fmt: skip
+    answering = found.sampling
+    assert answering.length == 3840
+    assert answering.kept == 2 * 36 * 8 * 128 * 2 * (3840 + 6 * 256)
+    halves = {24: 2, 80: 27, 16: 0}  # whole GB of half of nine tenths of it, without the weights
+    for size, half in halves.items():
+        prompts = max(1, min(int(half * GB // answering.kept), 256 // 6))
+        assert answering.together(size * GB, gpu=True) == 6 * prompts
+    assert answering.together(500 * GB, gpu=False) == 6 * int(2 * GB // answering.kept)
+
+
+def test_what_is_said_of_batches_is_what_sampling_makes(tmp_path, monkeypatch):
+    from misstep import models
+    from misstep.models.generate import divided
+
+    folder = str(build_tiny(tmp_path / "m"))
+    config = load_config(None, {"model": folder, "dtype": "float32", "sample.batch_size": 600})
+    answering = estimate(config).sampling
+    monkeypatch.setattr("misstep.train.estimate.ON_CPU", 20 * int(answering.kept))
+    monkeypatch.setattr("misstep.models.room.ON_CPU", 20 * int(answering.kept))
+    places = divided(
+        models.load(folder, dtype="float32"),
+        [[7] * answering.length] * 40,
+        num_generations=answering.answers,
+        max_new_tokens=config.sample.max_new_tokens,
+        batch_size=600,
+    )
+    kept = answering.together(0, gpu=False) // answering.answers
+    assert [len(batch) for batch in places] == [kept, 40 - kept]
 
 
 def test_the_shape_is_that_of_the_language_model(tmp_path):

@@ -7,31 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from training import DPO, LORA, settings
+from training import DPO, pair_trainer_for
 
 torch = pytest.importorskip("torch")
 
 from misstep.train.rows import Ids  # noqa: E402
 
 IDS = [Ids(id="a", prompt=(1,), chosen=(5, 6, 9), rejected=(5, 7, 9))]
+THREE = [
+    *IDS,
+    Ids(id="b", prompt=(1, 20), chosen=(8, 9), rejected=(5, 7, 40, 6, 9)),
+    Ids(id="c", prompt=(3,), chosen=(60, 6, 41, 9), rejected=(9,)),
+]
+"""Of different lengths, one with the longer chosen side and one with the longer rejected one."""
 
 
 def trainer_for(tiny, tmp_path, config, ids=IDS):
-    from misstep.models import load
-    from misstep.train import stage
-    from misstep.train.dpo import pair_trainer
-
-    job = stage.Job(
-        name="dpo",
-        loaded=load(tiny, dtype="float32"),
-        adapter=None,
-        out=tmp_path / "out",
-        config=config,
-        lora=LORA,
-        run=settings(),
-    )
-    with stage.quiet():
-        return pair_trainer(job, config, ids)
+    return pair_trainer_for(tiny, tmp_path, config, ids)
 
 
 def loss_of(trainer, chosen, rejected, reference):
@@ -200,7 +192,8 @@ LOSSES = [{"loss_type": (name,), "loss_weights": (1.0,)} for name in KINDS.split
     {"loss_type": ("exo_pair",), "loss_weights": (1.0,), "label_smoothing": 0.1},
     {"loss_type": ("sigmoid", "sft", "ipo"), "loss_weights": (0.5, 0.3, 0.2)},
     {"ld_alpha": 0.3},
-    {"use_weighting": True},
+    {"use_weighting": True, "loss_type": ("sigmoid", "ipo"), "loss_weights": (0.7, 0.3)},
+    {"use_weighting": True},  # of one pair: TRL has none over more for these losses
     {"f_divergence_type": "js_divergence"},
     {"f_divergence_type": "forward_kl"},
     {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.7},
@@ -218,10 +211,12 @@ def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path, change
             return dataset
 
     config = replace(DPO, **changes)
-    ours = trainer_for(tiny, tmp_path, config)
+    rows = IDS if changes == {"use_weighting": True} else THREE
+    every = list(range(len(rows)))
+    ours = trainer_for(tiny, tmp_path, config, rows)
     columns = ours.train_dataset
     stir(ours.model)
-    ours.refer(ours.references([[0]]))
+    ours.refer(ours.references([every]))
     with stage.quiet():
         other = trainer_for(tiny, tmp_path, config).model
         stir(other)
@@ -236,9 +231,8 @@ def test_loss_and_gradients_of_a_batch_equal_those_of_trl(tiny, tmp_path, change
     for trainer in (ours, theirs):
         stir(trainer.model)
         trainer.model.train()
-        loss = trainer._compute_loss(
-            trainer.model, trainer.data_collator([trainer.train_dataset[0]]), False
-        )
+        inputs = trainer.data_collator([trainer.train_dataset[at] for at in every])
+        loss = trainer._compute_loss(trainer.model, inputs, False)
         loss.backward()
         grads = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
         metrics = {name: values[-1] for name, values in trainer._metrics["train"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -37,8 +38,26 @@ def test_the_merged_model_answers_as_base_and_adapter(tiny, adapter, tmp_path):
         bare = load(tiny, dtype="float32").model(ids).logits
     torch.testing.assert_close(merged, apart, atol=1e-4, rtol=1e-4)
     assert (merged - bare).abs().max() > 1e-2
-    assert "with its SFT adapter added in, stored as float32" in (out / "README.md").read_text()
+    text = (out / "README.md").read_text()
+    assert "Weights of model with its SFT adapter added in, stored as float32" in text
+    assert tiny not in text  # nor in the front matter: the Hub takes no paths
+    told = (adapter / "README.md").read_text()
+    assert text.endswith(told[told.index("## Before and after") :])
+    assert "- `num_train_epochs`: 3.0" in text
     assert load(str(out)).tokenizer.chat_template == load(tiny).tokenizer.chat_template
+
+
+def test_an_adapter_with_a_card_of_its_own_or_none_is_merged(tiny, adapter, tmp_path):
+    for name, text in (("own", "# Mine\n\n## Before and after\n"), ("none", None)):
+        given = tmp_path / name
+        shutil.copytree(adapter, given)
+        (given / "README.md").unlink()
+        if text:
+            (given / "README.md").write_text(text)
+        out = train.merge(tiny, given, tmp_path / f"{name}-merged", dtype="float32")
+        written = (out / "README.md").read_text()
+        assert "# model, merged" in written
+        assert "Before and after" not in written
 
 
 def test_what_is_there_is_not_written_over(adapter, tmp_path):

@@ -238,3 +238,17 @@ def test_weights_that_deepspeed_parts_are_left_to_trl(tmp_path, monkeypatch):
     assert reading(adapted(build_tiny(tmp_path)), shared=True) == Reading(
         own_head=False, shared=False, why=why
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")]
+)
+def test_a_model_that_takes_images_is_refused_where_its_weights_are_parted(
+    monkeypatch, name, value
+):
+    from misstep.errors import ModelError
+    from misstep.train.reading import reading
+
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ModelError, match=r"FSDP, DeepSpeed stage 3.*accelerate launch --multi_gpu"):
+        reading(None, shared=True, sight=object())

@@ -301,8 +301,9 @@ def test_nothing_is_printed(tiny, tmp_path, capfd):
             {"logps/chosen_change": -1.5},
             (4, 40),
             "displaced",
-            "step 4: the chosen answers lost 1.5 nats each; give the sft loss more weight, raise "
-            "dpo.beta or lower dpo.learning_rate",
+            "step 4: the chosen answers lost 1.5 nats each, 0.037 per token (40 in the mean); give "
+            "the sft loss more weight (dpo.loss_weights), raise dpo.beta or lower "
+            "dpo.learning_rate",
         ),
         (
             {"rewards/margins": 4.5},
@@ -329,13 +330,42 @@ def test_a_training_that_goes_wrong_is_told_once_with_what_to_change(logged, ste
     from misstep.train.watch import Advice
 
     heard = []
-    advice = Advice("dpo", heard.append)
+    advice = Advice("dpo", heard.append, length=40)
     step, most = steps
     for now in (step, step + 1):
         state = SimpleNamespace(log_history=[logged] * 4, global_step=now, max_steps=most)
         advice.on_log(None, state, None, logs=logged)
     assert advice.notes == ({kind: said} if kind else {})
     assert heard == ([f"training: {said}"] if kind else [])
+
+
+def test_what_kto_does_not_have_is_not_advised():
+    from types import SimpleNamespace
+
+    from misstep.train.watch import CHANGE, Advice
+
+    advice = Advice("kto", length=1000)
+    state = SimpleNamespace(log_history=[{CHANGE: -1.5}] * 4, global_step=4, max_steps=40)
+    advice.on_log(None, state, None)
+    assert advice.notes["displaced"] == (
+        "step 4: the chosen answers lost 1.5 nats each, 0.0015 per token (1000 in the mean); "
+        "raise kto.beta or lower kto.learning_rate"
+    )
+
+
+def test_a_resumed_training_has_the_warnings_of_before(tiny, tmp_path):
+    config = replace(DPO, num_train_epochs=4.0, learning_rate=0.05, beta=1.0, max_chosen_drop=0.0)
+    config = replace(config, save_steps=8)
+    whole = go("dpo", tiny, tmp_path / "whole", config=config)
+    notes = [entry["note"] for entry in whole.log if "note" in entry]
+    assert any("told apart already" in note for note in notes)  # which is said of first steps only
+    with pytest.raises(Killed):
+        go("dpo", tiny, tmp_path / "o", config=config, run=settings(progress=kill_at(10)))
+    assert (tmp_path / "o.work" / "checkpoint-8").is_dir()
+    heard = []
+    resumed = go("dpo", tiny, tmp_path / "o", config=config, run=settings(say=heard.append))
+    assert [entry["note"] for entry in resumed.log if "note" in entry] == notes
+    assert heard == [f"training: {note}" for note in notes]
 
 
 def test_warnings_stand_in_the_log_of_the_stage(tiny, tmp_path):

@@ -53,6 +53,13 @@ def test_a_tracker_that_is_not_installed_is_named(tiny, tmp_path):
         go(tiny, tmp_path / "o", run=settings(report_to=("nonesuch",)))
 
 
+@pytest.mark.parametrize("names", [(), ("none",)])
+def test_none_is_nobody(names):
+    from misstep.train.tracking import trackers
+
+    assert trackers(names) == "none"
+
+
 @pytest.mark.parametrize("own", [None, "elsewhere"])
 def test_tensorboard_writes_where_the_end_of_a_stage_removes_nothing(
     tiny, tmp_path, monkeypatch, own

@@ -17,11 +17,15 @@ from misstep.cli.options import (
     NO_REDACT,
     NOT_REDACTED,
     SEED,
+    given,
     reading,
     reading_config,
     recipes,
 )
 from misstep.cli.progress import reporter
+
+DEMANDS = ("mine.min_votes", "mine.supported_values")
+"""What a recipe may leave to a stage that only a run has, `rft`."""
 
 
 @click.command("mine")
@@ -89,11 +93,14 @@ def command(
     config = api.writing(config, outputs)
     if not config.mine.redact:
         click.echo(f"misstep: not redacted: {NOT_REDACTED}", err=True)
+    held = api.held_to(config, [key for key in DEMANDS if given(values, key)])
     with reporter(quiet=values["quiet"] or as_json) as show:
+        if held != config:
+            show.say(api.told_held(held))
         facts = api.mine(
             logs,
             folder,
-            config,
+            held,
             resample=model is not None or config.endpoint.url is not None,
             progress=show.progress,
             say=show.say,

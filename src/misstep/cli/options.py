@@ -215,6 +215,16 @@ def _set(settings: Sequence[str]) -> dict[str, Any]:
     return merged
 
 
+def given(values: dict[str, Any], key: str) -> bool:
+    """Whether the user set a dotted key: with `--set`, or in the `--config` file."""
+    if any(key == name or key.startswith(f"{name}.") for name in _set(values["settings"])):
+        return True
+    at: Any = {} if values["config_path"] is None else read_yaml(values["config_path"])
+    for name in key.split("."):
+        at = at.get(name) if isinstance(at, dict) else None
+    return at is not None
+
+
 def run_config(folder: Path, given: Path | None) -> Path | None:
     """The settings file to start from: the given one, else that of the run folder."""
     own = folder / "config.yaml"

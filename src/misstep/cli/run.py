@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from misstep.cli.options import (
     MODEL,
     SEED,
     check_push,
+    given,
     look,
     push,
     pushing,
@@ -25,6 +27,9 @@ from misstep.cli.options import (
 from misstep.cli.progress import reporter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from misstep.config import RunConfig
     from misstep.pipeline.rounds import Until
 
 
@@ -97,7 +102,9 @@ def command(
         mine__off_policy=off_policy or None,
     )
     check_push(values)
+    asked = rounds is not None or given(values, "rounds")
     with reporter(quiet=values["quiet"] or as_json) as show:
+        config = config if asked else _in_one_round(config, show.say)
         if dry_run:
             text: str | bytes = api.plan(logs, folder, config, progress=show.progress)
             verdict = "planned"
@@ -106,7 +113,7 @@ def command(
                 logs, folder, config, until=until, progress=show.progress, say=show.say
             )
             if verdict == "stopped":
-                text = _stopped(folder, until, as_json=as_json)
+                text = _stopped(folder, config, str(until), as_json=as_json)
             else:
                 text = _scores(folder) if as_json else api.run_text(folder, **look())
     click.echo(text)
@@ -116,10 +123,26 @@ def command(
         raise click.exceptions.Exit(3)
 
 
-def _stopped(folder: Path, until: str | None, *, as_json: bool) -> str:
+def _in_one_round(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
+    """The settings for an endpoint, where the recipe alone asks for more rounds."""
+    if config.rounds == 1 or config.endpoint.url is None:
+        return config
+    say(
+        f"rounds: 1, not {config.rounds} as in the recipe {config.recipe}: an endpoint serves the "
+        f"same model in every round"
+    )
+    return replace(config, rounds=1)
+
+
+def _stopped(folder: Path, config: RunConfig, until: str, *, as_json: bool) -> str | bytes:
+    import orjson
+
+    from misstep import api
+
+    place = api.left_by(folder, config, until)
     if as_json:
-        return f'{{"verdict": "stopped", "until": "{until}"}}'
-    return f"{folder}: {until} is done; the same command without --until goes on"
+        return orjson.dumps({"verdict": "stopped", "until": until, "made": str(place)})
+    return f"{folder}: {until} is done ({place}); the same command without --until goes on"
 
 
 def _scores(folder: Path) -> bytes:

@@ -6,8 +6,8 @@ three is the one that would ship; it is compared with the last arm before the pr
 
 How the number is made. Rates are over judged answers; an answer that no validator could judge
 counts neither as clean nor as failed. Only codes that replaying one step can show are counted.
-Intervals of sampled answers come from a bootstrap over families, their p from a sign-flip
-permutation over families; one greedy answer per family gets Wilson's interval and McNemar's test.
+Intervals come from a bootstrap over families, their p from a sign-flip permutation over families;
+greedy answers get Wilson's interval and McNemar's test instead where no family has two of them.
 
 The verdict. `ship` if and only if all three hold:
   1. the total sampled failure rate of the final arm is below that of the arm before it, and the
@@ -182,18 +182,19 @@ def _arm(
             f"the answers of {name} lack {missing} of {len(held)} held-out prompts; "
             f"remove them from the run folder and run again"
         )
-    greedy: list[Mark | None] = []
-    sampled = []
+    greedy, sampled = [], []
     for _, group in groupby(held, key=lambda each: each.family):
-        prompts = []
-        for i, each in enumerate(group):
+        prompts: list[tuple[Mark, ...]] = []
+        firsts: list[Mark] = []
+        for each in group:
             session, given = corpus.sessions[each.prompt.session], answers[each.prompt]
             first = given.greedy
             one = None if first is None else mark(session, each, first, settings=settings)
             more = tuple(mark(session, each, a, settings=settings) for a in given.sampled)
-            prompts.append(more or (() if one is None else (one,)))
-            if i == 0:
-                greedy.append(one)
+            alone = () if one is None else (one,)
+            prompts.append(more or alone)
+            firsts.extend(alone)
+        greedy.append(tuple(firsts))
         sampled.append(tuple(prompts))
     return Arm(name=name, greedy=tuple(greedy), sampled=tuple(sampled), seed=seed)
 
@@ -203,8 +204,8 @@ def _codes(arms: Iterable[Arm]) -> list[str]:
     seen: set[str] = set()
     for arm in arms:
         marks = [m for prompts in arm.sampled for marks in prompts for m in marks]
-        for each in (*marks, *arm.greedy):
-            seen |= each.codes if each is not None else frozenset()
+        for each in (*marks, *(m for firsts in arm.greedy for m in firsts)):
+            seen |= each.codes
     order = list(CODES)
     return sorted(seen, key=lambda c: (order.index(c) if c in CODES else len(order), c))
 
@@ -216,7 +217,7 @@ def _scores(arms: Mapping[str, Arm], draws: Bootstrap, confidence: float) -> Ite
             if (found := score(arm, question, draws)) is not None:
                 yield found
         for question in failures:
-            if (found := greedy_score(arm, question, confidence)) is not None:
+            if (found := greedy_score(arm, question, draws, confidence)) is not None:
                 yield found
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 from misstep.evaluate.marks import Mark
-from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, wilson
+from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, single, wilson
 from misstep.types import Score
 
 Flags = Sequence[Sequence[bool]]
@@ -49,10 +49,10 @@ class Paired:
     low: float
     high: float
     greedy_fixed: int
-    """Families whose one greedy answer fails before and not after."""
+    """Families whose greedy answers fail less often after."""
     greedy_broken: int
     greedy_p: float
-    """Exact two-sided McNemar of the greedy answers."""
+    """Of the greedy answers: exact two-sided McNemar, or sign flips where a family has several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +132,8 @@ class Arm:
     """One model's marks by family; families and prompts are in the same order in every arm."""
 
     name: str
-    greedy: tuple[Mark | None, ...]
-    """The greedy answer to the family's first prompt."""
+    greedy: tuple[tuple[Mark, ...], ...]
+    """Family → the greedy answers to its prompts; none where none was drawn."""
     sampled: tuple[tuple[tuple[Mark, ...], ...], ...]
     """Family → prompt → sampled answers; the greedy one where none was sampled."""
     seed: int = 0
@@ -152,6 +152,11 @@ class Arm:
             counts.append(count(question, kept))
         return Tally(tuple(k for k, _ in counts), tuple(n for _, n in counts))
 
+    def greedy_tally(self, question: Question) -> Tally:
+        """Counts of the greedy answers by family."""
+        counts = [count(question, marks) for marks in self.greedy]
+        return Tally(tuple(k for k, _ in counts), tuple(n for _, n in counts))
+
 
 def count(question: Question, marks: Iterable[Mark]) -> tuple[int, int]:
     """(yes, counted) over some marks."""
@@ -166,12 +171,14 @@ def score(arm: Arm, question: Question, draws: Bootstrap) -> Score | None:
     return _score(arm, question, counts, arm.answers, draws.ratio(tally.k, tally.n))
 
 
-def greedy_score(arm: Arm, question: Question, confidence: float) -> Score | None:
-    """The figure of one greedy answer per family with Wilson's interval."""
-    marks = [mark for mark in arm.greedy if mark is not None]
-    k, n = count(question, marks)
+def greedy_score(arm: Arm, question: Question, draws: Bootstrap, confidence: float) -> Score | None:
+    """The figure of the greedy answers; Wilson's interval where no family has two of them."""
+    tally = arm.greedy_tally(question)
+    k, n = sum(tally.k), sum(tally.n)
+    one = single(arm.greedy)
+    interval = wilson(k, n, confidence) if one else draws.ratio(tally.k, tally.n)
     greedy = Question(metric=f"{question.metric}_greedy", ask=question.ask, code=question.code)
-    return _score(arm, greedy, (k, n), len(marks), wilson(k, n, confidence))
+    return _score(arm, greedy, (k, n), sum(map(len, arm.greedy)), interval)
 
 
 def _score(
@@ -199,12 +206,10 @@ def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamp
     old, new = before.tally(question), after.tally(question)
     interval = draws.difference((old.k, old.n), (new.k, new.n))
     steps = _differences(old, new)
-    greedy = [
-        (question.ask(a), question.ask(b))
-        for a, b in zip(before.greedy, after.greedy, strict=True)
-        if a is not None and b is not None
-    ]
-    fixed, broken = greedy.count((True, False)), greedy.count((False, True))
+    greedy = before.greedy_tally(question), after.greedy_tally(question)
+    turned = _differences(*greedy)
+    fixed, broken = sum(step < 0 for step in turned), sum(step > 0 for step in turned)
+    one = single(before.greedy) and single(after.greedy)
     return Paired(
         before=before.name,
         after=after.name,
@@ -217,7 +222,9 @@ def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamp
         high=interval.high,
         greedy_fixed=fixed,
         greedy_broken=broken,
-        greedy_p=mcnemar(fixed, broken),
+        greedy_p=mcnemar(fixed, broken)
+        if one
+        else sign_flip(turned, resamples=resamples, seed=after.seed),
     )
 
 

@@ -76,7 +76,8 @@ def held_out(corpus: CorpusLike, split: SplitLike, config: EvalConfig) -> tuple[
 
     Left out: steps that no validator could judge in the log, prompts without any message, and
     prompts whose very text also stands in a session outside the held-out part.
-    Of more than `max_prompts` families those with the smallest content hash stay.
+    Of more than `max_prompts` prompts the families give one each in turn, those with the smallest
+    content hash first: one long document does not crowd out the others.
     """
     steps = _heldout_steps(corpus, split)
     elsewhere = _hashes_elsewhere(corpus, split, set(steps))
@@ -87,12 +88,12 @@ def held_out(corpus: CorpusLike, split: SplitLike, config: EvalConfig) -> tuple[
             for family, key in _first_per_family(judged, split):
                 families[family].append((at, key))
     picked = [
-        (at, key, family)
-        for family, found in families.items()
-        for at, key in sorted(found)[: config.prompts_per_family]
+        (turn, at, key)
+        for found in families.values()
+        for turn, (at, key) in enumerate(sorted(found)[: config.prompts_per_family])
     ]
     kept = sorted(picked)[: config.max_prompts]
-    held = (_held(corpus, split, (key, steps[at]), at) for at, key, _ in kept)
+    held = (_held(corpus, split, (key, steps[at]), at) for _, at, key in kept)
     return tuple(sorted(held, key=lambda each: (each.family, each.hash)))
 
 

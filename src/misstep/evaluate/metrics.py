@@ -54,6 +54,11 @@ def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
+def single(families: Sequence[Sequence[object]]) -> bool:
+    """Whether no family has more than one answer: whether Wilson and McNemar may be asked."""
+    return all(len(answers) <= 1 for answers in families)
+
+
 def mcnemar(fixed: int, broken: int) -> float:
     """Exact two-sided McNemar p: twice the smaller binomial tail of the discordant pairs."""
     n = fixed + broken

@@ -2,8 +2,9 @@
 
 In: held-out prompts, each arm's answers, the gold of those prompts that have any. Out: a `Quality`:
 figures with their intervals, paired changes, and the answers on which the two rules about loops
-disagree. The unit of every test is the family: its first prompt's greedy answer, or the mean over
-all its sampled answers. Loads no model, and no time stands in it: equal answers, equal figures.
+disagree. All answers count, and the unit of every interval and test is the family: shares of greedy
+answers get Wilson's interval and McNemar's test where no family has two of them, everything else a
+bootstrap and sign flips over families. No time stands in it: equal answers, equal figures.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from misstep.evaluate.disagree import MOST_SHOWN, Disagreement, Kind, dealt, dis
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike
 from misstep.evaluate.measures import AGAINST_GOLD, LOOPS, UNIT, Measure
-from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, wilson
+from misstep.evaluate.metrics import Bootstrap, Interval, mcnemar, sign_flip, single, wilson
 from misstep.evaluate.seen import Seen, see
 from misstep.types import Prompt
 
@@ -46,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change of a figure from one arm to another: one greedy answer a family."""
+    """The change of a figure from one arm to another, family by family."""
 
     metric: str
     before: str
@@ -56,7 +57,7 @@ class Change:
     """Families that are better after; the `fixed` of a failure."""
     worse: int
     p: float
-    """Exact McNemar for shares, sign-flip permutation for means; two-sided."""
+    """Exact McNemar for shares of one greedy answer a family, else sign flips; two-sided."""
     difference: float
     low: float
     high: float
@@ -109,7 +110,7 @@ class _Arm:
 
     name: str
     greedy: tuple[tuple[Seen, ...], ...]
-    """Family → the greedy answer to its first prompt; none where none was drawn."""
+    """Family → the greedy answers to its prompts; none where none was drawn."""
     sampled: tuple[tuple[Seen, ...], ...]
 
     def of(self, kind: Kind) -> tuple[tuple[Seen, ...], ...]:
@@ -181,7 +182,7 @@ def _arm(name: str, rows: Sequence[_Row], held: Sequence[Held]) -> _Arm:
         (greedy if kind == "greedy" else sampled)[each.family].append(seen)
     return _Arm(
         name=name,
-        greedy=tuple(tuple(found[:1]) for found in greedy.values()),
+        greedy=tuple(map(tuple, greedy.values())),
         sampled=tuple(map(tuple, sampled.values())),
     )
 
@@ -204,7 +205,7 @@ def _figures(
                 continue
             share = measure.kind == "share"
             counted = sum(measure.take(seen) is not None for f in families for seen in f)
-            if share and kind == "greedy":
+            if share and kind == "greedy" and single(families):
                 interval = wilson(sum(k), sum(n), confidence)
             else:
                 interval = draws.spread(k, n) if measure.kind == "mean" else draws.ratio(k, n)
@@ -223,6 +224,7 @@ def _figures(
 
 def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Iterator[Change]:
     kind: Kind = "greedy" if any(before.greedy) and any(after.greedy) else "sampled"
+    one = single(before.greedy) and single(after.greedy)
     for measure in (*LOOPS, *AGAINST_GOLD):
         old, new = _counted(before.of(kind), measure), _counted(after.of(kind), measure)
         if not sum(old[1]) or not sum(new[1]):
@@ -230,7 +232,7 @@ def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Ite
         steps = _steps(old, new)
         up, down = sum(s > 0 for s in steps), sum(s < 0 for s in steps)
         better, worse = (up, down) if measure.better == "higher" else (down, up)
-        exact = measure.kind == "share" and kind == "greedy"
+        exact = measure.kind == "share" and kind == "greedy" and one
         spread = draws.change if measure.kind == "mean" else draws.difference
         interval: Interval = spread(old, new)
         yield Change(

@@ -5,7 +5,7 @@ unpaired failures, refused candidates with reasons, each part of the split apart
 are written of them. Loads no model.
 """
 
-from misstep.mine.accepted import accepted_steps
+from misstep.mine.accepted import Taught, Terms, accepted_steps, taught
 from misstep.mine.card import write_card
 from misstep.mine.decisions import FILE as DECISIONS
 from misstep.mine.decisions import Decision, Word, count_decisions, read_decisions, write_decision
@@ -72,6 +72,8 @@ __all__ = [
     "Sides",
     "Source",
     "Split",
+    "Taught",
+    "Terms",
     "Unpaired",
     "Verdicts",
     "Wanted",
@@ -107,6 +109,7 @@ __all__ = [
     "row_to_sides",
     "session_of",
     "split",
+    "taught",
     "tidy",
     "torn",
     "unpaired_row",

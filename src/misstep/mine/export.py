@@ -23,6 +23,7 @@ from typing import Any
 
 from misstep import store
 from misstep.config import MineConfig
+from misstep.mine.accepted import Terms
 from misstep.mine.card import write_card
 from misstep.mine.figures import Figures
 from misstep.mine.formats import KINDS, PARTS, Writer, chosen_outputs, sweep
@@ -57,7 +58,7 @@ def export(
         UnknownName: the settings name a format that does not exist.
     """
     config = config or MineConfig()
-    wanted = wanted_of(mined, corpus, split, seed=seed, feedback=config.feedback)
+    wanted = wanted_of(mined, corpus, split, seed=seed, terms=Terms.of(config, {}))
     making = Maker(corpus, split, config.redact)
     steps = len(index_of(corpus))
     return write(mined, wanted, making, folder=folder, config=config, steps=steps)

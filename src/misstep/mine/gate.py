@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from misstep.mine import evidence, kinds, room, rules, texture, worth
+from misstep.mine import evidence, gold, kinds, room, rules, texture, worth
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft, Rule, draft, margin
 from misstep.mine.feedback import failed_task
@@ -22,6 +22,11 @@ RULES: tuple[Rule, ...] = tuple(
         ("HELDOUT_PROMPT", "the prompt holds text of a held-out session", rules.heldout),
         ("FAMILY_SPLIT", "its family stands on both sides of the split", evidence.torn_family),
         ("UNFIT_PROMPT", "the prompt is empty, or its image was not kept", rules.unfit_prompt),
+        (
+            "GOLD_REDACTED",
+            "redaction would change the gold of the page",
+            gold.gold_redacted,
+        ),
         ("PROMPT_LONG", "the prompt does not fit, even without its middle", room.prompt_long),
         ("REJECTED_CLEAN", "nothing is wrong with the rejected side", rules.rejected_clean),
         ("LOOP_UNASKED", "it loops, and mine.rejected has no loops", kinds.loop_unasked),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from misstep.mine.accepted import accepted_steps
+from misstep.mine.accepted import Terms, accepted_steps
 from misstep.mine.door import CRASHED
 from misstep.mine.formats import PARTS
 from misstep.mine.loose import Unpaired
@@ -82,7 +82,7 @@ class Maker:
 
 
 def wanted_of(
-    mined: Mined, corpus: Corpus, split: Split, *, seed: int, feedback: bool
+    mined: Mined, corpus: Corpus, split: Split, *, seed: int, terms: Terms
 ) -> list[Wanted]:
     """Everything that is written, part by part, pairs before unpaired rows.
 
@@ -100,7 +100,7 @@ def wanted_of(
         ]
         failures = [u for u in mined.unpaired if split.part[u.prompt.session] == part]
         failures.sort(key=lambda row: row.id)
-        accepted = accepted_steps(corpus, split, len(failures), seed, feedback=feedback, part=part)
+        accepted = accepted_steps(corpus, split, len(failures), seed, part=part, terms=terms)
         found += [
             Wanted(part=part, kind="unpaired", value=value)
             for value in _in_turn(failures, accepted)

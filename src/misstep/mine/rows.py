@@ -25,7 +25,7 @@ from misstep.mine.index import index_of
 from misstep.mine.loose import Unpaired
 from misstep.mine.marks import as_json, moved
 from misstep.mine.sides import Exact
-from misstep.mine.source import Corpus
+from misstep.mine.source import Corpus, answer_id
 from misstep.mine.split import Split
 from misstep.redact import Cleaner, redact
 from misstep.types import Mark, Message, Origin, Pair, Part, Prompt, Refused, Session
@@ -89,15 +89,25 @@ def _storable(text: str) -> str:
 
 
 def accepted_row(
-    prompt: Prompt, corpus: Corpus, split: Split, clean: Redactor | None = None
+    prompt: Prompt,
+    corpus: Corpus,
+    split: Split,
+    clean: Redactor | None = None,
+    *,
+    gold: Message | None = None,
 ) -> dict[str, Any]:
-    """An accepted step as a row for supervised fine-tuning, redacted."""
+    """An accepted step as a row for supervised fine-tuning, redacted.
+
+    Args:
+        gold: the reference that takes the place of the logged answer.
+    """
     clean = clean or Redactor()
-    answer = corpus.answer(prompt)
+    answer = corpus.answer(prompt) if gold is None else gold
     index = index_of(corpus)
+    row = index.row(prompt.session, prompt.step)
     return {
         **_chat(prompt, corpus, clean, completion=answer),
-        "id": index.answer(index.row(prompt.session, prompt.step)),
+        "id": index.answer(row) if gold is None else answer_id(index.key(row), gold),
         "family": split.family[prompt.session],
         "model": answer.model,
         "origin": [clean.origin(origin) for origin in answer.origins],

@@ -2,12 +2,14 @@
 
 Prompts that begin alike and are of like length go into one batch, the shared part of a batch and
 every prompt is encoded once (`shared`), an answer leaves the batch at its end of turn. Equal calls
-give equal answers; `draw` says what the random numbers depend on. `sample` is `divided`, `batches`
-and `answered` in one; other processes may answer the batches. torch is imported lazily.
+give equal answers (on a GPU with as much free memory, which bounds a batch: `room`); `draw` says
+what the random numbers depend on. `sample` is `divided`, `batches` and `answered` in one; other
+processes may answer the batches. torch is imported lazily.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,13 +20,12 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 from misstep.models.draw import pick, prompt_keys, uniforms
 from misstep.models.eye import STAND_IN
 from misstep.models.load import Loaded
+from misstep.models.room import GB, columns, read_bytes, room
 from misstep.models.stopping import StopLoops, Watch
 
 _CLUSTER = 48
 """Prompts whose first 48 tokens agree are batched together: they offer the same tools, most likely.
 A batch shares what all its prompts begin with."""
-_BUFFER_BYTES = 2_000_000_000
-"""Keys and values of one batch stay below this; longer prompts make smaller batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,8 @@ class _Job:
     max_new_tokens: int = 128
     batch_size: int = 128
     stop_loops: StopLoops | None = None
+    room: int = sys.maxsize
+    """Bytes that a batch may take."""
 
 
 def sample(
@@ -129,7 +132,22 @@ def divided(
     loaded: Loaded, prompts: Sequence[Sequence[int]], **how: Unpack[Sampling]
 ) -> list[list[int]]:
     """Places of the prompts that are answered together. Needs the model: its buffers have sizes."""
-    return list(_batches(prompts, _job(loaded, how)))
+    return list(_batches(prompts, replace(_job(loaded, how), room=room(loaded))))
+
+
+def squeezed(loaded: Loaded, prompts: Sequence[Sequence[int]], **how: Unpack[Sampling]) -> str:
+    """What is said where memory makes the batches smaller than asked; mostly nothing."""
+    job = _job(loaded, how)
+    most = room(loaded)
+    asked, made = (len(list(_batches(prompts, replace(job, room=r)))) for r in (sys.maxsize, most))
+    if made == asked:
+        return ""
+    together = max(1, len(prompts) * job.num_generations // made)
+    return (
+        f"prompts are long: about {together} answers are generated together, {job.batch_size} are "
+        f"asked for (sample.batch_size), since a batch gets {most / GB:.1f} GB of memory; shorter "
+        "prompts (budget.max_prompt) make it more"
+    )
 
 
 def batches(
@@ -206,7 +224,6 @@ def _engine(job: _Job) -> Engine:
 
 def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]:
     """Indices of prompts that are decoded together: alike at the start, then by length."""
-    from misstep.models.shared import prompt_bytes
     from misstep.models.sight import Sight
 
     once = _shares(job.model)  # otherwise each answer has a copy of what the prompt left
@@ -222,16 +239,25 @@ def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]
     longest = 0
     for i in order:
         longest = max(longest, len(prompts[i]))
-        shared, own = (longest, 0) if once else (0, longest)
-        columns = shared + job.num_generations * (own + job.max_new_tokens)
-        size = (len(batch) + 1) * prompt_bytes(job.model, columns, job.num_generations)
+        size = (len(batch) + 1) * _bytes(job, longest, once=once)
         uneven = even and batch and len(prompts[i]) != len(prompts[batch[0]])
-        if batch and (len(batch) == most or size > _BUFFER_BYTES or uneven):
+        if batch and (len(batch) == most or size > job.room or uneven):
             yield batch
             batch, longest = [], len(prompts[i])
         batch.append(i)
     if batch:
         yield batch
+
+
+def _bytes(job: _Job, length: int, *, once: bool) -> int:
+    """What a prompt of this length takes of a batch's room."""
+    from misstep.models.shared import prompt_bytes
+
+    model, k = job.model, job.num_generations
+    kept = prompt_bytes(model, columns(length, k, job.max_new_tokens, once=once), k)
+    if model.device.type != "cuda":  # there it would only divide prompts otherwise than before
+        return kept
+    return max(kept, read_bytes(model.config, length, model.dtype.itemsize))
 
 
 def _decode(

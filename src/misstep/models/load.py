@@ -42,6 +42,8 @@ class Loaded:
     """How it looks at images; None where it reads text only."""
     sight: Any = None
     """A `sight.Sight` where there is an eye."""
+    sharing: int = 1
+    """Processes that have the model on the same device, this one included."""
 
     @property
     def window(self) -> int:
@@ -83,7 +85,8 @@ def load(
         model: what `resolve` takes, or what it gave.
         adapter: a LoRA folder. It is merged into the weights in float32 before the cast to
             `dtype`, so sampling costs what the base costs; with `merge=False` the model is a
-            `PeftModel` with the adapter active and frozen.
+            `PeftModel` with the adapter active and frozen. Both in main memory (4 bytes a weight);
+            a GPU gets what comes out.
         dtype: `auto` (bfloat16 where the hardware computes in it, else float32), `float32`,
             `bfloat16`.
         images: folder of the images that prompts name, for a model that takes images.
@@ -101,7 +104,9 @@ def load(
     loaded_dtype = _dtype("float32" if adapter is not None else dtype)
     network = _network(folder, loaded_dtype, ref, four_bits=four_bits)
     if adapter is not None:
-        network = _with_adapter(network, adapter, ref, merge=merge).to(_dtype(dtype))
+        network = _cast(_with_adapter(network, adapter, ref, merge=merge), _dtype(dtype))
+    if not four_bits:
+        network = _placed(network)
     tokenizer, eye = _reader(folder, ref, images)
     network.eval()
     return Loaded(
@@ -183,7 +188,6 @@ def _dtype(name: str) -> Any:
 
 
 def _network(folder: Path, dtype: Any, ref: ModelRef, *, four_bits: bool) -> Any:
-    import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging
@@ -201,7 +205,32 @@ def _network(folder: Path, dtype: Any, ref: ModelRef, *, four_bits: bool) -> Any
     finally:
         if bars:
             logging.enable_progress_bar()
-    return network.to("cuda") if torch.cuda.is_available() and not four_bits else network
+    return network
+
+
+def _cast(network: Any, dtype: Any) -> Any:
+    """The weights in `dtype`; what no file holds stays as the model made it.
+
+    Such are the frequencies of rotary positions. A model that is loaded in bfloat16 has them in
+    float32; rounded, far positions would be others than those that were trained on.
+    """
+    made = [
+        (module, name, buffer)
+        for module in network.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if name in module._non_persistent_buffers_set
+    ]
+    network = network.to(dtype)
+    for module, name, buffer in made:
+        setattr(module, name, buffer)
+    return network
+
+
+def _placed(network: Any) -> Any:
+    """On the GPU where there is one; last of all, since it may hold the weights only as cast."""
+    import torch
+
+    return network.to("cuda") if torch.cuda.is_available() else network
 
 
 def _tokenizer(folder: Path, ref: ModelRef) -> Any:
@@ -290,7 +319,9 @@ def _with_adapter(network: Any, adapter: Path, ref: ModelRef, *, merge: bool) ->
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name on its way out
             warnings.filterwarnings("ignore", message="Found missing adapter keys")
-            tuned = PeftModel.from_pretrained(network, str(adapter), is_trainable=False)
+            tuned = PeftModel.from_pretrained(
+                network, str(adapter), is_trainable=False, torch_device="cpu"
+            )
         with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
             # with "auto" PEFT would ask a hub whether the vocabulary has grown
             own = get_peft_model_state_dict(tuned, save_embedding_layers=False)

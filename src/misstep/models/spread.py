@@ -18,7 +18,7 @@ from typing import Any
 from misstep import store
 from misstep.errors import ModelError
 from misstep.models.eye import know, shown_in
-from misstep.models.generate import Answer, Batch, Sampling, answered, divided
+from misstep.models.generate import Answer, Batch, Sampling, answered, divided, squeezed
 from misstep.models.images import Gallery
 from misstep.models.load import Loaded, load
 
@@ -43,6 +43,8 @@ class Where:
     """The worker is on another machine, perhaps."""
     threads: int = 0
     """Of a worker; 0 leaves them as they are."""
+    sharing: int = 1
+    """Workers that take the same GPU, where they take one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class Surveyed:
     """Places among all prompts; those that leave no room for an answer are not there."""
     divided: list[list[list[int]]]
     """By way of answering: the batches, as places in `fitting`."""
+    note: str = ""
+    """What the user should know of the batches; mostly nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +123,7 @@ def prepare(where: Where) -> _Kit:
         if not where.away:
             raise
         raise ModelError(f"on {platform.node()}: {error}") from None
-    return _Kit(loaded, folder)
+    return _Kit(replace(loaded, sharing=where.sharing), folder)
 
 
 def _loaded(where: Where, images: Gallery | None) -> Loaded:
@@ -159,4 +163,9 @@ def _survey(loaded: Loaded, survey: Survey) -> Surveyed:
     room = loaded.window - longest
     fitting = [i for i, prompt in enumerate(survey.prompts) if len(prompt) <= room]
     prompts = [survey.prompts[i] for i in fitting]
-    return Surveyed(fitting=fitting, divided=[divided(loaded, prompts, **w) for w in survey.ways])
+    notes = (squeezed(loaded, prompts, **way) for way in survey.ways)
+    return Surveyed(
+        fitting=fitting,
+        divided=[divided(loaded, prompts, **way) for way in survey.ways],
+        note=next(filter(None, notes), ""),
+    )

@@ -68,6 +68,8 @@ def answered(
         work = Spread(models.prepare, _where(job, asking), models.work, did="answered")
         survey = _surveyed(engine, work, asking)
         asked(survey.fitting)
+        if survey.note:
+            job.say(f"{output.stem}: {survey.note}")
         given = Given(survey.fitting, {kind: {} for kind in asking.ways})
         desk = _Desk(job, asking, given, kept, output.stem)
         for number, result in engine.run(work, desk.open(list(_batches(asking, survey)))):
@@ -101,7 +103,16 @@ def _where(job: Job, asking: Asking) -> models.Where:
         images=job.gallery,
         away=away,
         threads=0 if away or not apart else config.sample.worker_cpus or cores() // workers or 1,
+        sharing=_sharing(config),
     )
+
+
+def _sharing(config: RunConfig) -> int:
+    """Workers on one GPU: all of this machine take the first, Ray deals out parts of one."""
+    if config.ingest.engine != "ray":
+        return max(1, config.sample.workers)
+    part = config.sample.worker_gpus
+    return max(1, int(1 / part)) if part else 1
 
 
 def _surveyed(engine: Works, work: Spread, asking: Asking) -> models.Surveyed:

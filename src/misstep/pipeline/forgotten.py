@@ -60,6 +60,9 @@ def summary_without(
             if tool in made["tools"]:
                 made["tools"][tool]["calls"] -= calls
                 made["tools"][tool]["failed"] -= failed
+        if "url" in made.get("images", {}):
+            made["images"]["url"] -= tally.urls
+            made["images"]["unseen_steps"] -= tally.unseen
     made["codes"] = {code: counts for code, counts in made["codes"].items() if any(counts.values())}
     made["tools"] = {name: counts for name, counts in made["tools"].items() if counts["calls"] > 0}
     return made

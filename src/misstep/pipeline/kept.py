@@ -26,7 +26,7 @@ from misstep.pipeline.forgotten import forgotten, key_without, summary_without
 from misstep.pipeline.gather import Gathered, gathered
 from misstep.pipeline.job import IMAGES, Job, stage
 from misstep.pipeline.shelf import Findings, Sessions, Shelf
-from misstep.pipeline.tally import Tally
+from misstep.pipeline.tally import Tally, unseen_said
 from misstep.types import Finding, Session, Verdict
 from misstep.validate import Judged
 
@@ -91,6 +91,8 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
 
     _note_others(job, key, logs)
     stage(job, "scan", key=key, outputs=outputs, work=work)
+    if unseen := unseen_said(job.folder.noted("scan")):
+        job.say(unseen)
     return corpus_of(job.folder)
 
 

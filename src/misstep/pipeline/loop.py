@@ -6,7 +6,7 @@ resumed or skipped by its key (`job.stage`); this file only says what follows wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from misstep import evaluate as evaluation
 from misstep import mine as mining_room
 from misstep import models, store
 from misstep.config import RunConfig
-from misstep.errors import ConfigError, InputError
-from misstep.pipeline import mining, rounds, training
+from misstep.errors import InputError
+from misstep.evaluate.effect import CONTROL, PREFERENCE
+from misstep.pipeline import checks, mining, parts, rounds, training
 from misstep.pipeline.job import RFT, ROUNDS, Job, Progress, Say, begin, check_folder, mute, silent
 from misstep.pipeline.kept import corpus_of, scan_stage, why_nothing
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
@@ -24,6 +25,8 @@ from misstep.pipeline.view import write_reports
 
 STOPPED = "stopped"
 """In the place of a verdict: the stage after which the run was to stop is done."""
+NOTHING = "nothing-to-train"
+"""The verdict of a run whose preference stage had nothing to train on."""
 
 
 def run(
@@ -44,15 +47,7 @@ def run(
         SetupError: logs, settings, model or adapter cannot be used.
         StageError: a stage could not finish; the same call resumes.
     """
-    if not config.lora.enabled:
-        raise ConfigError(
-            "lora.enabled: false leaves model folders, and a run measures adapters; mine and train "
-            "one after the other, then give `misstep eval` the folder with --model"
-        )
-    rounds.check(config)
-    models.resolve(config.model)
-    if config.lora.load_in_4bit:
-        models.check_four_bits()
+    checks.check_run(config)
     check_folder(folder, paths)
     job = begin(folder, config, progress, say)
     mining.check_references(job)
@@ -69,18 +64,21 @@ def run(
         last = rounds.preferred(job, corpus, split, policy=policy, start=sft, until=until)
     except rounds.Reached:
         return STOPPED
-    if last.why:
+    if last.why and (sft is None or until == "train"):
         return _nothing(job, last.why)
     if until == "train":
         return STOPPED
     arms = [ArmSpec(name="base"), *_arm("sft", sft), *_arm(_last(job), last.adapter)]
     if last.start is not sft:
-        arms.extend(_arm("rft", last.start))
+        arms.extend(_arm(RFT, last.start))
     if config.eval.control and last.adapter is not None:
         control = training.control_stage(job, last, last.start)
         training.note_trained(control, last.hashes)
-        arms.extend(_arm("control", control))
+        arms.extend(_arm(CONTROL, control))
     scores = measure(job, corpus, held, arms)
+    if last.why:  # what came before the preference stage is measured all the same
+        scores |= {"verdict": NOTHING, "why": last.why}
+        store.write_json(job.folder / "scores.json", scores)
     write_reports(job)
     return str(scores["verdict"])
 
@@ -99,6 +97,7 @@ def mine(
     Raises:
         SetupError: logs, settings, model or folder cannot be used.
     """
+    checks.check_alone("mine")
     check_folder(folder, paths)
     job = begin(folder, config, progress, say)
     mining.check_references(job)
@@ -116,12 +115,12 @@ def train(
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage.
 
     Raises:
-        SetupError: the folder holds no pairs, or settings or model cannot be used.
+        SetupError: the folder holds no pairs or those of another adapter than SFT's, or settings or
+            model cannot be used.
     """
-    store.expect(folder / mining.PAIRS)
+    parts.check_pairs(folder)
+    checks.check_bits(config)
     corpus = corpus_of(store.RunFolder(folder))
-    if config.lora.load_in_4bit:
-        models.check_four_bits()
     # the pairs of the folder are what is trained on, whatever adapter comes before the pairs' stage
     pairs = frozenset({"mine", "answers resample"})
     job = replace(begin(folder, config, progress, say), keep=pairs)
@@ -133,7 +132,7 @@ def train(
         sft = training.sft_stage(job, mining.accepted_rows(job))
         training.note_trained(sft, mining.trained_hashes(job, corpus))
     if config.rft.enabled:
-        job.say("rft is a round of `misstep run`; here the pairs of the folder are trained on")
+        job.say(checks.NO_RFT)
     dpo = rounds.preference(job, rows, sft, mining.trained_hashes(job, corpus))
     if dpo is None:
         return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
@@ -150,7 +149,11 @@ def evaluate(
     progress: Progress = silent,
     say: Say = mute,
 ) -> dict[str, Any]:
-    """Before and after on the held-out families of the folder; gives what scores.json holds."""
+    """Before and after on the held-out families of the folder; gives what scores.json holds.
+
+    An adapter of SFT or of `rft` is measured under the name of its stage.
+    """
+    checks.check_alone("eval")
     path = folder / "adapter" if adapter is None else adapter
     tuned = training.adapter_at(path)
     if tuned is None:
@@ -167,14 +170,27 @@ def evaluate(
     arms = [ArmSpec(name="base")]
     for name, stage in before.items():
         arms.extend(_arm(name, stage))
-    control = training.adapter_at(folder / "control")
+    name = _name(folder, tuned, before)
+    control = training.adapter_at(folder / CONTROL)
     start = next(iter(before.values())).key if before else ""
-    if control is not None and training.continued(folder / "control") == start:
-        arms.extend(_arm("control", control))
-    arms.extend(_arm("kto" if training.stage_of(path) == "kto" else "dpo", tuned))
+    if name in PREFERENCE and control is not None and training.continued(folder / CONTROL) == start:
+        arms.extend(_arm(CONTROL, control))
+    arms.extend(_arm(name, tuned))
     scores = measure(job, corpus, held, arms)
-    write_reports(job)
+    write_reports(job, measured=path)
     return scores
+
+
+def _name(folder: Path, tuned: training.Adapter, before: Collection[str]) -> str:
+    """The arm of an adapter: SFT, `rft`, the control, else the preference stage."""
+    places = {"sft": folder / "sft", RFT: folder / RFT / "adapter", CONTROL: folder / CONTROL}
+    for name, place in places.items():
+        if name not in before and store.weights_digest(place) == tuned.key:
+            return name
+    stage = training.stage_of(tuned.path) if tuned.path is not None else ""
+    if stage == "sft":  # from elsewhere
+        return RFT if before else stage
+    return "kto" if stage == "kto" else "dpo"
 
 
 def _before(folder: Path, path: Path) -> dict[str, training.Adapter]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from misstep import mine, models, store, train, validate
+from misstep.config import RunConfig
 from misstep.pipeline.answers import Ask, all_answers, ask
 from misstep.pipeline.job import RFT, ROUNDS, Job, stage
 from misstep.pipeline.scan import Scanned
@@ -25,6 +26,8 @@ from misstep.types import Finding, Message, Prompt
 PAIRS = "pairs/train.parquet"
 UNPAIRED = "unpaired/train.parquet"
 ACCEPTED = "sft_rows/train.parquet"
+AS_SET = "as configured"
+"""The policy of `misstep mine`; that of a run says more."""
 _LOGGED = ("retry", "sibling", "reference")
 
 
@@ -89,9 +92,7 @@ def all_sources(job: Job, *, resample: bool) -> Policy:
     """The policy of `misstep mine`: every configured source; resampling if a model is given."""
     sources = tuple(s for s in job.config.mine.sources if resample or s != "resample")
     served = job.config.endpoint.url is not None
-    return Policy(
-        sources=sources, resample=resample, share=0.0, why="as configured", template=not served
-    )
+    return Policy(sources=sources, resample=resample, share=0.0, why=AS_SET, template=not served)
 
 
 def resample(
@@ -188,7 +189,7 @@ def _mined(
         corpus=desk.corpus,
         split=desk.split,
         seed=job.config.seed,
-        feedback=desk.config.feedback,
+        terms=mine.Terms.of(desk.config, mine.by_key(desk.references)),
     )
     if spread is not None:
         return spread.mined(desk, want)
@@ -264,19 +265,37 @@ def sft_rows(job: Job, known: mine.Corpus, split: mine.Split) -> list[train.Row]
         "sft rows",
         job.folder.noted("scan").get("key"),
         [config.mine, config.sft.max_rows, config.seed],
+        *([_digest(config.mine.references)] if config.mine.references else []),
     )
 
     def work() -> Mapping[str, Any]:
-        prompts = mine.accepted_steps(
-            known, split, config.sft.max_rows, config.seed, feedback=config.mine.feedback
-        )
+        terms = sft_terms(config)
+        found = mine.taught(known, split, config.sft.max_rows, config.seed, terms)
         clean = mine.Redactor(active=config.mine.redact)
-        rows = [mine.accepted_row(prompt, known, split, clean) for prompt in prompts]
+        rows = [
+            mine.accepted_row(prompt, known, split, clean, gold=found.golds.get(prompt))
+            for prompt in found.prompts
+        ]
         store.write_rows(job.folder / ACCEPTED, rows, columns=("id", "prompt", "completion"))
-        return {"rows": len(rows)}
+        if found.golds:
+            job.say(f"SFT: {len(found.golds)} of {len(rows)} rows are references")
+        for reason, count in sorted(found.left_out.items()):
+            job.say(f"SFT: {count} steps left out: {reason}")
+        return {"rows": len(rows), "references": len(found.golds), "left_out": found.left_out}
 
     stage(job, "sft rows", key=key, outputs=[ACCEPTED], work=work)
     return accepted_rows(job)
+
+
+def sft_terms(config: RunConfig) -> mine.Terms:
+    """What a step must meet to be a row for SFT.
+
+    Raises:
+        InputError: the file of references cannot be used.
+    """
+    path = config.mine.references
+    known = mine.by_key(mine.read_references(Path(path)) if path else ())
+    return mine.Terms.of(config.mine, known, validate.settings(config.validate))
 
 
 def accepted_rows(job: Job) -> list[train.Row]:
@@ -307,14 +326,3 @@ def trained_hashes(job: Job, known: mine.Corpus) -> list[str]:
     }
     here = set(index.names)  # pairs of other logs may lie in the folder from before
     return sorted({index.bare(index.row(name, step)) for name, step in places if name in here})
-
-
-def advice(facts: Mapping[str, Any]) -> str:
-    """Why there are failures but no pairs, and what could help."""
-    refused = ", ".join(f"{code} {n}" for code, n in sorted(facts["refused"].items()))
-    return (
-        f"{facts['failed_steps']} steps failed but none has anything better to choose"
-        f"{f' (refused: {refused})' if refused else ''}; --references with gold answers, logs "
-        f"with several samples of a task (sibling) or with retries, or resampling with a model "
-        f"that sometimes succeeds could help"
-    )

@@ -14,11 +14,12 @@ from pathlib import Path
 from misstep import mine, models, store, train, validate
 from misstep.config import RunConfig
 from misstep.evaluate import held_out
-from misstep.pipeline import mining
+from misstep.pipeline import advising, checks, mining, parts
 from misstep.pipeline.job import Job, Progress, check_folder, silent
 from misstep.pipeline.kept import why_nothing
-from misstep.pipeline.rounds import little
+from misstep.pipeline.rounds import little, several
 from misstep.pipeline.scan import Scanned, scan
+from misstep.pipeline.tally import unseen_said
 from misstep.redact import redact
 from misstep.types import Pair
 
@@ -34,8 +35,9 @@ def plan(
     Raises:
         SetupError: logs, settings or model cannot be used.
     """
-    models.resolve(config.model)
+    checks.check_run(config)
     check_folder(folder, paths)
+    mining.check_references(Job(store.RunFolder(folder), config))
     with tempfile.TemporaryDirectory() as images:
         reading = replace(config, ingest=replace(config.ingest, images=images))
         scanned = scan(paths, reading, progress=progress)
@@ -53,20 +55,24 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
     job = Job(store.RunFolder(folder), config)
     split = mining.families(job, corpus)
     policy = mining.policy(job, corpus)
+    lacking = checks.left_out(config)
+    held_to = config if lacking is None else checks.held_to(config)
     logged = tuple(s for s in config.mine.sources if s != "resample")
     mined = mine.mine(
         corpus,
         split=split,
-        config=replace(config.mine, sources=logged),
+        config=replace(held_to.mine, sources=logged),
         settings=validate.settings(config.validate),
         template=template,
     )
     from_logs = not (policy.resample or config.kto.enabled)
     if from_logs and not mined.pairs:
-        return "\n".join((*head, f"Nothing to train: {mining.advice(mined.counts)}"))
-    note = little(job, len(mined.pairs)) if from_logs else None
+        return "\n".join((*head, f"Nothing to train: {advising.of_failures(mined.counts)}"))
+    notes = [lacking, None if held_to == config else checks.told_held(held_to)]
+    notes.append(little(job, len(mined.pairs)) if from_logs else None)
     held = held_out(corpus, split, config.eval)
-    accepted = mine.accepted_steps(corpus, split, config.sft.max_rows, config.seed)
+    terms = mining.sft_terms(config)
+    accepted = mine.taught(corpus, split, config.sft.max_rows, config.seed, terms).prompts
     prompts = mine.resample_prompts(corpus, split, config.resample.max_prompts, config.seed)
     families = ", ".join(f"{part} {n}" for part, n in split.counts().items())
     lines = [
@@ -75,12 +81,12 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
         f"  policy     {policy.why}",
         f"  sft        {_sft(config, len(accepted))}",
         f"  resample   {_resample(config, policy, len(prompts))}",
-        *([f"  rft        {_rft(config)}"] if config.rft.enabled else []),
-        f"  dpo        {_dpo(config)}",
-        *([f"  rounds     {config.rounds}"] if policy.resample and config.rounds > 1 else []),
+        *([f"  rft        {_rft(config)}"] if config.rft.enabled and lacking is None else []),
+        f"  {_preference(config)}",
+        *([f"  rounds     {config.rounds}"] if policy.resample and several(config) else []),
         f"  evaluate   {len(held)} held-out prompts, greedy and {config.eval.num_generations} "
         f"samples each at temperature {config.sample.temperature:g}",
-        *([] if note is None else [f"  note       {note}"]),
+        *(f"  note       {note}" for note in notes if note is not None),
         *train.memory_lines(config),
         f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
         f"what is trained on stands between « and »:",
@@ -92,10 +98,12 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
 
 def _head(scanned: Scanned, folder: Path) -> list[str]:
     counts = scanned.summary
+    unseen = unseen_said(counts)
     return [
         f"Plan for {folder} (nothing is written by --dry-run)",
         f"  scan       {counts['files']} files, {counts['sessions']} sessions, "
         f"{counts['steps']} steps, {counts['failed_steps']} failed",
+        *([f"  images     {unseen}"] if unseen else []),
     ]
 
 
@@ -103,9 +111,11 @@ def training_plan(folder: Path, config: RunConfig) -> str:
     """What `misstep train` would train on, and what it would take. Writes nothing.
 
     Raises:
-        InputError: the folder holds no pairs.
-        SetupError: the model cannot be used.
+        InputError: the folder holds no pairs, or those of another adapter than SFT's.
+        SetupError: settings or model cannot be used.
     """
+    parts.check_pairs(folder)
+    checks.check_bits(config)
     job = Job(store.RunFolder(folder), config)
     accepted = len(mining.accepted_rows(job))
     pairs = mining.pair_rows(job)
@@ -119,6 +129,7 @@ def training_plan(folder: Path, config: RunConfig) -> str:
         f"  sft        {_sft(config, accepted)}",
         f"  {'kto' if config.kto.enabled else 'dpo'}        {len(rows)} rows in the folder",
         *([] if note is None else [f"  note       {note}"]),
+        *([f"  note       {checks.NO_RFT}"] if config.rft.enabled else []),
         *train.memory_lines(config),
     ]
     return "\n".join(lines)
@@ -138,11 +149,18 @@ def _rft(config: RunConfig) -> str:
     )
 
 
-def _dpo(config: RunConfig) -> str:
-    dpo = config.dpo
+def _preference(config: RunConfig) -> str:
+    kto, dpo = config.kto, config.dpo
+    if kto.enabled:
+        return (
+            f"kto        at most {kto.max_rows} labelled answers, loss {kto.loss_type}, beta "
+            f"{kto.beta:g}, learning_rate {kto.learning_rate:g}"
+        )
+    if not dpo.enabled:
+        return "dpo        off"
     return (
-        f"at most {dpo.max_pairs} pairs, loss {'+'.join(dpo.loss_type)}, beta {dpo.beta:g}, "
-        f"learning_rate {dpo.learning_rate:g}"
+        f"dpo        at most {dpo.max_pairs} pairs, loss {'+'.join(dpo.loss_type)}, beta "
+        f"{dpo.beta:g}, learning_rate {dpo.learning_rate:g}"
     )
 
 

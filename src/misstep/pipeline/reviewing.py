@@ -1,8 +1,9 @@
 """Reviewing: the pairs of a run folder or a file, shown one by one, and what a person says of each.
 
 In: a run folder, or a Parquet or JSON lines file of its rows. Out: views of the rows
-(`report.PairView`, redacted) and lines in `review.jsonl`, which mining and training respect. A swap
-or an edit is judged before it is written. Rows stay on disk until they are shown.
+(`report.PairView`, redacted) and lines in the `review.jsonl` of the run, whichever of its parts the
+pairs lie in; mining and training respect them. A swap or an edit is judged before it is written.
+Rows stay on disk until they are shown.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from misstep.config import RunConfig, load_config
 from misstep.errors import ExtraMissing, InputError, UnknownName
 from misstep.mine import Decision, Sides, Word
 from misstep.pipeline.editing import editable, edited
+from misstep.pipeline.parts import home_of, parts_in
 from misstep.pipeline.view import mark
 from misstep.redact import redact
 from misstep.types import Message, Session, ToolCall
@@ -184,14 +186,22 @@ class Review:
 
 
 def _places(path: Path) -> tuple[Path, list[Path]]:
-    """The folder that decisions are written to, and the files of pairs."""
+    """The run folder that decisions are written to, and the files of pairs.
+
+    Of a run that has none of its own yet, or no more, those of its parts.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a folder that `mine` wrote")
     if path.is_dir():
-        files = [path / "pairs" / f"{part}.parquet" for part in ("train", "dev")]
-        return path, [file for file in files if file.exists()]
+        own = _files(path)
+        return home_of(path), own or [f for part in parts_in(path) for f in _files(part.path)]
     inside = path.parent.name == "pairs"
-    return path.parents[1] if inside else path.parent, [path]
+    return home_of(path.parents[1]) if inside else path.parent, [path]
+
+
+def _files(folder: Path) -> list[Path]:
+    files = (folder / "pairs" / f"{part}.parquet" for part in ("train", "dev"))
+    return [file for file in files if file.exists()]
 
 
 def _heads(file: Path) -> list[Head]:

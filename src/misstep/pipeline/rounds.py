@@ -5,13 +5,14 @@ Of several rounds each lies in `rounds/N` with a state of its own, begins with t
 round before it left (its reference, then) and samples its answers anew; the last one that trained
 is copied into the run folder, where everything else looks. A round in which nothing is left to
 pair ends them. With `rft.enabled` a round comes before them, in `rft/`, that learns the chosen
-sides of its pairs by SFT; the preference stage begins with what it left.
+sides of its pairs by SFT; the preference stage begins with what it left. Where that round is asked
+for and does not come, its demands are made of the pairs themselves.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,16 +21,16 @@ from misstep import mine as mining_room
 from misstep import store
 from misstep import train as train_room
 from misstep.config import RunConfig
-from misstep.errors import ConfigError
-from misstep.pipeline import mining, training
+from misstep.pipeline import advising, checks, mining, training
 from misstep.pipeline.job import DEPENDENTS, ROUNDS, Job
+from misstep.types import Message, Prompt
 
 STAGES = ("answers resample", "mine", "train adapter")
 """Of one round, in their order."""
 FEW = 100
 """Pairs, or labelled answers, below which training seldom changes more than chance does."""
 
-
+_Answers = Mapping[Prompt, Sequence[Message]]
 Until = Literal["sft", "sample", "mine", "train"]
 """A stage after which a run may be asked to stop."""
 
@@ -57,20 +58,6 @@ class Preferred:
     """Ids of rows that were not trained on."""
 
 
-def check(config: RunConfig) -> None:
-    """Refuse rounds that would all ask the same model.
-
-    Raises:
-        ConfigError: several rounds, and an endpoint answers in each of them.
-    """
-    if config.rounds > 1 and config.endpoint.url is not None:
-        raise ConfigError(
-            f"rounds: {config.rounds} with endpoint.url: each round samples the adapter of the "
-            f"round before it, and an endpoint serves the same model in every round; set rounds "
-            f"to 1, or leave the endpoint out"
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
     """What every round is made of."""
@@ -93,13 +80,11 @@ def preferred(
     """The round of `rft`, then all others. Pairs of the log are always the same: one round.
 
     Raises:
-        ConfigError: as `check`.
         Reached: the stage `until` of the first round is done.
     """
-    check(job.config)
     given = _Given(corpus=corpus, split=split, policy=policy, until=until)
-    begun = _confirmed(job, given, start) if _confirms(job) else start
-    count = job.config.rounds if policy.resample and _trains(job) else 1
+    job, begun = _led(job, given, start)
+    count = job.config.rounds if policy.resample and several(job.config) else 1
     found = _round(job, given, begun) if count == 1 else _several(job, given, begun, count)
     return replace(found, start=begun)
 
@@ -136,13 +121,22 @@ def _whole(job: Job, done: Sequence[Preferred]) -> Preferred:
     )
 
 
-def _confirms(job: Job) -> bool:
-    if not (job.config.rft.enabled and _trains(job)):
-        return False
-    if job.config.endpoint.url is not None:
-        job.say("rft is left out: an endpoint goes on answering as it did before that stage")
-        return False
-    return True
+def _led(
+    job: Job, given: _Given, start: training.Adapter | None
+) -> tuple[Job, training.Adapter | None]:
+    """What the preference stage is asked and begins with: behind `rft`, or without it."""
+    if not job.config.rft.enabled:
+        return job, start
+    why = checks.left_out(job.config)
+    begun = _confirmed(job, given, start) if why is None else start
+    if begun is not start:
+        return job, begun
+    if why is not None:
+        job.say(why)
+    held = checks.held_to(job.config)
+    if held != job.config:
+        job.say(checks.told_held(held))
+    return replace(job, config=held), start
 
 
 def _confirmed(job: Job, given: _Given, start: training.Adapter | None) -> training.Adapter | None:
@@ -157,14 +151,17 @@ def _confirmed(job: Job, given: _Given, start: training.Adapter | None) -> train
         return start
     adapter = training.rft_stage(part, rows, start)
     training.note_trained(adapter, mining.trained_hashes(part, given.corpus))
-    return adapter if adapter.facts["steps"] else start
+    if not adapter.facts["steps"]:
+        part.say("no chosen side could be trained on, so this stage is left out")
+        return start
+    return adapter
 
 
 def _round(job: Job, given: _Given, start: training.Adapter | None) -> Preferred:
-    facts = _mined(job, given, start)
+    facts, answers = _mined(job, given, start)
     rows = rows_of(job)
     if not rows:
-        return Preferred(why=mining.advice(facts))
+        return Preferred(why=_why(job, given, facts, answers))
     hashes = mining.trained_hashes(job, given.corpus)
     adapter = preference(job, rows, start, hashes)
     if adapter is None:
@@ -179,8 +176,19 @@ def _round(job: Job, given: _Given, start: training.Adapter | None) -> Preferred
     )
 
 
-def _mined(job: Job, given: _Given, start: training.Adapter | None) -> dict[str, Any]:
-    """The pairs of a round, of the log or of fresh answers."""
+def _why(job: Job, given: _Given, facts: Mapping[str, Any], answers: _Answers | None) -> str:
+    """Why nothing was paired."""
+    rejected = job.config.mine.rejected
+    if answers is None or "failures" in rejected:
+        return advising.of_failures(facts)
+    found = advising.tried(job, given.corpus, given.split, answers)
+    return advising.of_loops(facts, found, rejected)
+
+
+def _mined(
+    job: Job, given: _Given, start: training.Adapter | None
+) -> tuple[dict[str, Any], _Answers | None]:
+    """The counts of a round's pairs, and the fresh answers that they are of, if any."""
     corpus, split, policy = given.corpus, given.split, given.policy
     answers = mining.resample(job, corpus, split, start) if policy.resample else None
     if given.until == "sample":
@@ -188,7 +196,7 @@ def _mined(job: Job, given: _Given, start: training.Adapter | None) -> dict[str,
     facts = mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
     if given.until == "mine":
         raise Reached(given.until)
-    return facts
+    return facts, answers
 
 
 def rows_of(job: Job) -> list[train_room.Row]:
@@ -224,6 +232,11 @@ def little(job: Job, rows: int) -> str | None:
         f"{rows} {what} are little data: below {FEW} an adapter seldom gets better by more than "
         f"chance (docs/footguns.md)"
     )
+
+
+def several(config: RunConfig) -> bool:
+    """Whether rounds follow each other, where answers are sampled for each."""
+    return config.rounds > 1 and (config.dpo.enabled or config.kto.enabled)
 
 
 def _trains(job: Job) -> bool:

@@ -7,13 +7,13 @@ what `scan` prints. The books of the records come from the ingest room.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from misstep.ingest import Counts
-from misstep.types import Finding, Session
+from misstep.types import Finding, Message, Session
 from misstep.validate import WANTS, Judged
 
 LEVELS = ("defect", "suspect", "info")
@@ -37,6 +37,10 @@ class Tally(msgspec.Struct, array_like=True):
     """By check: how often it had nothing to go by."""
     unjudged: dict[str, int] = {}
     """Unjudged steps by reason, up to its first detail."""
+    urls: int = 0
+    """Images that the log names by an address and does not hold."""
+    unseen: int = 0
+    """Steps whose prompt shows one of them."""
 
     def add(self, other: Tally) -> None:
         """Take in another tally."""
@@ -45,6 +49,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.failed_steps += other.failed_steps
         self.suspect_steps += other.suspect_steps
         self.unjudged_steps += other.unjudged_steps
+        self.urls += other.urls
+        self.unseen += other.unseen
         _add(self.codes, other.codes)
         _add(self.tools, other.tools)
         for name, count in other.unchecked.items():
@@ -81,15 +87,41 @@ def tally_of(session: Session, judged: Judged) -> Tally:
             counts[0] += 1
             counts[1] += (step, call.index) in failed
             made.tool_calls += 1
+    _count_urls(made, session)
     return made
+
+
+def _count_urls(made: Tally, session: Session) -> None:
+    shown = [(at, n) for at, each in enumerate(session.messages) if (n := _by_url(each))]
+    if shown:
+        made.urls = sum(n for at, n in shown if at >= session.prefix)
+        made.unseen = sum(step > shown[0][0] for step in session.steps)
+
+
+def _by_url(message: Message) -> int:
+    """Images that a message names by an address."""
+    return sum(part.kind == "image" and "://" in (part.text or "")[:16] for part in message.parts)
 
 
 def _failed_call(finding: Finding) -> bool:
     return finding.level == "defect" and finding.cause == "model" and finding.call is not None
 
 
-def _images(counts: Counts) -> dict[str, int]:
-    return {"inline": counts.images, "broken": counts.broken_images}
+def _images(counts: Counts, whole: Tally) -> dict[str, int]:
+    by_url = {"url": whole.urls, "unseen_steps": whole.unseen} if whole.urls or whole.unseen else {}
+    return {"inline": counts.images, "broken": counts.broken_images, **by_url}
+
+
+def unseen_said(summary: Mapping[str, Any]) -> str:
+    """How many prompts of a scan no model can see, and why; empty where there are none."""
+    images = summary.get("images", {})
+    if not images.get("unseen_steps"):
+        return ""
+    return (
+        f"{images['unseen_steps']:,} of {summary['steps']:,} prompts cannot be seen by a model: "
+        f"their {images['url']:,} images stand in the log as addresses, which are never fetched; "
+        f"they give no pair and no row for SFT. Log the bytes of images (data URLs) instead"
+    )
 
 
 def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str, Any]:
@@ -119,7 +151,7 @@ def summary_of(counts: Counts, tallies: Iterable[tuple[str, Tally]]) -> dict[str
         "records": counts.records,
         "ignored": dict(counts.ignored),
         "set_aside": dict(counts.set_aside),
-        **({"images": _images(counts)} if counts.images else {}),
+        **({"images": images} if any((images := _images(counts, whole)).values()) else {}),
         "formats": formats,
         "sessions": sessions,
         "steps": whole.steps,

@@ -26,6 +26,7 @@ from misstep.pipeline.kept import judged_of
 from misstep.pipeline.page import Page
 from misstep.pipeline.pageview import page_rows
 from misstep.pipeline.spent import parts_of
+from misstep.pipeline.tally import unseen_said
 from misstep.pipeline.timing import FILE as TIMING
 from misstep.pipeline.training import stage_of
 from misstep.redact import redact
@@ -34,12 +35,18 @@ from misstep.report.words import many
 from misstep.types import Finding, Message, Session, SetAside
 
 
-def write_reports(job: Job) -> None:
-    """Write report.md and report.html into the run folder, and the table into the model card."""
+def write_reports(job: Job, *, measured: Path | None = None) -> None:
+    """Write report.md and report.html into the run folder, and the table into the model card.
+
+    Args:
+        measured: the adapter whose figures these are, that of the run by default; the card of
+            another one is left alone.
+    """
     shown = view(job.folder.path, whole=True)
     adapter = job.folder / "adapter"
     table = report.before_after(shown)
-    if table and (adapter / "README.md").exists():
+    own = measured is None or measured.resolve() == adapter.resolve()
+    if table and own and (adapter / "README.md").exists():
         reached = ((name, count) for name, count in funnel(shown) if count is not None)
         steps = " → ".join(many(count, name.removesuffix("s"), name) for name, count in reached)
         train.fill(adapter, table, funnel=steps)
@@ -89,7 +96,7 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
         config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
         version=misstep.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        notes=tuple(note for note in (mined.get("policy"),) if note),
+        notes=tuple(note for note in (mined.get("policy"), unseen_said(summary)) if note),
     )
 
 

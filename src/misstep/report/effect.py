@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from misstep.report.spending import spending
-from misstep.report.tables import GOLD_WORDS, GUARD_WORDS
+from misstep.report.tables import GOLD_WORDS, GUARD_WORDS, several
 from misstep.report.view import RunView
 from misstep.report.words import number, percent, points, spell_p
 
@@ -118,25 +118,27 @@ def _doing(scores: Row) -> Part:
 def _measure(scores: Row, row: Row) -> str:
     """One measure in all arms, the test against the control, and what follows."""
     what = _MEASURES[row["metric"]]
-    said = f"{what[0].upper()}{what[1:]}, {_of(row)}: {_values(scores, row)}"
+    said = f"{what[0].upper()}{what[1:]}, {_of(scores, row)}: {_values(scores, row)}"
     alone = row["word"] in _ALONE
     against = row["change"] if alone else row["against_control"]
     than = scores["before"] if alone else "the control"
     test = (
         f"{scores['after']} against {than} {points(against['difference'])} points "
         f"[{points(against['low'])}, {points(against['high'])}], {number(against['better'])} "
-        f"families better, {number(against['worse'])} worse, {_test(row)} p "
+        f"families better, {number(against['worse'])} worse, {_test(scores, row)} p "
         f"{_signed(against['p'])}"
     )
     return f"{said}; {test}: {_SHORT[row['word']]}."
 
 
-def _of(row: Row) -> str:
-    return "one greedy answer a family" if row["answers"] == "greedy" else "sampled answers"
+def _of(scores: Row, row: Row) -> str:
+    if row["answers"] != "greedy":
+        return "sampled answers"
+    return "all greedy answers" if several(scores) else "one greedy answer a family"
 
 
-def _test(row: Row) -> str:
-    exact = row["answers"] == "greedy" and row["metric"] != "failure_rate"
+def _test(scores: Row, row: Row) -> str:
+    exact = row["answers"] == "greedy" and row["metric"] != "failure_rate" and not several(scores)
     return "McNemar" if exact else "sign-flip"
 
 
@@ -212,7 +214,7 @@ def _gold(scores: Row, cost: Row) -> Iterator[str]:
         f"{GOLD_WORDS[row['metric']]} {_values(scores, row)}{_moved(row)}"
         for row in sorted(shown, key=lambda row: list(GOLD_WORDS).index(row["metric"]))
     ]
-    yield f"Against gold, {_of(cost['gold'][0])}: {'; '.join(told)}."
+    yield f"Against gold, {_of(scores, cost['gold'][0])}: {'; '.join(told)}."
 
 
 def _moved(row: Row) -> str:

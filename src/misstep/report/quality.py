@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from misstep.report.tables import GOLD_WORDS
+from misstep.report.tables import GOLD_WORDS, several
 from misstep.report.words import percent, spell_p
 
 Row = Mapping[str, Any]
@@ -109,7 +109,8 @@ def _table(kind: str, scores: Row, figures: Sequence[Row], timing: Sequence[Row]
     ]
     compared = f"{scores.get('before')} → {scores.get('after')}" if moves else ""
     lines += _seconds(kind, arms, timing)
-    return Table(title=_KINDS[kind], arms=arms, lines=tuple(lines), compared=compared)
+    title = "All greedy answers" if kind == "greedy" and several(scores) else _KINDS[kind]
+    return Table(title=title, arms=arms, lines=tuple(lines), compared=compared)
 
 
 def _moves(scores: Row) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from misstep.codes import CODES
+from misstep.report.loops import loops_said
 from misstep.report.view import Row, RunView
 from misstep.report.words import number, percent, points, spell_p, visible
 
@@ -209,14 +210,16 @@ def headline(run: RunView) -> str:
         return scan_headline(run.summary)
     if run.scores["verdict"] == "nothing-to-train" or not lines or arms is None:
         return f"Nothing to train: {visible(run.scores['why'])}."
-    total = lines[0]
-    said = "Failures did not change on held-out tasks"
+    total, loops = lines[0], loops_said(run.scores)
+    what = "failures of any kind" if loops else "failures"
+    said = f"{what} did not change on held-out tasks"
     if total.after.value != total.before.value and not total.told:
-        said = "No change of failures on held-out tasks can be told from chance"
+        said = f"no change of {what} on held-out tasks can be told from chance"
     elif total.after.value != total.before.value:
         by = "" if total.relative is None else f" by {abs(100 * total.relative):.0f} %"
         moved = "fell" if total.after.value < total.before.value else "rose"
-        said = f"Failures {moved}{by} on held-out tasks"
+        said = f"{what} {moved}{by} on held-out tasks"
+    said = f"{loops}; {said}" if loops else f"{said[0].upper()}{said[1:]}"
     end = "Ship it." if run.scores["verdict"] == "ship" else "Do not ship it."
     return (
         f"{said}, {percent(total.before.value)} → "
@@ -261,10 +264,19 @@ def _greedy(scores: Row, arms: tuple[str, str], totals: Sequence[Row]) -> Iterat
     for row in totals:
         if (row["from"], row["to"]) == arms and before and after and "greedy_p" in row:
             yield (
-                f"greedy, one answer a family: {percent(before.value)} → {percent(after.value)}, "
+                f"{_greedy_of(scores)}: {percent(before.value)} → {percent(after.value)}, "
                 f"{row['greedy_fixed']} fixed, {row['greedy_broken']} broken, "
-                f"McNemar p {_with_sign(row['greedy_p'])}"
+                f"{'sign-flip' if several(scores) else 'McNemar'} p {_with_sign(row['greedy_p'])}"
             )
+
+
+def several(scores: Row) -> bool:
+    """Whether families have several held-out prompts, as the pages of a document are."""
+    return int(scores.get("prompts", 0)) > int(scores.get("families", 0)) > 0
+
+
+def _greedy_of(scores: Row) -> str:
+    return "all greedy answers, by family" if several(scores) else "greedy, one answer a family"
 
 
 def _with_sign(p: float) -> str:

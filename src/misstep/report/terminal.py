@@ -172,6 +172,7 @@ def _scan_parts(summary: Row, width: int, rows: int) -> Iterator[RenderableType]
     yield from _listed("set aside", summary.get("set_aside", {}))
     yield from _unjudged(summary.get("unjudged", {}))
     yield from _not_judged(summary.get("not_judged", {}))
+    yield from _by_url(summary.get("images", {}))
     codes, formats = code_counts(summary), summary.get("formats", {})
     failing = [row for row in tool_counts(summary) if row[2]]
     if codes:
@@ -227,6 +228,16 @@ def _not_judged(wants: Mapping[str, Row]) -> Iterator[str]:
     if told:
         more = [f"{len(rows) - _WANTS} more in --json"] * (len(rows) > _WANTS)
         yield f"unchecked: {', '.join([*told, *more])}"
+
+
+def _by_url(images: Mapping[str, int]) -> Iterator[str]:
+    """Images that the log does not hold, and the steps that no model can be asked again."""
+    if images.get("unseen_steps"):
+        steps = many(images["unseen_steps"], "step")
+        yield (
+            f"images:    {number(images['url'])} by URL, never fetched: no model sees the prompts "
+            f"of {steps}"
+        )
 
 
 def _scan_counts(summary: Row) -> str:

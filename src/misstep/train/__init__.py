@@ -113,10 +113,5 @@ def memory_lines(config: RunConfig) -> list[str]:
         raise ExtraMissing("train", error.name or "torch") from None
     from misstep.train import estimate
 
-    stage = config.kto if config.kto.enabled else config.dpo
-    return estimate.table(
-        estimate.estimate(config),
-        max_length=stage.max_length,
-        answer=config.sample.max_new_tokens,
-        device="cuda" if torch.cuda.is_available() else "cpu",
-    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return estimate.table(estimate.estimate(config), config, device=device)

@@ -1,7 +1,8 @@
 """The model card beside an adapter, with a place for the before/after table.
 
 In: the note that `publishing.publish` writes, and counts. Out: Markdown. `fill` puts the table in
-once it has been measured. Pure text; nothing of the training rows is quoted.
+once it has been measured; `carried` is what the card of a merged model takes over. Pure text;
+nothing of the training rows is quoted, and a path is named by its last part alone.
 """
 
 from __future__ import annotations
@@ -16,27 +17,31 @@ from misstep.types import SetAside
 
 START, END = "<!-- before-after -->", "<!-- /before-after -->"
 FUNNEL, FUNNEL_END = "<!-- funnel -->", "<!-- /funnel -->"
-_NOT_YET = "Not measured yet."
+_NOT_YET = {
+    # adapters that others go on from, or are compared with; only the last one's card is filled
+    "sft": "Figures of a run stand in `report.md` of its folder.",
+    "dpo": "Not measured yet.",
+    "kto": "Not measured yet.",
+}
+_SECTIONS = "## Before and after"
 
 
 def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]) -> str:
     """The card of an adapter; `note` is that of `stage.finish`."""
-    stage = str(note["stage"])
+    stage, base = str(note["stage"]), shown(str(note["base"]))
     whole = note.get("trained") == "model"
     what = "All weights" if whole else "A LoRA adapter"
     lines = [
         *_front(note),
-        f"# {note['base']} after {stage.upper()}"
-        if whole
-        else f"# {stage.upper()} adapter for {note['base']}",
+        f"# {base} after {stage.upper()}" if whole else f"# {stage.upper()} adapter for {base}",
         "",
         f"{what}, trained by misstep with {_METHOD[stage]} on {note['rows']} rows from "
         f"logs of an agent, in {note['steps']} steps with seed {note['seed']}.",
         "",
-        "## Before and after",
+        _SECTIONS,
         "",
         START,
-        _NOT_YET,
+        _NOT_YET[stage],
         END,
         "",
         "## Trained on",
@@ -78,12 +83,33 @@ def _front(note: Mapping[str, Any]) -> list[str]:
     tags = ["misstep", "trl", *([] if whole else ["lora"]), str(note["stage"])]
     return [
         "---",
-        f"base_model: {note['base']}",
+        *base_line(str(note["base"])),
         f"library_name: {'transformers' if whole else 'peft'}",
         f"tags: [{', '.join(tags)}]",
         "---",
         "",
     ]
+
+
+def shown(base: str) -> str:
+    """What a base is called in a text: of a path its last part, whatever else it tells."""
+    return Path(base).expanduser().absolute().name if _is_path(base) else base
+
+
+def base_line(base: str) -> list[str]:
+    """`base_model` of the front matter; none for a path, which the Hub refuses."""
+    return [] if _is_path(base) else [f"base_model: {base}"]
+
+
+def _is_path(base: str) -> bool:
+    return Path(base).expanduser().exists() or base.count("/") > 1 or base[:1] in ("/", ".", "~")
+
+
+def carried(adapter: Path) -> str:
+    """The sections of the adapter's card; empty where it has none of ours."""
+    path = adapter / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return text[text.index(_SECTIONS) :] if START in text and _SECTIONS in text else ""
 
 
 def _counts(title: str, names: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.tracking import tracked
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route, most_tokens
-from misstep.train.watch import Advice, Guard, watched
+from misstep.train.watch import Advice, Guard, mean_length, watched
 
 
 def train_dpo(
@@ -74,9 +74,9 @@ def train_dpo(
         ids = list(focus.ids)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        advice = Advice("dpo", ranks.spoken(run.say))
+        advice = Advice("dpo", ranks.spoken(run.say), length=mean_length(ids))
         trainer = pair_trainer(job, config, ids)
-        early = stage.forewarned(job, rows, ids, aside, focus.said, trainer.route.reading.said)
+        early = stage.forewarned(job, rows, ids, aside, focus.said, *trainer.said)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
         trainer.refer(_references(trainer, ids, job, config))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))

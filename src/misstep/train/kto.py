@@ -22,7 +22,7 @@ from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, evenly, mixed_batches, tokenise
 from misstep.train.tracking import tracked
 from misstep.train.trainers import Route, most_tokens
-from misstep.train.watch import Advice, Guard, watched
+from misstep.train.watch import Advice, Guard, mean_length, watched
 
 
 def train_kto(
@@ -63,10 +63,10 @@ def train_kto(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop, "kto")
-        advice = Advice("kto", ranks.spoken(run.say))
+        advice = Advice("kto", ranks.spoken(run.say), length=mean_length(ids))
         trainer = label_trainer(job, config, ids)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
-        early = stage.forewarned(job, rows, ids, aside, trainer.route.reading.said)
+        early = stage.forewarned(job, rows, ids, aside, *trainer.said)
         trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, guard.stopped, (*early, *advice.notes.values()))

@@ -19,7 +19,7 @@ from trl import KTOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
 from misstep.train import ranks
-from misstep.train.trainers import Answered, Quiet
+from misstep.train.trainers import Answered, PairTrainer, Quiet
 from misstep.train.watch import CHANGE
 
 Couple = tuple[int, int]
@@ -69,6 +69,7 @@ class LabelTrainer(Quiet, KTOTrainer):
     """KTOTrainer over rows of `prompt_ids`, `completion_ids`, `label` and `at` (their index)."""
 
     data_collator: LabelCollator
+    overridden = (*PairTrainer.overridden, "_compute_kl_logps")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

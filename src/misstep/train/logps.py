@@ -9,7 +9,8 @@ with an unusual head take TRL's path; `reading` finds out which.
 
 Under a token budget the rows are read in several sequences, and only the last keeps its
 activations: those before it are read again when gradients are asked of them, so memory follows the
-budget and not the batch. What comes out is the same.
+budget and not the batch. What comes out is the same. Processes that share a model's weights read
+equally many sequences: each layer waits for its weights until every process has come to it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import numpy as np
 import torch
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
 from misstep.models.sight import Sight
-from misstep.train import attention
+from misstep.train import attention, ranks
 from misstep.train.head import ScoredPositions
 from misstep.train.tree import grow, packed
 
@@ -63,6 +65,10 @@ def score(
     attention.switch(base if sight is None else sight.decoder, on=shared)
     mask = labels[:, 1:] != -100
     questions = _questions(inputs, mask, shared=shared, budget=budget, sight=sight)
+    if budget > 0 and _parted(model):
+        short = ranks.most(len(questions), mask.device) - len(questions)
+        # in front, so that what keeps its activations is one of this process's own
+        questions = [_nothing(inputs, shared=shared)] * short + questions
     states = []
     for asked in questions:
         read = functools.partial(_states, model, sight or base, asked)
@@ -133,6 +139,23 @@ def _questions(
         make([rows[at] for at in part], np.asarray(part), scored, device)
         for part in packed(rows, budget=budget, shared=shared)
     ]
+
+
+def _parted(model: Any) -> bool:
+    """Whether several processes hold a part of its weights each (FSDP).
+
+    Those that DeepSpeed parts are read by TRL, in one sequence (`reading`).
+    """
+    kinds = (FSDPModule, FullyShardedDataParallel)
+    return ranks.count() > 1 and any(isinstance(each, kinds) for each in model.modules())
+
+
+def _nothing(inputs: dict[str, Any], *, shared: bool) -> _Asked:
+    """A sequence of two tokens that is read and counts for nothing, its gradient being zero."""
+    row = [inputs["input_ids"][0, 0].item()] * 2
+    make = functools.partial(_tree, sight=None) if shared else _padded
+    asked = make([row], np.zeros(1, dtype=np.int64), np.ones((1, 1)), inputs["input_ids"].device)
+    return replace(asked, where=asked.where[:0], places=asked.places[:0])
 
 
 def _tree(

@@ -1,8 +1,9 @@
 """Merging: base and adapter become one model folder that any tool loads without PEFT.
 
 In: a base, an adapter that was trained on it. Out: a folder with safetensors weights, tokenizer,
-chat template and a card. The sums are made in float32 and then cast, so nothing is lost but the
-last cast. Importing this module imports nothing heavy.
+chat template and a card, which says of the training what the adapter's card says. The sums are made
+in float32 and then cast, so nothing is lost but the last cast.
+Importing this module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from misstep.errors import InputError
 from misstep.models import ADAPTER_NOTE, load
+from misstep.train.card import base_line, carried, shown
 from misstep.train.disk import room_on_disk
 from misstep.train.stage import quiet, versions
 
@@ -38,9 +40,9 @@ def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         loaded.model.save_pretrained(str(fresh))
         loaded.words.save_pretrained(str(fresh))
-        note = _note(adapter)
-        card = _card(loaded.ref.name, str(loaded.model.dtype).removeprefix("torch."), note)
-        (fresh / "README.md").write_text(card, encoding="utf-8")
+        kind = str(loaded.model.dtype).removeprefix("torch.")
+        text = _card(loaded.ref.name, kind, _note(adapter), carried(adapter))
+        (fresh / "README.md").write_text(text, encoding="utf-8")
         os.replace(fresh, out)
     return out
 
@@ -50,12 +52,14 @@ def _note(adapter: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _card(base: str, dtype: str, note: dict[str, Any]) -> str:
+def _card(base: str, dtype: str, note: dict[str, Any], told: str) -> str:
+    """The card; `told` is what that of the adapter says of its training."""
     stage = str(note.get("stage", "")).upper() or "LoRA"
-    made = f"Weights of {base} with its {stage} adapter added in, stored as {dtype}."
+    name = shown(base)
+    made = f"Weights of {name} with its {stage} adapter added in, stored as {dtype}."
     if note.get("sha256"):
         made += f" The adapter's weights have SHA-256 `{note['sha256']}`."
-    lines = ["---", f"base_model: {base}", "library_name: transformers", "tags: [misstep]", "---"]
-    lines += ["", f"# {base}, merged", "", made, ""]
-    lines += ["Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions().items())) + "."]
-    return "\n".join(lines) + "\n"
+    lines = ["---", *base_line(base), "library_name: transformers", "tags: [misstep]", "---"]
+    lines += ["", f"# {name}, merged", "", made, ""]
+    lines += ["Merged with " + ", ".join(f"{k} {v}" for k, v in sorted(versions().items())) + "."]
+    return "\n".join(lines) + "\n" + (f"\n{told}" if told else "")

@@ -65,6 +65,17 @@ def gathered(part: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: value for each in parts for key, value in each.items()}
 
 
+def most(number: int, device: Any) -> int:
+    """The largest of what all processes give; they meet on `device`."""
+    if count() == 1:
+        return number
+    import torch
+
+    largest = torch.tensor(number, device=device)
+    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+    return int(largest)
+
+
 def joined(part: Any) -> Any:
     """[rows of all processes, ...], which may each have another number of rows."""
     import torch

@@ -87,9 +87,18 @@ def reading(model: Any, *, shared: bool, budget: int = 0, sight: Any = None) -> 
     taken where the language model alone reads as the whole does (`Sight.way`).
 
     Raises:
-        ModelError: such a model caps or scales its logits, or has a head of its own kind.
+        ModelError: such a model caps or scales its logits, or has a head of its own kind, or its
+            weights are parted.
     """
     parted = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if sight is not None and (parted or sharded):
+        # how often the tower is asked depends on the images that a process meets
+        raise ModelError(
+            "models that take images cannot be trained with weights that processes share (FSDP, "
+            "DeepSpeed stage 3): the processes would wait for each other; give each the whole "
+            "model, with accelerate launch --multi_gpu"
+        )
     own_head = _plain_head(model) and not parted
     if sight is not None and not own_head:
         raise ModelError(

@@ -64,7 +64,7 @@ def train_sft(
             return stage.untrained(job, rows=rows, aside=aside)
         stage.open_work(job, ids)
         trainer = answer_trainer(job, config, ids)
-        early = stage.forewarned(job, rows, ids, aside, trainer.route.reading.said)
+        early = stage.forewarned(job, rows, ids, aside, *trainer.said)
         watched(trainer, ranks.spoken(run.progress))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, notes=early)

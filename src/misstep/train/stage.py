@@ -178,9 +178,14 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
 
 
 def _checkpointing(job: Job, model: Any, tokens: int) -> bool:
-    """As the settings say; by default where activations would not fit."""
+    """As the settings say; by default where activations would not fit in one of the processes.
+
+    All of them do the same: they wait for each other wherever weights are brought together.
+    """
     wanted = job.run.gradient_checkpointing
-    return wanted == "always" or (wanted == "auto" and needs_checkpointing(model, tokens))
+    if wanted != "auto":
+        return wanted == "always"
+    return any(ranks.gathered({ranks.rank(): needs_checkpointing(model, tokens)}).values())
 
 
 def products(job: Job) -> str:

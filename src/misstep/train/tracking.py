@@ -18,15 +18,16 @@ _TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
 
 
 def trackers(names: Sequence[str]) -> list[str] | str:
-    """`report_to` as transformers takes it.
+    """`report_to` as transformers takes it; `none` is its word for nobody, as is an empty list.
 
     Raises:
         ConfigError: one of them is not installed.
     """
-    for name in names:
+    wanted = [name for name in names if name != "none"]
+    for name in wanted:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"report_to: {name} is not installed; pip install {name}")
-    return list(names) or "none"
+    return wanted or "none"
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 schedule, checkpoints and arguments are theirs. Changed are four things: rows come as token ids
 (so nothing is tokenised again, and no end-of-turn is added), batches come in a given order,
 log-probabilities come from `logps.score`, and nothing is sent or written beside the checkpoints.
+Two terms of the preference loss are worked out here where TRL's would be wrong (`terms`).
 Importing this module imports torch and TRL.
 """
 
@@ -20,7 +21,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from misstep.train import logps, ranks
+from misstep.train import installed, logps, ranks, terms
 from misstep.train.reading import Reading
 from misstep.train.tree import packed, tokens_read
 from misstep.train.watch import CHANGE
@@ -71,9 +72,13 @@ class Quiet:
     train_dataset: Any
     data_collator: Any
     accelerator: Any
+    overridden: Sequence[str]
+    """Methods of TRL's that are replaced."""
 
     def __init__(self, *, route: Route, **kwargs: Any) -> None:
+        installed.check(type(self), self.overridden)
         self.route = route
+        self.said = (route.reading.said, _one_device(kwargs["args"]))
         with _cap_named(kwargs["model"]):
             super().__init__(**kwargs)
         self.processing_class = None  # so that checkpoints do not hold a tokenizer each
@@ -117,6 +122,18 @@ class Quiet:
         return self.accelerator.prepare(loader)
 
 
+def _one_device(args: Any) -> str:
+    """Take one GPU where no launcher gave each process its own; what there is to say of it.
+
+    `Trainer` would spread the batches over all of them by `nn.DataParallel`, which TRL refuses.
+    """
+    seen = args.n_gpu
+    if ranks.count() > 1 or seen < 2:
+        return ""
+    args._n_gpu = 1
+    return f"one of {seen} GPUs is used; `accelerate launch -m misstep train DIR` trains on all"
+
+
 @contextlib.contextmanager
 def _cap_named(model: Any) -> Iterator[None]:
     """Let TRL's fused head find a cap on the logits under the one name that it knows."""
@@ -142,8 +159,13 @@ def _joining(gather: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return joining
 
 
+_EVERYWHERE = ("create_model_card", "get_train_dataloader", "_send_telemetry")
+
+
 class AnswerTrainer(Quiet, SFTTrainer):
     """SFTTrainer over rows of `input_ids` and `labels`."""
+
+    overridden = ("compute_loss", *_EVERYWHERE)
 
     def compute_loss(
         self,
@@ -168,9 +190,18 @@ class PairTrainer(Quiet, DPOTrainer):
     and handed to the rows by `refer`.
     """
 
+    loss_types: list[str]
+    loss_weights: list[float]
+    overridden = ("_compute_loss", "_prepare_dataset", "_precompute_ref_logps", *_EVERYWHERE)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.precompute_ref_logps = True
+        ours = ("aot", "sft") if self.use_weighting else ("aot",)
+        every = list(zip(self.loss_types, self.loss_weights, strict=True))
+        theirs = [pair for pair in every if pair[0] not in ours]
+        self._ours = [pair for pair in every if pair[0] in ours]
+        self.loss_types, self.loss_weights = [t for t, _ in theirs], [w for _, w in theirs]
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
@@ -224,6 +255,7 @@ class PairTrainer(Quiet, DPOTrainer):
         change = self.accelerator.gather(chosen - inputs["start_logps"]).mean().item()
         self._metrics["train"][CHANGE].append(change)
         counted = inputs["counted"]
+        ours = sum(weight * self._term(name, outputs, inputs) for name, weight in self._ours)
         if not bool((counted == 1).all()):
             rest = (outputs.log_probs * self._tail_weights(inputs) * (1 - counted)).sum(1).chunk(2)
             inputs = {
@@ -231,7 +263,20 @@ class PairTrainer(Quiet, DPOTrainer):
                 "ref_chosen_logps": inputs["ref_chosen_logps"] + rest[0],
                 "ref_rejected_logps": inputs["ref_rejected_logps"] + rest[1],
             }
-        return super()._compute_loss(Answered(outputs), inputs, return_outputs)
+        theirs = super()._compute_loss(Answered(outputs), inputs, return_outputs)
+        return theirs + ours if self._ours else theirs
+
+    def _term(self, name: str, outputs: Any, inputs: dict[str, Any]) -> Any:
+        """One of the losses that are worked out here."""
+        if name == "sft":
+            return terms.weighted_sft(outputs, inputs["completion_mask"][:, 1:])
+        weights = self._tail_weights(inputs) * inputs["counted"]
+        return terms.aligned(
+            (outputs.log_probs * weights).sum(1),
+            (inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]),
+            beta=self.beta,
+            smoothing=self.label_smoothing,
+        )
 
 
 @dataclass(frozen=True, slots=True)

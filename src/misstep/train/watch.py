@@ -5,10 +5,12 @@ Importing this module imports transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
+
+from misstep.train.rows import Ids
 
 CHANGE = "logps/chosen_change"
 """Mean change of the chosen answers' log-probability since the start, in nats per answer."""
@@ -66,31 +68,46 @@ class Advice(TrainerCallback):
       below a fiftieth of what it was, so the rest of the run teaches little.
     - Told apart at once: all pairs are ranked right within the first steps, which a single
       feature such as the length of the sides does, and learning does not.
+
+    All of it follows from the trainer's log, so a resumed run has the warnings of before as well.
     """
 
-    def __init__(self, section: str = "dpo", say: Callable[[str], None] | None = None) -> None:
-        self._section, self._say = section, say
+    def __init__(
+        self, section: str, say: Callable[[str], None] | None = None, *, length: float
+    ) -> None:
+        """`length` is the mean number of tokens of the answers that are taught."""
+        self._section, self._say, self._length = section, say, length
         self.notes: dict[str, str] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer; a resumed run begins with the log of what was trained before."""
+        for at, log in enumerate(state.log_history, start=1):
+            self._judge(state.log_history[:at], int(log["step"]), state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer."""
-        step, section = state.global_step, self._section
-        change = _mean(state.log_history, CHANGE)
+        self._judge(state.log_history, state.global_step, state.max_steps)
+
+    def _judge(self, history: list[dict[str, Any]], step: int, most: int) -> None:
+        section = self._section
+        change = _mean(history, CHANGE)
         if change is not None and change < -_DISPLACED:
+            learn = "give the sft loss more weight (dpo.loss_weights), " if section == "dpo" else ""
             self._note(
                 "displaced",
-                f"step {step}: the chosen answers lost {-change:.1f} nats each; give the sft loss "
-                f"more weight, raise {section}.beta or lower {section}.learning_rate",
+                f"step {step}: the chosen answers lost {-change:.1f} nats each, "
+                f"{-change / self._length:.2g} per token ({self._length:.0f} in the mean); {learn}"
+                f"raise {section}.beta or lower {section}.learning_rate",
             )
-        margin = _mean(state.log_history, "rewards/margins")
-        if margin is not None and margin > _SATURATED and step < state.max_steps * 0.75:
+        margin = _mean(history, "rewards/margins")
+        if margin is not None and margin > _SATURATED and step < most * 0.75:
             self._note(
                 "saturated",
-                f"step {step} of {state.max_steps}: the margins are saturated (mean {margin:.1f}), "
+                f"step {step} of {most}: the margins are saturated (mean {margin:.1f}), "
                 f"the rest teaches little; fewer epochs ({section}.num_train_epochs) or more pairs "
                 "do",
             )
-        right = [log["rewards/accuracies"] for log in state.log_history if _ACCURACY in log]
+        right = [log["rewards/accuracies"] for log in history if _ACCURACY in log]
         if len(right) >= _WINDOW and step <= _EARLY and min(right[-_WINDOW:]) == 1.0:
             self._note(
                 "trivial",
@@ -111,6 +128,12 @@ _DISPLACED = 1.0
 _SATURATED = 4.0
 """Reward margin at which the sigmoid loss has 1.8 % of its first gradient."""
 _EARLY = 8
+
+
+def mean_length(rows: Sequence[Ids]) -> float:
+    """Tokens of the answers that are taught, in the mean."""
+    taught = [len(row.chosen) for row in rows if row.label]
+    return sum(taught) / len(taught)
 
 
 def _mean(history: list[dict[str, Any]], name: str) -> float | None:

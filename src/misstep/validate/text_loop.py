@@ -321,7 +321,24 @@ def _near(text: str, masked: str) -> _Seen | None:
 
 def _judges(step: Step) -> bool:
     """True for prose that is long enough to loop; a call is judged by its schema or its result."""
-    return not step.calls and len(step.text) >= MIN_LENGTH
+    return not step.calls and (len(step.text) >= MIN_LENGTH or _transcribes(step))
+
+
+def _transcribes(step: Step) -> bool:
+    """True for text of any length that answers an image, where neither JSON nor a call was due.
+
+    All that can be asked of such an answer without gold is that it is there, whole and no loop.
+    """
+    if step.parsed is not None or step.withheld or step.context.tools:
+        return False
+    if step.message.end == "cut" or not step.text.strip():
+        return False
+    for message in reversed(step.session.messages[: step.index]):
+        if message.role == "assistant":
+            return False
+        if any(part.kind == "image" for part in message.parts):
+            return True
+    return False
 
 
 VALIDATOR = Validator(
