@@ -189,7 +189,7 @@ def test_the_settings_of_the_demo_and_of_the_laboratory_can_be_used() -> None:
         assert config.validate.limits.loop_length == 60
 
 
-def test_the_laboratory_rejects_loops_as_the_recipe_does_and_the_demo_every_failure(
+def test_laboratory_and_demo_reject_loops_as_the_recipe_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from parts import ocr_arms
@@ -199,7 +199,9 @@ def test_the_laboratory_rejects_loops_as_the_recipe_does_and_the_demo_every_fail
     demo = load_config(BENCHMARKS / "parts" / "ocr-demo.yaml", {}, ground)
     lab = ocr_arms.Lab("llava", ocr_arms.Plan(), 0, "dev").config
     assert lab.mine.rejected == load_config(None, {}, ground).mine.rejected == ("loops",)
-    assert demo.mine.rejected == ("loops", "failures")
+    assert demo.mine.rejected == ("loops",)
+    assert demo.mine.min_agreement == lab.mine.min_agreement
+    assert demo.eval.control
 
 
 @pytest.mark.model
