@@ -83,9 +83,9 @@ def test_broken_text_never_raises(text, pointer):
 
 @pytest.mark.parametrize("text", ["[" * 300_000, '{"a":' * 200_000, '"' + "\\" * 999_999])
 def test_deep_and_long_text_ends_soon(text):
-    started = time.perf_counter()
+    started = time.process_time()
     locate(text, "/a/a/a")
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 @given(st.text(max_size=3000), st.integers(0, 3000), st.integers(0, 3000))
@@ -106,10 +106,10 @@ def test_many_lines_are_shortened_like_many_characters():
 
 
 def test_a_megabyte_without_a_break_is_quick_and_short():
-    started = time.perf_counter()
+    started = time.process_time()
     for span in (None, (0, 1_000_000), (500_000, 500_010)):
         assert sum(len(run) for run, _ in runs("x" * 1_000_000, span)) < 2_000
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_secret_at_the_edge_of_what_is_shown_is_taken_out_whole():
