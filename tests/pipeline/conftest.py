@@ -22,6 +22,18 @@ SMALL = {
     "eval.resamples": 200,
     "dtype": "float32",
 }
+SAMPLED = {
+    **SMALL,
+    "mine.off_policy": False,
+    "mine.sources": ["resample"],
+    "resample.num_generations": 2,
+    "resample.greedy": True,
+    "resample.max_prompts": 8,
+    "dpo.max_steps": 2,
+    "sft.max_steps": 2,
+    "eval.control": True,
+}
+"""Of runs that pair the model's own answers, with the control."""
 
 
 @pytest.fixture(scope="session")

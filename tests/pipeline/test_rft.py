@@ -15,25 +15,17 @@ from misstep.pipeline import checks, mining
 from misstep.pipeline.measuring import TRAINED
 from misstep.pipeline.reviewing import Review
 
-from .conftest import SMALL
+from .conftest import SAMPLED
 
 pytestmark = pytest.mark.slow
 
 TASKS = 12
 SETTINGS = {
-    **SMALL,
-    "mine.off_policy": False,
-    "mine.sources": ["resample"],
-    "resample.num_generations": 2,
-    "resample.greedy": True,
-    "resample.max_prompts": 8,
-    "dpo.max_steps": 2,
-    "sft.max_steps": 2,
+    **SAMPLED,
     "rft.enabled": True,
     "rft.max_steps": 2,
     "rft.min_votes": 1,
     "rft.supported_values": False,
-    "eval.control": True,
 }
 
 

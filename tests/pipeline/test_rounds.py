@@ -13,21 +13,13 @@ from misstep.errors import InputError
 from misstep.pipeline.measuring import TRAINED
 from misstep.pipeline.reviewing import Review
 
-from .conftest import SMALL
+from .conftest import SAMPLED
 
 pytestmark = pytest.mark.slow
 
 TASKS = 12
 SETTINGS = {
-    **SMALL,
-    "mine.off_policy": False,
-    "mine.sources": ["resample"],
-    "resample.num_generations": 2,
-    "resample.greedy": True,
-    "resample.max_prompts": 8,
-    "dpo.max_steps": 2,
-    "sft.max_steps": 2,
-    "eval.control": True,
+    **SAMPLED,
     "rounds": 2,
 }
 
