@@ -42,8 +42,10 @@ types:
 imports:
 	$(BIN)/lint-imports
 
+# Of a file all tests in one process, two processes beside each other, each on one core.
+BESIDE := -n 2 --dist loadfile
 unit:
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(BESIDE)
 
 # What a wheel could lack (data files, commands, pages), against the built wheel: a second environment
 # that sees the dependencies but not src/.
@@ -55,7 +57,7 @@ wheel:
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
 	  > "$$(build/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/dependencies.pth"
 	mkdir build/tree && cp -r tests sample_logs docs pyproject.toml build/tree/
-	cd build/tree && ../venv/bin/python -m pytest -q -m "not model and not slow and not source" \
+	cd build/tree && ../venv/bin/python -m pytest -q $(BESIDE) -m "not model and not slow and not source" \
 	  tests/cli tests/recipes tests/report tests/test_*.py
 
 # `pip install .` alone: a scan without torch.

@@ -17,8 +17,9 @@ from misstep.train.memory import Shape, shape_of
 from model_shapes import shape
 from tiny import build_tiny
 
-FACTOR = 1.5
-"""Between the estimate and the peak of a process that trains, as the docs say."""
+LESS, MORE = 2.0, 1.2
+"""Factors by which a process that trains may stay below the estimate or exceed it, as the docs say:
+an allocator keeps more after many tokens than after few, and the estimate reckons with many."""
 
 PROBE = """
 import json, sys, threading, time
@@ -74,7 +75,7 @@ def test_the_estimate_is_near_the_measured_peak(tmp_path, checkpointing):
     tokens, measured = json.loads(run.stdout.splitlines()[-1])
     found = estimate(load_config(None, {"dtype": "float32"}))
     said = found.step(tokens, checkpointing=checkpointing == "always")
-    assert said / FACTOR < measured < said * FACTOR, (tokens, said / 1e6, measured / 1e6)
+    assert said / LESS < measured < said * MORE, (tokens, said / 1e6, measured / 1e6)
 
 
 def test_weights_and_trained_weights_are_counted_exactly(tmp_path):

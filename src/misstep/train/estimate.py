@@ -2,8 +2,8 @@
 
 In: the name of a model and the settings. Out: bytes of weights, adapter, optimizer and of the
 activations of a token, the most tokens that fit into so much memory, and which settings are more.
-Weights are counted on a model without storage. An estimate: within a factor of 1.5 of what was
-measured (`tests/train/test_estimate.py`).
+Weights are counted on a model without storage. An estimate: what was measured is half
+of it to 1.2 times as much (`tests/train/test_estimate.py`).
 """
 
 from __future__ import annotations
