@@ -60,7 +60,6 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
 
     from misstep.train import stage
 
-    torch.set_num_threads(os.cpu_count() or 1)
     rows = json.loads(Path(given.pairs).read_text(encoding="utf-8"))
     groups = [
         [i for i, row in enumerate(rows) if row["group"] == group]
@@ -91,6 +90,7 @@ def arm(given: argparse.Namespace) -> dict[str, Any]:
     epoch = sum(seconds) * len(rows) / pairs + reference
     return {
         "n": len(rows),
+        "threads": torch.get_num_threads(),
         "steps": steps,
         "seconds": round(epoch, 2),
         "pairs_per_second": round(len(rows) / epoch, 4),

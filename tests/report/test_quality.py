@@ -115,6 +115,21 @@ def test_a_terminal_gets_a_line_for_loops_and_one_for_the_score(scores):
     assert list(sentences(None)) == []
 
 
+def test_a_terminal_says_nothing_of_loops_that_neither_compared_arm_has(scores):
+    for row in scores["degeneration"]["scores"]:
+        if row["model"] in (scores["before"], scores["after"]) and row["k"] is not None:
+            row["k"] = 0
+    told = list(sentences(scores))
+    assert "loops, published rule" in told[0]  # pages: that there are none is worth a line
+    gold = scores.pop("gold")
+    scores["degeneration"]["scores"].append(
+        {**scores["degeneration"]["scores"][0], "model": "base", "k": 3}
+    )
+    assert gold
+    assert quality_tables(scores)
+    assert list(sentences(scores)) == []
+
+
 def shown(**more: Any) -> dict[str, Any]:
     from PIL import Image
 

@@ -56,6 +56,14 @@ def test_a_run_with_very_many_codes_and_long_words_still_fits(run: RunView) -> N
     assert "rarer codes, see the report" in text
 
 
+def test_the_share_of_the_logged_steps_is_said_once(run: RunView) -> None:
+    said = "93.0 % of the logged steps"
+    assert said in terminal_summary(run)
+    told = replace(run, notes=("smollm2 wrote 93% of the logged steps",))
+    assert said not in terminal_summary(told)
+    assert "smollm2 wrote 93% of the logged steps" in terminal_summary(told)
+
+
 def test_a_run_that_trained_nothing_says_why() -> None:
     scores = {"scores": [], "paired": [], "verdict": "nothing-to-train", "why": "no step failed"}
     text = terminal_summary(RunView(scores=scores, summary={"files": 1, "steps": 4}))

@@ -76,7 +76,10 @@ def quality_tables(scores: Row | None, timing: Sequence[Row] = ()) -> tuple[Tabl
 
 
 def sentences(scores: Row | None) -> Iterator[str]:
-    """What became of loops and of the text score, in a line each; nothing where nobody looped."""
+    """What became of loops and of the text score, in a line each.
+
+    Nothing where nobody looped; without gold also nothing where only other arms did.
+    """
     for table in quality_tables(scores)[:1]:
         ends = (scores or {}).get("before"), (scores or {}).get("after")
         if not set(ends) <= set(table.arms):
@@ -84,8 +87,14 @@ def sentences(scores: Row | None) -> Iterator[str]:
         for line in table.lines:
             was, now = (line.cells[table.arms.index(end)] for end in ends)
             if line.label in _SAID and was is not None and now is not None:
+                if "gold" not in (scores or {}) and _none(was) and _none(now):
+                    continue
                 told = f"{was.value} → {now.value} ({was.counts} → {now.counts})"
                 yield f"{line.label}: {told}, {line.better} better / worse, p {line.p}"
+
+
+def _none(cell: Cell) -> bool:
+    return cell.counts.startswith("0 of ")
 
 
 def _kinds(figures: Sequence[Row]) -> Iterator[str]:

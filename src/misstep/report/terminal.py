@@ -43,6 +43,8 @@ _CODES = 14
 _NOTES = 3
 _WANTS = 3
 """Checks without data in the summary of a scan at most; the rest is in `--json`."""
+_SHARE = "of the logged steps"
+"""What a note says that tells the share itself."""
 _ROWS = 10
 """Rows of a table in the summary of a scan at most."""
 _NEXT = "See why: misstep scan --explain FILE. What can be read: misstep formats."
@@ -74,9 +76,9 @@ def terminal_summary(run: RunView, *, colour: bool = False, width: int = WIDTH) 
 def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
     yield Text(headline(run), style="bold")
     yield _funnel_line(run)
-    if run.on_policy_share is not None:
+    if run.on_policy_share is not None and not any(_SHARE in note for note in run.notes):
         share = percent(run.on_policy_share)
-        yield f"{share} of the logged steps were written by the trained model"
+        yield f"{share} {_SHARE} were written by the trained model"
     yield from (visible(note) for note in run.notes[:_NOTES])
     lines = changes(run.scores)
     if run.scores is not None and lines:
