@@ -128,6 +128,18 @@ def test_a_link_to_a_pair_opens_it(run: RunView, open_page: Any, tmp_path: Path)
     expect(page.locator("#detail h3")).to_have_text("Pair 5")
 
 
+def test_a_link_to_a_section_lands_there_whatever_grows_or_shrinks_on_the_way(
+    run: RunView, open_page: Any, tmp_path: Path
+) -> None:
+    view = many(run)
+    page = open_page(replace(view, pairs=view.pairs[:200]), reduced_motion="no-preference")
+    page.goto("about:blank")
+    page.goto((tmp_path / "report.html").as_uri() + "#pairs")
+    page.wait_for_selector("[data-shown]")
+    page.wait_for_timeout(2000)  # as long as a smooth scroll would take
+    assert 0 <= page.locator("#pairs").bounding_box()["y"] <= 120
+
+
 def test_the_name_of_an_unknown_tool_is_marked(run: RunView, open_page: Any) -> None:
     mark = {"channel": "arguments", "call": 0, "start": 0, "end": 0, "named": True, "code": "X"}
     page = open_page(replace(run, pairs=[{**run.pairs[0], "marks": [mark]}]))

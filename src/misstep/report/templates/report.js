@@ -310,6 +310,12 @@
     browser.scrollIntoView();
   }
 
+  /* What stood above has another height by now. */
+  function arrive() {
+    var aimed = location.hash && document.getElementById(location.hash.slice(1));
+    if (aimed) aimed.scrollIntoView();
+  }
+
   function begin(text) {
     read(text);
     fill("code", "codes", function (entry) { return entry[0]; });
@@ -331,6 +337,7 @@
     addEventListener("resize", draw);
     addEventListener("hashchange", follow);
     apply();
+    arrive();
     follow();
   }
 
