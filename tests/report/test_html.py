@@ -92,6 +92,12 @@ def test_a_scan_alone_shows_the_failures_alone(run: RunView) -> None:
     assert "Verdict" not in shown
 
 
+def test_one_of_a_kind_is_not_many(run: RunView) -> None:
+    page = html.render(replace(run, summary={**(run.summary or {}), "files": 1}))
+    assert '<span class="count">1</span><span class="name">file</span>' in page
+    assert '<span class="name">sessions</span>' in page
+
+
 def test_an_empty_view_is_a_page_too() -> None:
     page = Page(html.render(RunView()))
     assert page.faults == []
