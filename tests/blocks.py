@@ -207,7 +207,8 @@ def parse(words: list[str]) -> None:
         return
     command = main.get_command(click.Context(main), words[0])
     assert command is not None, f"no command misstep {words[0]}"
-    command.make_context(words[0], list(words[1:]), parent=click.Context(main, **main.context_settings))
+    above = click.Context(main, **main.context_settings)
+    command.make_context(words[0], list(words[1:]), parent=above)
 
 
 def tiny(words: list[str]) -> list[str]:
