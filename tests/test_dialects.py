@@ -214,10 +214,10 @@ def test_reading_loses_no_word_of_any_text(raw):
     ],
 )
 def test_hostile_text_is_read_in_linear_time(raw):
-    start = time.perf_counter()
+    start = time.process_time()
     parse_answer(raw)
     markup(raw, {"look_up"})
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # --- finding -------------------------------------------------------------------------------------

@@ -222,6 +222,6 @@ def test_a_call_cut_anywhere_still_reads(dialect, data):
 @pytest.mark.parametrize("unit", ["(", "[", "{", '"', "f(", "<tool_call>", '{"name": "a", ', "\n["])
 def test_hostile_text_is_read_in_linear_time(dialect, unit):
     opener = TWO[dialect][:20]
-    start = time.perf_counter()
+    start = time.process_time()
     read_answer(opener + unit * 20_000, dialect=dialect, tools=TOOLS)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

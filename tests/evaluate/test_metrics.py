@@ -179,12 +179,12 @@ def test_ten_thousand_draws_of_150_families_and_three_arms_take_under_three_seco
     draw = random.Random(1)
     arms = [tuple(draw.choice((0, 0, 1, 2, 3)) for _ in range(150)) for _ in range(3)]
     n = (3,) * 150
-    started = time.perf_counter()
+    started = time.process_time()
     draws = Bootstrap(150)
     for k in arms:
         draws.ratio(k, n)
     draws.difference((arms[0], n), (arms[1], n))
-    assert time.perf_counter() - started < 3.0
+    assert time.process_time() - started < 3.0
 
 
 def test_an_interval_knows_whether_it_excludes_zero() -> None:

@@ -125,10 +125,10 @@ def test_very_many_long_pairs_stay_within_the_size_and_the_minute(run: RunView) 
         }
         for row in list(run.pairs) * 2
     ] * 400
-    started = time.perf_counter()
+    started = time.process_time()
     text = html.render(replace(run, pairs=long, pairs_total=6_400, pairs_train=6_400))
     assert len(text) < 20_000_000
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
     said = re.search(r"The first ([0-9,]+) are in this file", text)
     assert said is not None
     assert 1_000 < int(said[1].replace(",", "")) < 6_400

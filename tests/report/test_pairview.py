@@ -108,10 +108,10 @@ def test_rows_of_any_shape_are_shown(value: Any) -> None:
 
 
 def test_two_texts_of_a_hundred_thousand_words_are_ready_at_once() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     pair_view(row(says("a b " * 50_000), says("b a " * 50_000)), 1)
     pair_view(row(says("a b c d " * 480), says("d c b a " * 480)), 2)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 def test_a_pair_of_sampled_answers_still_leads_back_to_its_prompt() -> None:

@@ -122,10 +122,10 @@ def test_the_same_scan_gives_the_same_bytes(scan: ScanView, tmp_path: Path) -> N
 def test_very_many_names_stay_small_and_quick(scan: ScanView) -> None:
     row = scan.page["tools"][1]
     many = [{**row, "name": f"tool-{i}-{'x' * 60}"} for i in range(50_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     text = render(replace(scan, page={**scan.page, "tools": many, "models": many}))
     assert len(text) < 2_000_000
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_a_long_time_is_shown_by_month_with_its_gaps() -> None:

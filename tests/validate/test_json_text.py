@@ -77,16 +77,16 @@ def test_what_a_strict_writer_writes_is_read_back(value):
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', "[[", '{"a":[', "```json\n[", "see [", "{'a':"])
 def test_a_depth_of_a_hundred_thousand_is_a_fault_and_takes_no_time(opening):
-    start = time.perf_counter()
+    start = time.process_time()
     got = parse(opening * 100_000)
     assert got.fault is not None
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_megabyte_of_braces_in_prose_takes_no_time():
-    start = time.perf_counter()
+    start = time.process_time()
     assert parse("say { or [ " * 100_000).fault is not None
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_place_of_a_fault_counts_characters_not_bytes():

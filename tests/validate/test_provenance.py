@@ -97,9 +97,9 @@ def test_a_replayed_step_is_judged_the_same_way():
     ids=["digits", "months", "addresses", "many values"],
 )
 def test_a_hostile_text_is_judged_in_time(messages):
-    started = time.perf_counter()
+    started = time.process_time()
     codes(talk(*messages))
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_a_search_that_was_stopped_says_nothing():

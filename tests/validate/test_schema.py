@@ -101,10 +101,10 @@ def test_a_remote_reference_opens_no_connection(monkeypatch):
 
 def test_a_catastrophic_pattern_ends_soon():
     patterns = ["^(a+)+$", "^(a|aa)+$(?!x)", "^(?=(a+)+b)(a+)+$", "^(([a-z])+.)+[A-Z]([a-z])+$"]
-    start = time.perf_counter()
+    start = time.process_time()
     for pattern in patterns:
         assert codes({"pattern": pattern}, "a" * 5000 + "!")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_pattern_that_would_compile_to_gigabytes_is_refused():

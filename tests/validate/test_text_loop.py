@@ -86,6 +86,6 @@ def test_plain_prose_of_any_length_is_clean(seed):
 )
 def test_an_adversarial_megabyte_takes_seconds_at_most(text):
     subject = asked(content=(text * (1_000_000 // len(text)))[:1_000_000], finish_reason="stop")
-    start = time.perf_counter()
+    start = time.process_time()
     validate(subject, Settings())
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
