@@ -124,6 +124,7 @@ def _environment() -> Environment:
         percent=words.percent,
         points=words.points,
         number=words.number,
+        noun=words.noun,
         spell_p=words.spell_p,
         exact_p=words.exact_p,
         visible=words.visible,

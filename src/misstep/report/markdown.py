@@ -29,7 +29,7 @@ from misstep.report.tables import (
     tool_counts,
 )
 from misstep.report.view import RunView
-from misstep.report.words import many, number, percent, points, spell_p, visible
+from misstep.report.words import noun, number, percent, points, spell_p, visible
 
 _TOOLS = 30
 
@@ -67,7 +67,7 @@ def before_after(run: RunView) -> str:
 def _lines(run: RunView) -> Iterator[str]:
     yield from (f"# {escape(run.title)}", "", f"**{escape(headline(run))}**", "")
     known = ((name, count) for name, count in funnel(run) if count is not None)
-    yield from (" → ".join(many(n, name.removesuffix("s"), name) for name, n in known), "")
+    yield from (" → ".join(f"{number(n)} {noun(name, n)}" for name, n in known), "")
     for note in run.notes:
         yield from (f"> {escape(note)}", "")
     if run.scores is not None:

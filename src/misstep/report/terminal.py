@@ -34,7 +34,7 @@ from misstep.report.tables import (
     tool_counts,
 )
 from misstep.report.view import Row, RunView
-from misstep.report.words import many, number, percent, points, spell_p, visible
+from misstep.report.words import many, noun, number, percent, points, spell_p, visible
 
 WIDTH = 80
 LINES = 40
@@ -101,7 +101,7 @@ def _run_parts(run: RunView, codes: int) -> Iterator[RenderableType]:
 
 def _funnel_line(run: RunView) -> str:
     known = ((name, count) for name, count in funnel(run) if count is not None)
-    return " → ".join(many(count, name.removesuffix("s"), name) for name, count in known)
+    return " → ".join(f"{number(count)} {noun(name, count)}" for name, count in known)
 
 
 def _change_table(scores: Row, lines: Sequence[Change]) -> Table:

@@ -60,6 +60,11 @@ def many(count: int, one: str, more: str = "") -> str:
     return f"{number(count)} {one if count == 1 else more or f'{one}s'}"
 
 
+def noun(plural: str, count: int) -> str:
+    """`files` as so many of them are called: `file` for one, `failed` for any number."""
+    return plural.removesuffix("s") if count == 1 else plural
+
+
 def number(count: int) -> str:
     """A count with thousands separators."""
     return f"{count:,}"
