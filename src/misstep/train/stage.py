@@ -29,6 +29,7 @@ from misstep.train.card import card
 from misstep.train.foresight import foreseen
 from misstep.train.memory import needs_checkpointing
 from misstep.train.publishing import publish, weights_sha, whole
+from misstep.train.rounding import round_once
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.train.tracking import trackers
 from misstep.types import SetAside
@@ -102,7 +103,8 @@ def attach(job: Job) -> Any:
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if job.adapter is not None:
         check_adapter(job.adapter, job.loaded.ref, job.loaded.base_hash)
-        return peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
+        continued = peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
+        return round_once(continued)
     wanted = peft.LoraConfig(
         r=job.lora.lora_r,
         lora_alpha=job.lora.lora_alpha,
@@ -113,7 +115,7 @@ def attach(job: Job) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return peft.get_peft_model(model, wanted)
+        return round_once(peft.get_peft_model(model, wanted))
     except ValueError as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise ConfigError(
