@@ -20,7 +20,7 @@ import torch.distributed
 from torch.distributed.fsdp import fully_shard
 
 from misstep.models import load
-from misstep.train import logps, ranks, stage
+from misstep.train import logps, ranks, rounding, stage
 
 ROWS = (
     [[1, 20, 3, 40, 5, 60, 7], [1, 20, 3, 40, 5, 60, 8, 9, 10], [1, 20, 9, 7, 7, 8, 5]],
@@ -29,14 +29,20 @@ ROWS = (
 """Of each process."""
 
 
-def model_for(tiny: str, adapter: bool) -> object:
+KINDS = {"adapter": "float32", "half": "bfloat16", "model": "float32"}
+"""What is trained, and the base's number format; `half` is an adapter, too."""
+
+
+def model_for(tiny: str, kind: str) -> object:
     """The model with a LoRA that does something, or with all weights to train."""
     from peft import LoraConfig, get_peft_model
 
-    model = load(tiny, dtype="float32").model
+    model = load(tiny, dtype=KINDS[kind]).model
     torch.manual_seed(0)
     lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
-    return get_peft_model(model, lora) if adapter else model.requires_grad_(True)
+    if kind == "model":
+        return model.requires_grad_(True)
+    return rounding.round_once(get_peft_model(model, lora))
 
 
 def found(model: object, rows: list[list[int]], *, budget: int = 0, shared: bool = True) -> dict:
@@ -69,22 +75,26 @@ def main(tiny: str, folder: str) -> None:
     """Leave the largest difference between the shared and the whole model, for each kind."""
     torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=60))
     apart = {"checkpointing": alike()}
-    for adapter in (True, False):
-        whole, parted = model_for(tiny, adapter), model_for(tiny, adapter)
+    for what, dtype in KINDS.items():
+        whole, parted = model_for(tiny, what), model_for(tiny, what)
         logps.listen(whole)
         logps.listen(parted)
-        inner = parted.get_base_model() if adapter else parted
+        inner = parted if what == "model" else parted.get_base_model()
         for layer in inner.model.layers:
             fully_shard(layer)
         fully_shard(parted)
-        own, *others = [found(whole, rows) for rows in (ROWS[ranks.rank()], *ROWS)]
+        half = torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+        with half:
+            own, *others = [found(whole, rows) for rows in (ROWS[ranks.rank()], *ROWS)]
         scored = own.pop("log_probs")
         mean = {name: sum(each[name] for each in others) / len(others) for name in own}
-        for budget, shared in ((0, True), (10, True), (10, False)):
-            got = found(parted, ROWS[ranks.rank()], budget=budget, shared=shared)
+        ways = ((0, True), (10, True), (10, False))
+        for budget, shared in ways[:1] if what == "half" else ways:
+            with half:
+                got = found(parted, ROWS[ranks.rank()], budget=budget, shared=shared)
             expected = {"log_probs": scored, **mean}
             differences = [(got[name] - value).abs().max() for name, value in expected.items()]
-            kind = f"{'adapter' if adapter else 'model'} {budget} {'tree' if shared else 'rows'}"
+            kind = f"{what} {budget} {'tree' if shared else 'rows'}"
             apart[kind] = [len(got), max(differences).item()]
     path = Path(folder) / f"apart.{ranks.rank()}"
     path.write_text(json.dumps(apart), encoding="utf-8")

@@ -107,6 +107,13 @@ def test_an_adapter_of_the_same_weights_and_another_scale_is_another_start(
     assert measured == ["dpo"] * 2
 
 
+def test_what_accelerate_computes_in_is_part_of_the_key(tiny, tmp_path, measured, monkeypatch):
+    go("dpo", tiny, tmp_path / "one")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    go("dpo", tiny, tmp_path / "two")
+    assert measured == ["dpo"] * 2
+
+
 def test_a_file_that_was_cut_short_is_measured_again(tiny, tmp_path, measured):
     go("dpo", tiny, tmp_path / "one")
     (file,) = kept(tmp_path)

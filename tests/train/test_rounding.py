@@ -118,6 +118,12 @@ def test_in_float32_every_digit_stays():
     assert torch.equal(once(x), plain(x))
 
 
+def test_in_autocast_a_float32_base_gives_bfloat16_with_and_without_bias():
+    for bias in (False, True):
+        once = rounded(adapted(0.1, bias=bias, dtype=torch.float32))
+        assert by(once, inputs(2, 5, dtype=torch.float32)).dtype == torch.bfloat16
+
+
 def test_an_adapter_that_is_switched_off_gives_nothing():
     x = inputs(2, 50)
     once = rounded(adapted(0.1))
@@ -130,11 +136,13 @@ def test_a_fresh_adapter_changes_no_digit():
     assert torch.equal(by(rounded(adapted(0.0)), x), by(One(), x))
 
 
-@pytest.mark.parametrize("kind", ["dora", "two adapters"])
+@pytest.mark.parametrize("kind", ["dora", "lora_bias", "two adapters"])
 def test_what_is_not_a_plain_adapter_is_left_to_peft(kind):
     models = []
     for make in (lambda model: model, rounded):
-        model = adapted(0.1, use_dora=kind == "dora")
+        biased = kind == "lora_bias"  # that of B, which is drawn like its weight
+        more = {"use_dora": kind == "dora", "lora_bias": biased, "lora_alpha": 64}
+        model = adapted(0.1, bias=biased, **more)
         if kind == "two adapters":
             torch.manual_seed(4)
             fresh = peft.LoraConfig(r=2, target_modules=["layer"], init_lora_weights=False)
@@ -154,7 +162,7 @@ def test_the_base_layer_is_called_so_that_sharded_weights_come_together():
     assert called == [1]
 
 
-def test_an_offloaded_layer_is_left_alone():
+def test_a_layer_whose_forward_pass_is_another_s_is_left_alone():
     from accelerate.hooks import ModelHook, add_hook_to_module
 
     model = adapted()
@@ -163,6 +171,22 @@ def test_an_offloaded_layer_is_left_alone():
     before = layer.forward
     rounded(model)
     assert layer.forward == before
+
+
+def test_weights_that_deepspeed_parts_are_left_to_their_layers(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
+    x = inputs(2, 50)
+    assert torch.equal(by(rounded(adapted(0.1)), x), by(adapted(0.1), x))
+
+
+def test_twice_is_once_and_a_merged_layer_is_a_layer_again():
+    x = inputs(2, 50)
+    once, twice = rounded(adapted(0.1)), rounded(rounded(adapted(0.1)))
+    layer = twice.base_model.model.layer
+    assert layer.forward.args[1].__func__ is type(layer).forward
+    assert torch.equal(by(once, x), by(twice, x))
+    merged = twice.merge_and_unload()
+    assert torch.equal(merged.layer(input=x), merged.layer(x))
 
 
 def test_training_in_bfloat16_learns_what_training_in_float32_does(tiny, tmp_path):

@@ -27,7 +27,7 @@ from misstep.train.stage import Job, products, start_sha, versions
 
 Numbers = list[list[float]]
 """A list for each row, or for each couple of rows; what is in it is the stage's affair."""
-_VERSION = 1
+_VERSION = 2
 """Part of the digest; raise it when the same inputs are measured in another way."""
 _MOST = 64
 """Files of the cache; each takes about 60 bytes a row."""
@@ -70,7 +70,7 @@ def _key(job: Job, ids: Sequence[Ids], reading: Reading, how: Sequence[object]) 
             _settings_of_start(job),
             asdict(job.lora),
             job.run.seed,
-            products(job),
+            (products(job), os.environ.get("ACCELERATE_MIXED_PRECISION")),
             _machine(job),
             ranks.count(),
             sorted(versions().items()),

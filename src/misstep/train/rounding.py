@@ -2,14 +2,16 @@
 
 PEFT adds the two when both are numbers of the training's format already. In bfloat16, with 8 bits
 of mantissa, whatever is less than half a step of the base's value, 0.2 to 0.4 % of it, is lost
-then, and a young adapter gives little more than that: see "Number format" in
-`design/reading-once.md` for what it costs. A matrix product adds up in float32 and may begin its
-sums at the adapter's share, so one rounding is enough and nothing has to be kept for it.
+then, the same way at every pass, and a young adapter gives little more than that; what it costs
+stands in `design/reading-once.md`. A matrix product adds up in float32 (on CUDA parts of a long sum
+may be rounded) and can begin at the adapter's share, so nothing has to be kept for it. A bias comes
+after, as a second rounding, which loses nothing in the mean: the sum before it is on no grid.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 import torch
@@ -17,34 +19,51 @@ from peft.tuners.lora import Linear
 
 
 def round_once(model: Any) -> Any:
-    """Let the plain LoRA layers of a model, which is returned, round once.
+    """Let the plain LoRA layers of a model, which is returned, add before they round.
 
-    Those with a quantised or offloaded base, DoRA and other variants stay as PEFT has them, and so
-    does every layer whose products are float32.
+    PEFT's way stays for bases that are no `torch.nn.Linear` (quantised, fused experts, subclasses)
+    or whose forward pass somebody else has replaced (offloading), for DoRA and other variants, for
+    float32, and where DeepSpeed parts the weights (stage 3): there they are whole only inside the
+    layers that own them.
     """
+    if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
+        return model
     for layer in model.modules():
         if type(layer) is Linear and _is_plain(layer.base_layer):
-            base = layer.base_layer
-            base.forward = functools.partial(_product, base, base.forward)
-            layer.forward = functools.partial(_adapted, layer, layer.forward)
+            _wrap(layer.base_layer, _product)
+            _wrap(layer, _adapted)
     return model
 
 
 def _is_plain(base: Any) -> bool:
-    """Whether a base layer's weight is there, as numbers, when its forward pass begins."""
-    return type(base) is torch.nn.Linear and not hasattr(base, "_hf_hook")
+    return type(base) is torch.nn.Linear and not _is_replaced(base, _product)
 
 
-def _product(base: Any, plain: Any, x: Any, *, added: Any = None) -> Any:
-    """`base(x) + added`, rounded once; the bias, if there is one, comes after.
+def _is_replaced(module: Any, ours: Any) -> bool:
+    """Whether a module's forward pass is that of another."""
+    own = vars(module).get("forward")
+    return own is not None and not _is_by(own, ours)
 
-    The layer's own call, so that what brings sharded or offloaded weights together sees it.
+
+def _is_by(forward: Any, ours: Any) -> bool:
+    return isinstance(forward, functools.partial) and forward.func is ours
+
+
+def _wrap(module: Any, ours: Any) -> None:
+    if not _is_by(vars(module).get("forward"), ours):
+        module.forward = functools.partial(ours, module, module.forward)
+
+
+def _product(base: Any, plain: Any, input: Any, *, added: Any = None) -> Any:
+    """`base(input) + added`.
+
+    The layer's own call, so that what brings sharded weights together sees it.
     """
     if added is None:
-        return plain(x)
-    rows = torch.addmm(added.flatten(0, -2), x.flatten(0, -2), base.weight.t())
+        return plain(input)
+    rows = torch.addmm(added.flatten(0, -2), input.flatten(0, -2), base.weight.t())
     result = rows.view(added.shape)
-    return result if base.bias is None else result + base.bias
+    return result if base.bias is None else result + base.bias.to(result.dtype)
 
 
 def _adapted(layer: Any, plain: Any, x: Any, *given: Any, **named: Any) -> Any:
@@ -65,6 +84,8 @@ def _applies(layer: Any, x: Any) -> bool:
         and not layer.merged
         and len(names) == len(layer.active_adapters) == 1
         and names[0] not in layer.lora_variant
+        and layer.lora_B[names[0]].bias is None
+        and x.dim() > 1
         and _format(layer, x).itemsize < 4
     )
 
