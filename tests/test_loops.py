@@ -77,6 +77,16 @@ def test_degenerate_and_valid_answers_are_counted_by_page():
     assert change["degenerate"]["p"] < 0.05
 
 
+def test_length_is_compared_where_both_answers_are_healthy():
+    pages = [page for page in HELD if page.kind == "json"][:6]
+    whole = [(page, [page.reference, page.reference]) for page in pages]
+    half = [(page, [wrote(page.right[: len(page.right) // 2]), looping(page)]) for page in pages]
+    assert loops_work.told(whole)["valid_of_reference"] == 1.0
+    assert loops_work.told(half)["valid_of_reference"] is None
+    assert loops_work.compared(whole, half)["healthy_length"] == pytest.approx(0.5, abs=0.01)
+    assert loops_work.compared(half, whole)["healthy_length"] == pytest.approx(2.0, abs=0.02)
+
+
 def test_results_grow_arm_by_arm_and_not_across_sizes(tmp_path):
     path, size = tmp_path / "loops.json", loops.SIZES["quick"]
     change = {"sft": {"0": {"fewer_loops": 0.9}}}

@@ -151,7 +151,7 @@ def loops_in(page: Task, answer: Message) -> tuple[str, ...]:
 
 def measure(given: Sequence[Answered]) -> Measured:
     """Degenerate (`failed`) and valid (`correct`) answers by page."""
-    pages = sorted(given, key=lambda each: each[0].id)
+    pages = _sorted(given)
     codes = [[loops_in(page, answer) for answer in some] for page, some in pages]
     valid = [sum(is_valid(page, answer.text) for answer in some) for page, some in pages]
     sizes = tuple(len(some) for _, some in pages)
@@ -173,17 +173,41 @@ def told(given: Sequence[Answered]) -> dict[str, Any]:
         if not loops_in(page, answer)
     ]
     every = [recall(page, answer.text) for page, some in given for answer in some]
+    right = [(p.reference.text, a.text) for p, some in given for a in some if is_valid(p, a.text)]
     return {
         **_renamed(figures),
         "recall": round(statistics.fmean(every), 4),
         "healthy_characters": statistics.median(n for n, _ in healthy) if healthy else None,
+        "valid_of_reference": _longer(*zip(*right, strict=True)) if right else None,
         "healthy_recall": round(statistics.fmean(r for _, r in healthy), 4) if healthy else None,
     }
 
 
 def compared(before: Sequence[Answered], after: Sequence[Answered]) -> dict[str, Any]:
-    """The change from one arm to another on the same pages."""
-    return _renamed(lab_measure.paired(measure(before), measure(after)))
+    """The change from one arm to another on the same pages.
+
+    `healthy_length`: characters of the answers whose like are healthy in both, as a ratio.
+    """
+    both = [
+        (old.text, new.text)
+        for (page, olds), (_, news) in zip(_sorted(before), _sorted(after), strict=True)
+        for old, new in zip(olds, news, strict=True)
+        if not loops_in(page, old) and not loops_in(page, new)
+    ]
+    return {
+        **_renamed(lab_measure.paired(measure(before), measure(after))),
+        "healthy_length": _longer([old for old, _ in both], [new for _, new in both]),
+    }
+
+
+def _sorted(given: Sequence[Answered]) -> list[Answered]:
+    return sorted(given, key=lambda each: each[0].id)
+
+
+def _longer(before: Sequence[str], after: Sequence[str]) -> float | None:
+    """Characters after, as a multiple of those before; nothing where nothing was."""
+    old = sum(map(len, before))
+    return round(sum(map(len, after)) / old, 3) if old else None
 
 
 def _renamed(figures: dict[str, Any]) -> dict[str, Any]:
