@@ -298,7 +298,7 @@ def _answer(loaded: Loaded, job: _Job, ids: Sequence[int], seconds: float) -> An
     ended = bool(ids) and ids[-1] in job.stop
     body = list(ids[:-1] if ended else ids)
     return Answer(
-        text=str(loaded.tokenizer.decode(body, clean_up_tokenization_spaces=False)),
+        text=loaded.template.read(body),
         ids=tuple(ids),
         finish_reason="stop" if ended else "length",
         seconds=seconds,

@@ -5,7 +5,8 @@ training). Before a chat template sees logged text, each spelling of a control t
 swapped for a mark of two private-use characters around a number. After rendering, the text is cut
 at the marks: what stands between them is encoded as usual, so the template's own control tokens
 work; a hidden spelling is encoded in pieces too small to be one token. The bytes stay the same,
-`decode(ids)` gives the logged text back, and no control token id comes out of it.
+`decode(ids)` gives the logged text back, and no control token id comes out of it. Pieces are
+encoded as inside a text (`behind`), so no tokenizer puts a space between them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from misstep.models.behind import Behind
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 RESERVED = (_OPEN, _CLOSE, "\ue002", "\ue003")
@@ -46,6 +49,10 @@ class Hidden:
         if at < len(rendered):
             yield rendered[at:], False
 
+    def holds_any(self) -> bool:
+        """Whether a spelling was hidden."""
+        return bool(self._texts)
+
     def shown(self, rendered: str) -> str:
         """The rendered text with the hidden spellings put back, for people to read."""
         return "".join(piece for piece, _ in self.pieces(rendered))
@@ -60,6 +67,7 @@ class Neutraliser:
 
     def __init__(self, tokenizer: Any, more: Iterable[str] = ()) -> None:
         self._tokenizer = tokenizer
+        self._behind = Behind(tokenizer)
         template = tokenizer.chat_template or ""
         spellings = dict.fromkeys((*tokenizer.all_special_tokens, *more))
         for token in tokenizer.added_tokens_decoder.values():
@@ -92,18 +100,31 @@ class Neutraliser:
         return match.group() if match else None
 
     def encode(
-        self, rendered: str, hidden: Hidden, encode: Callable[[str], list[int]] | None = None
+        self,
+        rendered: str,
+        hidden: Hidden,
+        *,
+        before: str | None = None,
+        encode: Callable[[str], list[int]] | None = None,
     ) -> list[int]:
         """Token ids of a rendered text, the hidden spellings as plain text.
 
-        `encode` gives the ids of what was not hidden; by default the tokenizer does.
+        Args:
+            before: what stands before the text; None is nothing (`Behind.ids`).
+            encode: gives the ids of what was not hidden; by default the tokenizer does.
         """
         ids: list[int] = []
         for piece, is_hidden in hidden.pieces(rendered):
-            ids.extend(self._plain(piece) if is_hidden else (encode or self._encode)(piece))
+            if is_hidden:
+                ids.extend(self._plain(piece))
+            else:
+                ids.extend(self._behind.ids(piece, before, encode=encode))
+            before = ""
         return ids
 
-    def spans(self, rendered: str, hidden: Hidden) -> list[tuple[int, int]] | None:
+    def spans(
+        self, rendered: str, hidden: Hidden, *, before: str | None = None
+    ) -> list[tuple[int, int]] | None:
         """Characters of the shown text that each token of `encode` stands for.
 
         Every token of a hidden spelling has the whole of it. None where the tokenizer cannot say.
@@ -116,18 +137,14 @@ class Neutraliser:
             if is_hidden:
                 found = [(0, len(piece))] * len(self._plain(piece))
             else:
-                options = {"add_special_tokens": False, "verbose": False}
-                asked = self._tokenizer(piece, return_offsets_mapping=True, **options)
-                found = asked["offset_mapping"]
+                found = self._behind.spans(piece, before)
             spans.extend((at + start, at + end) for start, end in found)
             at += len(piece)
+            before = ""
         return spans
 
-    def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
     def _plain(self, text: str) -> list[int]:
-        ids = self._encode(text)
+        ids = self._behind.ids(text, "")
         if len(text) < 2 or self.ids.isdisjoint(ids):
             return ids
         return self._plain(text[:1]) + self._plain(text[1:])

@@ -2,14 +2,17 @@
 
 In: `Message`s and the `Context` of their request. Out: ids (or text) of the prompt up to where the
 answer begins, and ids of an answer. A training row is `prompt_ids + answer_ids`, which is what
-sampling continues from, so a prefix cannot drift; `encode` also checks per row that the model's
-own template agrees, and gives a reason where it does not.
+sampling continues from, so a prefix cannot drift; an answer is encoded behind what every prompt
+ends in (`behind`), so the row is what the tokenizer makes of the whole, unless one of its tokens
+would reach across. `encode` also checks per row that the model's own template and tokenizer agree,
+and gives a reason where they do not.
 
 A template that renders tools, calls with verbatim arguments in Hermes form, and results is used
 natively (`native` is true; found out by rendering probes). Any other gets the rendering of
 `fallback`. What a template always puts before an answer (an empty `<think>` block, say) belongs to
-the prompt. Reasoning is left out. Spellings of control tokens in logged text never become control
-tokens (`neutral`), and spellings of placeholders never images.
+the prompt, but for spaces at its end (Llama 2): they are one token with the word behind them, so
+they belong to the answer. Reasoning is left out. Spellings of control tokens in logged text never
+become control tokens (`neutral`), and spellings of placeholders never images.
 
 With an `eye`, images of system and user messages stand where they stood in the log; without one, a
 conversation that holds an image makes no row and no prompt.
@@ -26,6 +29,7 @@ import orjson
 from misstep.dialects import parse_answer, render_answer
 from misstep.errors import ModelError
 from misstep.models import fallback, native, pictures
+from misstep.models.behind import Border
 from misstep.models.eye import Eye, Unseen
 from misstep.models.neutral import Hidden, Neutraliser
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
@@ -64,7 +68,10 @@ class Template:
         self._parts = eye is not None and self._takes_parts()
         self._system = self._takes([("system", "Xsystem7X"), ("user", "u")], "Xsystem7X")
         self._alternates = not self._takes([("user", "Xone7X"), ("user", "u")], "Xone7X")
-        self._header, self._tail = self._frame()
+        prompt, self._header, self._tail = self._frame()
+        self._lead = self._header[len(self._header.rstrip(" ")) :]
+        before = prompt + self._header.removesuffix(self._lead)
+        self._border = Border(tokenizer, before, self._neutral.spellings)
         self.native = self._is_native()
         self.end_text = self._neutral.first_in(self._tail) or str(tokenizer.eos_token)
         self.end_id = int(tokenizer.convert_tokens_to_ids(self.end_text))
@@ -84,13 +91,7 @@ class Template:
             Unseen: it holds an image that cannot be shown to the model.
         """
         hidden = self._neutral.hidden()
-        rendered = self._prompt(messages, context, hidden)
-        if self._eye is None:
-            return self._neutral.encode(rendered, hidden)
-        look = pictures.looking(self._eye, pictures.names(messages))
-        ids = self._neutral.encode(rendered, hidden, look.encode)
-        look.check()
-        return ids
+        return self._ids_of(self._prompt(messages, context, hidden), messages, hidden)
 
     def answer_text(self, answer: Message, end: bool = True) -> str:
         """The answer as text; with `end`, the end-of-turn token's spelling behind it."""
@@ -101,19 +102,23 @@ class Template:
     def answer_ids(self, answer: Message, end: bool = True) -> list[int]:
         """Token ids of the answer; with `end`, the one end-of-turn token that stops it."""
         hidden = self._neutral.hidden()
-        ids = self._neutral.encode(self._ending(answer, hidden, end), hidden)
-        return [*ids, self.end_id] if end else ids
+        return self._answer_ids(self._ending(answer, hidden, end), hidden, end)
 
     def answer_spans(self, answer: Message, end: bool = True) -> list[tuple[int, int]] | None:
         """Characters of `answer_text` that each of `answer_ids` stands for; None where unknown."""
         hidden = self._neutral.hidden()
         rendered = self._ending(answer, hidden, end)
-        spans, size = self._neutral.spans(rendered, hidden), len(hidden.shown(rendered))
+        spans = self._neutral.spans(rendered, hidden, before=self._border.before)
+        size = len(hidden.shown(rendered))
         return spans if spans is None or not end else [*spans, (size, size + len(self.end_text))]
 
     def control_in(self, text: str) -> str | None:
         """The first control token of the chat that a text spells; None where it spells none."""
         return self._neutral.control_in(text)
+
+    def read(self, ids: Sequence[int]) -> str:
+        """What a model wrote behind a prompt, without the token that ended it, as text."""
+        return self._border.read(ids).removeprefix(self._lead)
 
     def parse(self, text: str, context: Context) -> Message:
         """What the model wrote, as an assistant message."""
@@ -124,19 +129,24 @@ class Template:
         self, messages: Sequence[Message], context: Context, *, answer: Message, end: bool = True
     ) -> Encoded:
         """A training row, or the reason why the conversation and the answer do not make one."""
+        hidden = self._neutral.hidden()
         try:
             reason = self.mismatch(messages, context, answer)
             if reason is not None:
                 return Encoded(refused=reason)
-            prompt = self.prompt_ids(messages, context)
+            asked = self._prompt(messages, context, hidden)
+            prompt = self._ids_of(asked, messages, hidden)
+            wrote = self._ending(answer, hidden, end)
         except Unseen as error:
             return Encoded(refused=str(error), reason="image")
         except ModelError as error:
             return Encoded(refused=str(error))
-        ids = self.answer_ids(answer, end)
+        ids = self._answer_ids(wrote, hidden, end)
         if not ids:
             return Encoded(refused="the answer renders to no token")
-        return Encoded(prompt_ids=tuple(prompt), answer_ids=tuple(ids))
+        row = Encoded(prompt_ids=tuple(prompt), answer_ids=tuple(ids))
+        reason = self._drift(row, asked, wrote, hidden, end=end)
+        return row if reason is None else Encoded(refused=reason)
 
     def mismatch(
         self, messages: Sequence[Message], context: Context, answer: Message
@@ -162,11 +172,37 @@ class Template:
             return "the chat template renders the answer in another way after this prompt"
         return None
 
+    def _drift(
+        self, row: Encoded, asked: str, wrote: str, hidden: Hidden, *, end: bool
+    ) -> str | None:
+        """Why the ids of a row do not say what the rendered prompt and answer say; else None."""
+        begin, shown = row.prompt_ids, hidden.shown(asked)
+        if self._eye is not None:  # the ids that stand for images are no tokens
+            begin, shown = self._border.ids, self._border.before
+        answer = hidden.shown(wrote)
+        bare = answer.removeprefix(self._lead)
+        loosely = hidden.holds_any() or bare != bare.strip()
+        text = shown + answer + (self.end_text if end else "")
+        return self._border.differs((*begin, *row.answer_ids), text, loosely=loosely)
+
     # --- native or fallback --------------------------------------------------------------------
 
     def _prompt(self, messages: Sequence[Message], context: Context, hidden: Hidden) -> str:
         rendered = self._conversation(messages, context, hidden, generate=True)
-        return rendered + self._header
+        return rendered + self._header.removesuffix(self._lead)
+
+    def _ids_of(self, rendered: str, messages: Sequence[Message], hidden: Hidden) -> list[int]:
+        """Token ids of a rendered prompt."""
+        if self._eye is None:
+            return self._neutral.encode(rendered, hidden)
+        look = pictures.looking(self._eye, pictures.names(messages))
+        ids = self._neutral.encode(rendered, hidden, encode=look.encode)
+        look.check()
+        return ids
+
+    def _answer_ids(self, rendered: str, hidden: Hidden, end: bool) -> list[int]:
+        ids = self._neutral.encode(rendered, hidden, before=self._border.before)
+        return [*ids, self.end_id] if end else ids
 
     def _whole(self, messages: Sequence[Message], context: Context, hidden: Hidden) -> str:
         return self._conversation(messages, context, hidden, generate=False)
@@ -185,8 +221,10 @@ class Template:
     def _ending(self, answer: Message, hidden: Hidden, end: bool) -> str:
         """The answer; without `end`, a last call that broke off stays open, as it was written."""
         if end or not _breaks_off(answer):
-            return self._answer(answer, hidden)
-        return self._answer(_marked(answer), hidden).rpartition(_CUT)[0]
+            text = self._answer(answer, hidden)
+        else:
+            text = self._answer(_marked(answer), hidden).rpartition(_CUT)[0]
+        return self._lead + text if text else ""
 
     def _answer(self, answer: Message, hidden: Hidden) -> str:
         if not self.native:
@@ -272,8 +310,8 @@ class Template:
         except ModelError:
             return False
 
-    def _frame(self) -> tuple[str, str]:
-        """What the template puts before an answer beyond its generation prompt, and behind it."""
+    def _frame(self) -> tuple[str, str, str]:
+        """A prompt, what stands before an answer beyond its end, and what stands behind one."""
         asked = [{"role": "user", "content": "u"}]
         answered = [*asked, {"role": "assistant", "content": _PROBE_ANSWER}]
         prompt = self._render(asked, generate=True)
@@ -284,7 +322,7 @@ class Template:
                 "so answers cannot be trained on; use a template that keeps its prefix"
             )
         header, _, tail = whole[len(prompt) :].partition(_PROBE_ANSWER)
-        return header, tail
+        return prompt, header, tail
 
     def _is_native(self) -> bool:
         tool = ToolSpec(name="probe_tool", parameters='{"type": "object"}')
