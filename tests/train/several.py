@@ -39,6 +39,7 @@ def main(tiny: str, folder: str, jobs: str) -> None:
         )
         losses = [entry["loss"] for entry in trained.log if "loss" in entry]
         told[stage] = {"losses": losses, "steps": trained.steps, "sha256": trained.sha256}
+        told[stage]["stopped"] = trained.stopped
         told[stage]["change"] = [log.get("logps/chosen_change") for log in trained.log]
     told["heard"] = heard
     path = Path(folder) / f"told.{ranks.rank()}"

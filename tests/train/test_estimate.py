@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,48 @@ def test_weights_and_trained_weights_are_counted_exactly(tmp_path):
         )
         tuned = peft.get_peft_model(model, lora)
         assert found.trained == sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("layers", "more"),
+    [
+        (r".*\.(q|k|v)_proj", {}),
+        (r"model\.layers\.\d+\.self_attn\.(q|v)_proj", {}),
+        (r".*model.*(q|v)_proj", {}),
+        (r".*(embed_tokens|q_proj)", {}),
+        (r".*(embed_tokens|down_proj)", {"lora.use_dora": True}),
+    ],
+)
+def test_layers_that_are_named_are_counted_where_peft_finds_them(tmp_path, layers, more):
+    import peft
+
+    from misstep import models
+
+    folder = str(build_tiny(tmp_path / "m", tie_word_embeddings=False))
+    config = load_config(None, {"model": folder, "lora.lora_target_modules": layers, **more})
+    lora = peft.LoraConfig(
+        r=config.lora.lora_r, target_modules=layers, use_dora=config.lora.use_dora
+    )
+    tuned = peft.get_peft_model(models.load(folder, dtype="float32").model, lora)
+    trained = sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+    assert estimate(config).trained == trained > 0
+
+
+def test_the_expression_of_the_docs_is_counted_in_a_model_that_takes_images(tmp_path):
+    import peft
+    from transformers import AutoModelForImageTextToText
+
+    from tiny_vision import build_eyed
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+    (layers,) = re.findall(r"\(`(\.\*\(language_model.*?)`\)", page.read_text(encoding="utf-8"))
+    folder = str(build_eyed(tmp_path / "m", "llava"))
+    found = estimate(load_config(None, {"model": folder, "lora.lora_target_modules": layers}))
+    network = AutoModelForImageTextToText.from_pretrained(folder)
+    tuned = peft.get_peft_model(network, peft.LoraConfig(r=16, target_modules=layers))
+    assert found.trained == sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+    names = [name for name, p in tuned.named_parameters() if p.requires_grad]
+    assert any("multi_modal_projector" in name for name in names)
 
 
 def test_all_weights_are_trained_in_float32_and_four_bits_are_a_fraction(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.train.rows import Ids, mixed_batches, tokenise
+from misstep.train.rows import Ids, mixed_batches, plan, tokenise
 from training import KTO, LORA, Letters, labelled, settings
 
 torch = pytest.importorskip("torch")
@@ -180,6 +181,44 @@ def test_an_epoch_has_every_row_once_and_no_batch_of_one(labels, batch, seed):
     assert sorted(first) == list(range(len(rows)))
     assert every[: len(found)] == found
     assert all(len(group) > 1 for group in every)
+
+
+@given(
+    count=st.integers(2, 60),
+    batch=st.integers(2, 9),
+    accumulate=st.integers(1, 4),
+    epochs=st.integers(1, 3),
+)
+def test_the_steps_of_some_epochs_read_every_row_once_in_each(count, batch, accumulate, epochs):
+    rows = [
+        Ids(id=str(at), prompt=(at // 2,), chosen=(at,), label=at % 2 == 0) for at in range(count)
+    ]
+    steps, micro = plan(
+        count, batch=batch, accumulate=accumulate, epochs=epochs, max_steps=-1, mixed=True
+    )
+    read = Counter(
+        at for group in mixed_batches(rows, batch=batch, count=micro, seed=1) for at in group
+    )
+    assert read == dict.fromkeys(range(count), epochs)
+    assert steps == -(-micro // accumulate)
+
+
+def test_a_last_row_alone_does_not_read_an_epoch_twice(tiny, tmp_path):
+    from misstep import train
+
+    trained = [
+        train.train_kto(
+            labelled(18)[:count],
+            base=tiny,
+            adapter=None,
+            out=tmp_path / str(count),
+            config=replace(KTO, per_device_train_batch_size=16, num_train_epochs=epochs),
+            lora=LORA,
+            run=settings(),
+        )
+        for count, epochs in ((16, 1.0), (17, 1.0), (17, 2.0))
+    ]
+    assert [each.steps for each in trained] == [1, 1, 2]
 
 
 def test_batches_hold_the_labels_in_the_proportion_of_the_whole():

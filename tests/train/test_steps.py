@@ -173,6 +173,18 @@ def test_two_processes_give_the_losses_and_weights_of_one(tiny, tmp_path):
         assert not (tmp_path / f"{stage}.work").exists()
 
 
+@pytest.mark.slow
+def test_processes_end_together_before_a_step_that_is_not_finite(tiny, tmp_path):
+    changes = {"learning_rate": 1e25, "num_train_epochs": 2.0}
+    first, second = launched(tiny, tmp_path, dict.fromkeys(STAGES, changes), "--multi_gpu")
+    first.pop("heard")
+    second.pop("heard")
+    assert first == second
+    for told in first.values():
+        assert told["stopped"].startswith(f"stopped at step {told['steps'] + 1} of 5: ")
+        assert 0 < told["steps"] < 5
+
+
 def weights(folder):
     from safetensors.torch import load_file
 

@@ -44,12 +44,17 @@ def run(
     first round. The same call without it goes on from there.
 
     Raises:
-        SetupError: logs, settings, model or adapter cannot be used.
+        SetupError: logs, settings, model or adapter cannot be used, or another process works there.
         StageError: a stage could not finish; the same call resumes.
     """
     checks.check_run(config)
     check_folder(folder, paths)
-    job = begin(folder, config, progress, say)
+    with store.working(folder, new=True):
+        return _run(begin(folder, config, progress, say), paths, until)
+
+
+def _run(job: Job, paths: Sequence[Path], until: rounds.Until | None) -> str:
+    config = job.config
     mining.check_references(job)
     corpus, split = _read(job, paths)
     held = held_prompts(job, corpus, split)
@@ -95,18 +100,19 @@ def mine(
     """Pairs from logs; with `resample` also from the answers of `config.model`.
 
     Raises:
-        SetupError: logs, settings, model or folder cannot be used.
+        SetupError: logs, settings, model or folder cannot be used, or another process works there.
     """
     checks.check_alone("mine")
     check_folder(folder, paths)
-    job = begin(folder, config, progress, say)
-    mining.check_references(job)
-    corpus, split = _read(job, paths)
-    held_prompts(job, corpus, split)
-    policy = mining.all_sources(job, resample=resample)
-    mining.sft_rows(job, corpus, split)
-    answers = mining.resample(job, corpus, split, None) if resample else None
-    return mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
+    with store.working(folder, new=True):
+        job = begin(folder, config, progress, say)
+        mining.check_references(job)
+        corpus, split = _read(job, paths)
+        held_prompts(job, corpus, split)
+        policy = mining.all_sources(job, resample=resample)
+        mining.sft_rows(job, corpus, split)
+        answers = mining.resample(job, corpus, split, None) if resample else None
+        return mining.mine_stage(job, corpus, split, policy=policy, answers=answers)
 
 
 def train(
@@ -115,9 +121,14 @@ def train(
     """SFT and DPO on what `mine` wrote to the folder; gives the facts of the last stage.
 
     Raises:
-        SetupError: the folder holds no pairs or those of another adapter than SFT's, or settings or
-            model cannot be used.
+        SetupError: the folder holds no pairs or those of another adapter than SFT's, settings or
+            model cannot be used, or another process works there.
     """
+    with store.working(parts.home_of(folder)):
+        return _train(folder, config, progress, say)
+
+
+def _train(folder: Path, config: RunConfig, progress: Progress, say: Say) -> dict[str, Any]:
     parts.check_pairs(folder)
     checks.check_bits(config)
     corpus = corpus_of(store.RunFolder(folder))
@@ -134,8 +145,9 @@ def train(
     if config.rft.enabled:
         job.say(checks.NO_RFT)
     dpo = rounds.preference(job, rows, sft, mining.trained_hashes(job, corpus))
-    if dpo is None:
-        return {"said": f"{folder}: the preference stage trained nothing", "steps": 0}
+    if dpo is None or not dpo.facts["steps"]:
+        why = rounds.untrained(dpo) or "dpo and kto are off"
+        return {"said": f"{folder}: the preference stage trained nothing: {why}", "steps": 0}
     steps, trained = dpo.facts["steps"], dpo.facts["rows"]
     what = "labelled answers" if config.kto.enabled else "pairs"
     return {"said": f"{dpo.path}: {trained} {what}, {steps} steps", "steps": steps}
@@ -152,8 +164,18 @@ def evaluate(
     """Before and after on the held-out families of the folder; gives what scores.json holds.
 
     An adapter of SFT or of `rft` is measured under the name of its stage.
+
+    Raises:
+        SetupError: there is no adapter, or no scan; another process works there.
     """
     checks.check_alone("eval")
+    with store.working(parts.home_of(folder)):
+        return _evaluate(folder, config, adapter, progress=progress, say=say)
+
+
+def _evaluate(
+    folder: Path, config: RunConfig, adapter: Path | None, *, progress: Progress, say: Say
+) -> dict[str, Any]:
     path = folder / "adapter" if adapter is None else adapter
     tuned = training.adapter_at(path)
     if tuned is None:

@@ -152,7 +152,8 @@ def _confirmed(job: Job, given: _Given, start: training.Adapter | None) -> train
     adapter = training.rft_stage(part, rows, start)
     training.note_trained(adapter, mining.trained_hashes(part, given.corpus))
     if not adapter.facts["steps"]:
-        part.say("no chosen side could be trained on, so this stage is left out")
+        why = adapter.facts["stopped"] or "no chosen side could be trained on"
+        part.say(f"{why}; this stage is left out")
         return start
     return adapter
 
@@ -164,9 +165,8 @@ def _round(job: Job, given: _Given, start: training.Adapter | None) -> Preferred
         return Preferred(why=_why(job, given, facts, answers))
     hashes = mining.trained_hashes(job, given.corpus)
     adapter = preference(job, rows, start, hashes)
-    if adapter is None:
-        why = "no row could be trained on; see the rows set aside in report.md"
-        return Preferred(rows=rows, hashes=hashes, why=why if _trains(job) else "")
+    if adapter is None or not adapter.facts["steps"]:
+        return Preferred(rows=rows, hashes=hashes, why=untrained(adapter))
     return Preferred(
         adapter=adapter,
         rows=rows,
@@ -210,7 +210,7 @@ def preference(
     start: training.Adapter | None,
     hashes: Sequence[str],
 ) -> training.Adapter | None:
-    """DPO, or KTO in its place; None where both are off or could train on nothing."""
+    """DPO, or KTO in its place, maybe of no steps; None where both are off."""
     if not _trains(job):
         job.folder.forget(["train adapter", "train control"])
         return None
@@ -220,7 +220,15 @@ def preference(
     stage = training.kto_stage if job.config.kto.enabled else training.dpo_stage
     adapter = stage(job, rows, start)
     training.note_trained(adapter, hashes)
-    return adapter if adapter.facts["steps"] else None
+    return adapter
+
+
+def untrained(adapter: training.Adapter | None) -> str:
+    """Why a preference stage took no step; empty where it is off."""
+    if adapter is None:
+        return ""
+    unfit = "no row could be trained on; see the rows set aside in report.md"
+    return str(adapter.facts["stopped"] or unfit)
 
 
 def little(job: Job, rows: int) -> str | None:

@@ -45,7 +45,10 @@ def way(device: str) -> Way:
 def tree_attention(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
 ) -> tuple[Any, None]:
-    """query [1, H, N, D], key and value [1, H / groups, N, D] -> [1, N, H, D]."""
+    """query [1, H, N, D], key and value [1, H / groups, N, D] -> [1, N, H, D].
+
+    There is no dropout: that of a base is off while it is trained (`dropout`).
+    """
     kind = query.device.type
     if torch.is_autocast_enabled(kind):
         wanted = torch.get_autocast_dtype(kind)

@@ -42,7 +42,9 @@ def train_dpo(
 
     Raises:
         ModelError: the model cannot be loaded, or `adapter` belongs to another one.
-        StageError: the disk is full; what was done is kept in `OUT.work`.
+        ConfigError: the output head, or embeddings tied to it, would carry an adapter.
+        StageError: the disk is full, or the weights are not finite; what was done is kept in
+            `OUT.work`.
     """
     with stage.quiet(), room_on_disk(out), tracked(out):
         job = stage.Job(

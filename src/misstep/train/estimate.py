@@ -116,7 +116,7 @@ def estimated(config: RunConfig, settings: Any, *, images: bool) -> Estimate:
     lora = config.lora
     count = sum(weight.numel() for weight in network.parameters())
     linear = _linear(network)
-    trained = _adapter(linear, lora) if lora.enabled else count
+    trained = _adapter(network, linear, lora) if lora.enabled else count
     dtype = best_dtype() if config.dtype == "auto" else config.dtype
     size = 2 if dtype == "bfloat16" else 4
     weights, name = float(size * count), dtype
@@ -184,14 +184,26 @@ def _linear(network: Any) -> dict[str, Any]:
     }
 
 
-def _adapter(linear: dict[str, Any], lora: LoraConfig) -> int:
-    """Weights of an adapter on these layers."""
-    wanted = lora.lora_target_modules
+def _adapter(network: Any, linear: dict[str, Any], lora: LoraConfig) -> int:
+    """Weights of an adapter: on the `linear` layers, or wherever its regular expression matches.
+
+    PEFT matches names of the whole network, the head, a vision tower and embeddings included.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    kinds, wanted = (torch.nn.Linear, torch.nn.Embedding, Conv1D), lora.lora_target_modules
+    layers = list(linear.values())
+    if wanted != "all-linear":
+        named = network.named_modules()
+        layers = [each for name, each in named if re.fullmatch(wanted, name)]
     total = 0
-    for name, layer in linear.items():
-        if wanted == "all-linear" or re.fullmatch(wanted, name):
-            total += lora.lora_r * (layer.in_features + layer.out_features)
-            total += layer.out_features if lora.use_dora else 0
+    for layer in layers:
+        if isinstance(layer, kinds):
+            total += lora.lora_r * sum(layer.weight.shape)
+            # of DoRA: one length for each output
+            plain = isinstance(layer, torch.nn.Linear)
+            total += layer.weight.shape[0 if plain else 1] if lora.use_dora else 0
     return total
 
 

@@ -69,6 +69,7 @@ class LabelTrainer(Quiet, KTOTrainer):
     """KTOTrainer over rows of `prompt_ids`, `completion_ids`, `label` and `at` (their index)."""
 
     data_collator: LabelCollator
+    section = "kto"
     overridden = (*PairTrainer.overridden, "_compute_kl_logps")
 
     def __init__(self, **kwargs: Any) -> None:

@@ -235,15 +235,18 @@ def evenly(rows: Sequence[Row], *, seed: int) -> list[Row]:
 
 
 def plan(
-    count: int, *, batch: int, accumulate: int, epochs: float, max_steps: int
+    count: int, *, batch: int, accumulate: int, epochs: float, max_steps: int, mixed: bool = False
 ) -> tuple[int, int]:
-    """(optimizer steps, micro-batches) over `count` rows.
+    """(optimizer steps, micro-batches) over `count` rows, in `batches` or in `mixed_batches`.
 
     `max_steps` where it is positive (rows come again as often as needed), else by `epochs`.
     """
     if max_steps > 0:
         return max_steps, max_steps * accumulate
-    micro = math.ceil(epochs * math.ceil(count / batch))
+    epoch = math.ceil(count / batch)
+    if mixed and epoch > 1 and count - (epoch - 1) * batch == 1:
+        epoch -= 1  # the last row has joined the batch before it
+    micro = math.ceil(epochs * epoch)
     return math.ceil(micro / accumulate), micro
 
 

@@ -63,6 +63,7 @@ class Job:
             accumulate=self.config.gradient_accumulation_steps * ranks.count(),
             epochs=self.config.num_train_epochs,
             max_steps=self.config.max_steps,
+            mixed=self.name == "kto",
         )
 
 
@@ -95,6 +96,8 @@ def attach(job: Job) -> Any:
     import peft
     from transformers import set_seed
 
+    from misstep.train.bearing import check_layers
+
     set_seed(job.run.seed)
     model = job.loaded.model
     if not job.lora.enabled:
@@ -104,6 +107,7 @@ def attach(job: Job) -> Any:
     if job.adapter is not None:
         check_adapter(job.adapter, job.loaded.ref, job.loaded.base_hash)
         continued = peft.PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
+        check_layers(continued, where=str(job.adapter))
         return round_once(continued)
     wanted = peft.LoraConfig(
         r=job.lora.lora_r,
@@ -115,13 +119,15 @@ def attach(job: Job) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return round_once(peft.get_peft_model(model, wanted))
+        begun = peft.get_peft_model(model, wanted)
     except ValueError as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise ConfigError(
             f"lora.lora_target_modules: {job.lora.lora_target_modules!r} does not fit this model "
             f"({said}); name its layers by a regular expression, such as .*\\.(q|k|v)_proj"
         ) from None
+    check_layers(begun, where=f"lora.lora_target_modules: {job.lora.lora_target_modules!r}")
+    return round_once(begun)
 
 
 def targets(job: Job) -> str:
@@ -172,6 +178,7 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "max_length": None,
         "remove_unused_columns": False,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it logs such a loss as 0.0
         "report_to": trackers(job.run.report_to),
         "router_aux_loss_coef": 0.0,  # it would need the logits of routers, which `logps` has not
         "run_name": f"misstep-{job.name}",
@@ -240,8 +247,12 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
 def finish(
     job: Job, trainer: Any, *, rows: Sequence[Row], aside: Sequence[SetAside], story: Story
 ) -> Trained:
-    """Publish what was trained with its note and card, and say what happened."""
-    model, state = (attach(job), None) if trainer is None else (trainer.model, whole(trainer))
+    """Publish what was trained with its note and card, and say what happened.
+
+    Raises:
+        StageError: the weights are not finite.
+    """
+    model, state = (attach(job), None) if trainer is None else _told(job, trainer, story)
     note = {
         "stage": job.name,
         "trained": "adapter" if job.lora.enabled else "model",
@@ -281,6 +292,22 @@ def finish(
     )
 
 
+def _told(job: Job, trainer: Any, story: Story) -> tuple[Any, Any]:
+    """The model of a trainer that is done, and its weights where the model does not hold them.
+
+    Raises:
+        StageError: they are not finite.
+    """
+    from misstep.train.finite import check_weights
+
+    say = ranks.spoken(job.run.say)
+    if story.stopped and say is not None:
+        say(f"training: {story.stopped}")
+    model, state = trainer.as_it_came(), whole(trainer)
+    check_weights(model, state, place=job.out, section=job.name, said=story.stopped)
+    return model, state
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """How a training went."""
@@ -297,7 +324,7 @@ def tell(trainer: Any, ids: Sequence[Ids], stopped: str = "", notes: Sequence[st
     """The story of a trainer that is done."""
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     steps = trainer.state.global_step
-    return Story(ids=ids, steps=steps, log=log, stopped=stopped, notes=notes)
+    return Story(ids=ids, steps=steps, log=log, stopped=trainer.stopped or stopped, notes=notes)
 
 
 def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Trained:

@@ -1,9 +1,10 @@
 """TRL's trainers with our rows, our order and our way to compute log-probabilities.
 
 `PairTrainer` is TRL's DPOTrainer and `AnswerTrainer` its SFTTrainer. Losses, metrics, optimizer,
-schedule, checkpoints and arguments are theirs. Changed are four things: rows come as token ids
+schedule, checkpoints and arguments are theirs. Changed are six things: rows come as token ids
 (so nothing is tokenised again, and no end-of-turn is added), batches come in a given order,
-log-probabilities come from `logps.score`, and nothing is sent or written beside the checkpoints.
+log-probabilities come from `logps.score`, the base has no dropout (`dropout`), a training ends
+before a step that is not finite (`finite`), and nothing is sent or written beside the checkpoints.
 Two terms of the preference loss are worked out here where TRL's would be wrong (`terms`).
 Importing this module imports torch and TRL.
 """
@@ -22,6 +23,8 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from misstep.train import installed, logps, ranks, terms
+from misstep.train.dropout import without_dropout
+from misstep.train.finite import Finite, NotFinite
 from misstep.train.reading import Reading
 from misstep.train.tree import packed, tokens_read
 from misstep.train.watch import CHANGE
@@ -72,6 +75,14 @@ class Quiet:
     train_dataset: Any
     data_collator: Any
     accelerator: Any
+    args: Any
+    state: Any
+    control: Any
+    callback_handler: Any
+    add_callback: Any
+    _metrics: Any
+    section: str
+    """The name of the stage's settings."""
     overridden: Sequence[str]
     """Methods of TRL's that are replaced."""
 
@@ -79,7 +90,9 @@ class Quiet:
         installed.check(type(self), self.overridden)
         self.route = route
         self.said = (route.reading.said, _one_device(kwargs["args"]))
-        with _cap_named(kwargs["model"]):
+        self.stopped = ""
+        self._restore = without_dropout(kwargs["model"])
+        with _cap_named(kwargs["model"]), _cache_kept(kwargs["model"]):
             super().__init__(**kwargs)
         self.processing_class = None  # so that checkpoints do not hold a tokenizer each
         logps.listen(self.model)
@@ -91,6 +104,32 @@ class Quiet:
                     parameter.data = parameter.data.float()
         if ranks.count() > 1:
             self.accelerator.gather = _joining(self.accelerator.gather)
+        self._finite = Finite(self.section, lambda: self._metrics["train"].get(CHANGE, ()))
+        self.accelerator.clip_grad_norm_ = self._finite.measuring(self.accelerator.clip_grad_norm_)
+        self.add_callback(self._finite)
+
+    def train(self, *given: Any, **named: Any) -> Any:
+        """Theirs; where numbers are no longer finite it ends before that step, with `stopped`."""
+        theirs: Any = super()
+        try:
+            return theirs.train(*given, **named)
+        except NotFinite as found:
+            self.stopped = str(found)
+            self.model.zero_grad(set_to_none=True)
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+            return None
+
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        """Theirs, its loss looked at."""
+        theirs: Any = super()
+        loss = theirs.training_step(*given, **named)
+        self._finite.met(loss)
+        return loss
+
+    def as_it_came(self) -> Any:
+        """The model with the configuration that it had before training."""
+        self._restore()
+        return self.model
 
     def read(self, model: Any, inputs: dict[str, Any], labels: Any, **wants: bool) -> Any:
         """The labelled tokens scored, in our way or by TRL's fused head."""
@@ -149,6 +188,21 @@ def _cap_named(model: Any) -> Iterator[None]:
         del config.final_logit_softcapping
 
 
+@contextlib.contextmanager
+def _cache_kept(model: Any) -> Iterator[None]:
+    """Keep `use_cache` as the configuration has it: each pass says that it wants no cache.
+
+    `Trainer` writes its own into it, which a full fine-tuning would hand to whoever serves it.
+    """
+    config = model.config
+    before = {key: value for key, value in vars(config).items() if key == "use_cache"}
+    yield
+    if before:
+        config.use_cache = before["use_cache"]
+    elif "use_cache" in vars(config):
+        del config.use_cache
+
+
 def _joining(gather: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`gather` that takes another number of rows from each process: a last batch may be short."""
 
@@ -159,12 +213,19 @@ def _joining(gather: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return joining
 
 
-_EVERYWHERE = ("create_model_card", "get_train_dataloader", "_send_telemetry")
+_EVERYWHERE = (
+    "create_model_card",
+    "get_train_dataloader",
+    "train",
+    "training_step",
+    "_send_telemetry",
+)
 
 
 class AnswerTrainer(Quiet, SFTTrainer):
     """SFTTrainer over rows of `input_ids` and `labels`."""
 
+    section = "sft"
     overridden = ("compute_loss", *_EVERYWHERE)
 
     def compute_loss(
@@ -190,6 +251,7 @@ class PairTrainer(Quiet, DPOTrainer):
     and handed to the rows by `refer`.
     """
 
+    section = "dpo"
     loss_types: list[str]
     loss_weights: list[float]
     overridden = ("_compute_loss", "_prepare_dataset", "_precompute_ref_logps", *_EVERYWHERE)
