@@ -145,7 +145,7 @@ def measure(work: Work, folder: Path) -> Row:
     row: Row = {"arm": work.arm, "work": work.name.replace("-", " "), "n": work.steps}
     row |= {"bytes": size, "wrong_calls": work.wrong, "load": round(os.getloadavg()[0], 2)}
     row |= mine(work, logs, out)
-    state = json.loads((out / "state.json").read_text())
+    state = json.loads((out / "stages.json").read_text())
     scanned, mined = state["scan"]["facts"], state["mine"]["facts"]
     row |= {name: scanned[name] for name in ("sessions", "failed_steps")}
     row |= {name: mined[name] for name in ("pairs", "candidates", "unpaired")}

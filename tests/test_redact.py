@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misstep.redact import Cleaner, has_placeholder, has_secret, redact, redact_at, switched
+from misstep.redact import (
+    Cleaner,
+    clean,
+    clean_pointer,
+    clip,
+    cut,
+    has_placeholder,
+    has_secret,
+    redact,
+    redact_at,
+    switched,
+)
 
 # Assembled from pieces, so that no scanner takes this file for a leak.
 _MIX = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
@@ -274,3 +285,54 @@ def test_what_is_not_secret_stays_where_it_was_marked() -> None:
     got, (here, cut) = redact_at(text, [(at, at + 4), (inside, inside + 2)])
     assert got[slice(*here)] == "HERE"
     assert got[slice(*cut)] == "[REDACTED:aws-key]"
+
+
+@pytest.mark.parametrize(
+    "secret", [*SECRETS.values(), "eyJ" + _MIX + ".eyJ" + _MIX * 40 + "." + _MIX]
+)
+@pytest.mark.parametrize("around", [10, 700, 5000])
+def test_no_cut_shows_a_piece_of_a_secret(secret: str, around: int) -> None:
+    text = "ab " * (around // 3) + secret + " cd" * (around // 3)
+    at = text.index(secret)
+    for step in range(-30, len(secret) + 30, 7):
+        for shown in (clip(text, at + step), cut(text, at + step, at + step + 60)):
+            assert not any(secret[i : i + 12] in shown for i in range(0, len(secret) - 11))
+    assert cut(text, at + 3, at + 4).startswith("[REDACTED:")
+
+
+@given(st.text(max_size=80), st.integers(0, 90), st.integers(0, 90))
+def test_a_cut_of_a_text_without_secrets_is_a_slice(text: str, start: int, length: int) -> None:
+    if clean(text) == text:
+        assert cut(text, start, start + length) == text[start : start + length]
+        assert clip(text, length) == text[:length]
+
+
+def test_many_long_secrets_before_a_cut_bring_no_other_into_sight() -> None:
+    text = " ".join([SECRETS["jwt"] + _MIX * 9, SECRETS["github-token"]] * 40)
+    for length in range(1, 900, 11):
+        assert _MIX[:12] not in clip(text, length)
+
+
+def test_a_value_is_a_secret_by_the_name_that_it_has() -> None:
+    assert clip(_MIX, 40) == _MIX
+    assert clip(f'"{_MIX}" is too long', 60, name="api_key") == (
+        '"[REDACTED:secret-value]" is too long'
+    )
+    assert clip("Basic dXNlcjpwYXNz", 60, name="Authorization") == "Basic [REDACTED:basic-login]"
+    with switched(False):
+        assert clip(_MIX, 20, name="api_key") == _MIX[:20]
+        assert cut(f"a {SECRETS['jwt']}", 4, 9) == SECRETS["jwt"][2:7]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "left"),
+    [
+        ("/a/0/b~1c~0", "/a/0/b~1c~0"),
+        ("/files/~1home~1ada~1x.py/size", "/files/~1home~1[REDACTED:home]~1x.py/size"),
+        (f"/{SECRETS['aws-key']}", "/[REDACTED:aws-key]"),
+        ("/C:\\Users\\ada", "/C:\\Users\\[REDACTED:home]"),
+        ("/ada@acme.io", "/[REDACTED:email]"),
+    ],
+)
+def test_the_names_in_a_pointer_are_redacted_one_by_one(pointer: str, left: str) -> None:
+    assert clean_pointer(pointer) == left

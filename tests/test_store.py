@@ -1,4 +1,5 @@
 import errno
+import json
 
 import pytest
 
@@ -55,6 +56,58 @@ def test_a_stage_is_finished_only_with_its_key_and_its_outputs(tmp_path):
     assert run.facts("scan", "k2") is None
     (tmp_path / "out").unlink()
     assert run.facts("scan", "k1") is None
+
+
+def _earlier(folder, state):
+    """A folder as versions wrote it that named the state `state.json`."""
+    (folder / "state.json").write_text(json.dumps(state))
+    return store.RunFolder(folder)
+
+
+ENTRY = {"key": "k", "outputs": [], "facts": {"n": 1}}
+
+
+@pytest.mark.parametrize("write", [store.RunFolder.open, store.RunFolder.adopt])
+def test_the_state_of_an_earlier_version_is_read_and_gets_todays_name(tmp_path, write):
+    run = _earlier(tmp_path, {"scan": ENTRY})
+    assert run.begun
+    assert run.foreign() is None
+    assert run.facts("scan", "k") == {"n": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]  # reading renames nothing
+    write(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["stages.json"]
+    assert run.facts("scan", "k") == {"n": 1}
+
+
+def test_a_stage_that_finishes_renames_the_state_too_and_the_later_one_counts(tmp_path):
+    run = _earlier(tmp_path, {"scan": ENTRY})
+    run.finish("mine", "k", outputs=[], facts={})
+    assert [path.name for path in tmp_path.iterdir()] == ["stages.json"]
+    assert set(run.stages()) == {"scan", "mine"}
+    _earlier(tmp_path, {"scan": {**ENTRY, "key": "anew"}})  # such a version worked here again
+    assert run.stages()["scan"]["key"] == "anew"
+    run.forget(["scan"])
+    assert [path.name for path in tmp_path.iterdir()] == ["stages.json"]
+    assert run.stages() == {}
+
+
+def test_the_state_of_a_dataset_that_was_saved_is_never_touched(tmp_path):
+    saved = {"_data_files": [{"filename": "data.arrow"}], "_fingerprint": "f", "_split": None}
+    run = _earlier(tmp_path, saved)
+    assert not run.begun
+    assert run.foreign() == "state.json"
+    assert run.entry("_fingerprint") is None
+    for write in (run.adopt, run.open, lambda: run.finish("scan", "k", outputs=[], facts={})):
+        write()
+        assert json.loads((tmp_path / "state.json").read_text()) == saved
+
+
+def test_only_the_process_that_writes_renames_the_state(tmp_path, monkeypatch):
+    run = _earlier(tmp_path, {"scan": ENTRY})
+    monkeypatch.setenv("RANK", "1")
+    run.open()
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert run.facts("scan", "k") == {"n": 1}
 
 
 def test_a_row_that_breaks_its_schema_names_the_place():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 import polars
@@ -112,3 +113,38 @@ def test_one_row_is_read_by_its_place_or_by_a_value(tmp_path):
     assert store.read_slice(path, 1, 1) == [{"id": "b", "n": 2}]
     assert store.find_row(path, "id", "b") == {"id": "b", "n": 2}
     assert store.find_row(path, "id", "c") is None
+
+
+READS = {
+    "read_rows": store.read_rows,
+    "read_slice": lambda path: store.read_slice(path, 0, 10),
+    "read_stream": lambda path: list(store.read_stream(path, ("id", "n"))),
+    "find_row": lambda path: store.find_row(path, "id", "b"),
+    "columns_of": store.columns_of,
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("size", [0, 4, 100, -1])
+def test_a_table_that_was_cut_off_is_named_with_what_to_do(tmp_path, name, size):
+    path = tmp_path / "rows.parquet"
+    store.write_rows(path, [{"id": str(n), "n": n} for n in range(500)])
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputError) as told:
+        READS[name](path)
+    assert str(told.value).startswith(f"{path}: no whole Parquet file (")
+    assert str(told.value).endswith("copy it again, or remove it and run the command that made it")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_table_is_read_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "rows.parquet"
+    store.write_rows(path, [{"id": str(n), "n": n} for n in range(50)])
+    held = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(held) - 1), min_size=1, max_size=4)):
+        held[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(held)
+    for read in READS.values():
+        with contextlib.suppress(InputError):  # and nothing else is raised
+            read(path)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from misstep.pipeline.limits import Excess, exceeded, limits_of, nothing_judged
     from misstep.pipeline.linting import lint, lint_text
     from misstep.pipeline.loop import evaluate, mine, run, train
+    from misstep.pipeline.outputs import refuse_outputs
     from misstep.pipeline.parts import left_by
     from misstep.pipeline.plan import plan, training_plan
     from misstep.pipeline.pushing import push
@@ -65,6 +66,7 @@ __all__ = [
     "push",
     "recipe_text",
     "recipes_text",
+    "refuse_outputs",
     "review",
     "review_screen",
     "run",
@@ -72,6 +74,7 @@ __all__ = [
     "scan",
     "scan_text",
     "scores",
+    "share_text",
     "starter",
     "starter_json",
     "starter_text",
@@ -112,6 +115,7 @@ _PLACES = {
     "train": "loop",
     "plan": "plan",
     "push": "pushing",
+    "refuse_outputs": "outputs",
     "training_plan": "plan",
     "Scanned": "scan",
     "Told": "scan",
@@ -257,7 +261,21 @@ def mine_text(facts: Mapping[str, Any], folder: Path) -> str:
         counts = ", ".join(f"{name} {count}" for name, count in facts[title].items())
         lines.append(f"  {title:8} {counts or 'none'}")
     lines.append(f"  unpaired {facts['unpaired']}")
+    for name, told in facts["files"].get("outputs", {}).items():
+        if told["set_aside"]:
+            why = ", ".join(f"{reason} {count}" for reason, count in told["set_aside"].items())
+            written = many(sum(told["files"].values()), "row")
+            left = f"{sum(told['set_aside'].values())} left out ({why})"
+            lines.append(f"  {name:8} {written}, {left}: see {name}/set_aside.jsonl")
     return "\n".join(lines)
+
+
+def share_text(folder: Path) -> str:
+    """What of a folder of pairs may be shared, in a line for a terminal."""
+    from misstep import mine
+
+    figures = mine.Figures.of_json(store.read_json(folder / mine.FIGURES))
+    return f"  share    {mine.shared_text(folder, figures)}"
 
 
 def forget_text(done: Forgotten) -> list[str]:

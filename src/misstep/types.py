@@ -36,8 +36,7 @@ class _Fields:
 @cache
 def _fields_of(noun: type[msgspec.Struct]) -> dict[str, Field[Any]]:
     twin: Any = make_dataclass(noun.__name__, noun.__struct_fields__)
-    fields: dict[str, Field[Any]] = twin.__dataclass_fields__
-    return fields
+    return dict(twin.__dataclass_fields__)
 
 
 class Noun(msgspec.Struct, frozen=True, gc=False):
@@ -186,6 +185,13 @@ class Context(Noun, frozen=True, kw_only=True, gc=False):
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    promises: tuple[ToolSpec, ...] | msgspec.UnsetType = msgspec.UNSET
+    """No offer, no part of a prompt: only their contracts are known. Unset if none: `promised`."""
+
+    @property
+    def promised(self) -> tuple[ToolSpec, ...]:
+        """The tools of `promises`."""
+        return () if self.promises is msgspec.UNSET else self.promises
 
 
 NOTHING = Context()

@@ -32,6 +32,22 @@ def test_an_unforeseen_error_is_one_line(broken):
     assert "\x1b" not in result.stderr
 
 
+def test_a_library_in_rust_that_gave_up_is_one_line_too(monkeypatch):
+    panic = pytest.importorskip("polars").exceptions.PanicException
+
+    def fail():
+        raise panic("called `Option::unwrap()` on a `None` value")
+
+    assert not issubclass(panic, Exception)
+    monkeypatch.setattr(formats.command, "callback", fail)
+    result = CliRunner().invoke(main, ["formats"])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    said = "misstep: unexpected PanicException: called `Option::unwrap()` on a `None` value"
+    assert result.stderr.startswith(said)
+    assert result.stderr.endswith("; run with --debug to see the traceback\n")
+
+
 @pytest.mark.parametrize("words", [["--debug", "formats"], ["formats", "--debug"]])
 def test_debug_shows_the_traceback_above_it(broken, words):
     result = CliRunner().invoke(main, words)

@@ -57,6 +57,16 @@ def test_a_fault_is_named_with_its_place_and_strict_exits_with_three(pairs):
     assert run("lint", pairs).exit_code == 0
 
 
+def test_a_secret_in_an_ordinary_pair_is_a_fault(tmp_path):
+    secret = "key ghp_" + "a1B2c3D4e5" * 4
+    ask = [{"role": "user", "content": "Which key?"}]
+    path = write(tmp_path / "s.jsonl", [{"prompt": ask, "chosen": secret, "rejected": "z"}])
+    got = run("lint", path, "--strict")
+    assert got.exit_code == 3
+    assert "SECRET" in got.output
+    assert secret not in got.output
+
+
 def test_a_parquet_of_plain_texts_is_read(tmp_path):
     path = tmp_path / "made.parquet"
     pl.DataFrame({"prompt": ["a b"], "chosen": ["yes"], "rejected": ["no"]}).write_parquet(path)

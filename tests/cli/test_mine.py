@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from logs import mixed, write
+from misstep import store
 from misstep.cli import main
 from misstep.config import load_config
 
@@ -45,6 +46,41 @@ def test_a_log_format_is_no_output_format(tmp_path):
     assert not (tmp_path / "out").exists()
     named = run("mine", log, "-o", tmp_path / "out", "--log-format", "chat-rows", "--quiet")
     assert named.exit_code == 0, named.stderr
+
+
+def holding(folder, text):
+    """Names of the files of a folder in which a text stands."""
+    found = []
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        rows = store.read_rows(path) if path.suffix == ".parquet" else path.read_text()
+        found += [path.relative_to(folder).as_posix()] if text in str(rows) else []
+    return found
+
+
+def test_what_may_be_shared_is_said_and_is_true(tmp_path):
+    log, out = leaky(tmp_path / "log.jsonl"), tmp_path / "out"
+    got = run("mine", log, "-o", out, "--format", "openai", "--quiet")
+    assert got.stdout.splitlines()[-1] == (
+        "  share    README.md, pairs/, unpaired/, openai/; not the rest: sessions.parquet and "
+        "others hold the logs as they were read"
+    )
+    again = run("mine", log, "-o", out, "--format", "openai", "--quiet", "--explain")
+    assert again.stdout.count("\n  share    ") == 1
+    card = (out / "README.md").read_text()
+    assert "`README.md`, `pairs/`, `unpaired/`, `openai/`. Copy these, not the folder" in card
+    raw = holding(out, SECRET)
+    assert "sessions.parquet" in raw
+    named = card.partition("## What may be shared")[2].partition("## Loading")[0]
+    assert all(f"`{name}`" in named for name in raw)
+    shared = {"README.md", "pairs", "unpaired", "openai"}
+    assert not shared & {name.partition("/")[0] for name in raw}
+
+
+def test_of_what_is_not_redacted_nothing_may_be_shared(tmp_path):
+    out = tmp_path / "out"
+    got = run("mine", leaky(tmp_path / "log.jsonl"), "-o", out, "--quiet", "--no-redact")
+    assert got.stdout.splitlines()[-1] == "  share    nothing: nothing was redacted"
+    assert "## What may be shared" not in (out / "README.md").read_text()
 
 
 def test_no_redact_says_what_it_does_and_marks_the_card(tmp_path):
@@ -101,3 +137,24 @@ def test_demands_that_the_user_gives_stay(tmp_path, how):
     assert "without rft" not in got.stderr
     kept = load_config(out / "config.yaml").mine
     assert (kept.min_votes, kept.supported_values) == (1, False)
+
+
+def test_what_a_format_cannot_carry_is_told_with_its_reason(tmp_path):
+    log, out = mixed(tmp_path / "log.jsonl", 12), tmp_path / "out"
+    log.write_text(log.read_text().replace("set_timer", "set.timer"))
+    got = run("mine", log, "-o", out, "--format", "openai", "--quiet", "--set", "mine.min_votes=1")
+    pairs = int(got.output.split()[0])
+    assert pairs > 0
+    assert (
+        f"  openai   0 rows, {pairs} left out (tool-name {pairs}): see openai/set_aside.jsonl\n"
+    ) in got.output
+    assert (out / "openai/set_aside.jsonl").exists()
+
+
+def test_a_folder_mined_without_a_model_names_no_trained_one(tmp_path):
+    log, out = mixed(tmp_path / "log.jsonl", 12), tmp_path / "out"
+    assert run("mine", log, "-o", out, "--quiet").exit_code == 0
+    shown = run("show", out)
+    assert shown.exit_code == 0, shown.stderr
+    assert "trained model" not in shown.output
+    assert "as configured" not in shown.output

@@ -201,11 +201,12 @@ def hostile_rows():
 
 
 def test_hostile_logs_make_a_harmless_page(tmp_path):
-    log = write(tmp_path / "<img src=x onerror=alert(1)>\u202e.jsonl", list(hostile_rows()))
+    logs = tmp_path / "logs"
+    log = write(logs / "<img src=x onerror=alert(1)>\u202e.jsonl", list(hostile_rows()))
     log.write_bytes(log.read_bytes() + f'{{"messages": "{HOSTILE[:40]}\n'.encode())
     page = tmp_path / "page.html"
     started = time.perf_counter()
-    result = scan(tmp_path, "--html", page)
+    result = scan(logs, "--html", page)
     assert result.exit_code == 0, result.output
     assert time.perf_counter() - started < 60
     text = page.read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 import json
 
+import pytest
 from click.testing import CliRunner
 
+from corpus import CORPUS, needs_corpus
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import store
 from misstep.cli import main
@@ -111,3 +113,88 @@ def test_secrets_in_a_logged_description_are_taken_out(tmp_path):
     result = tools(write(tmp_path / "log.jsonl", [row]))
     assert secret not in result.stdout
     assert "[REDACTED" in result.stdout
+
+
+# --- several tools of one name -----------------------------------------------------------------
+
+
+def scanned(logs, *words):
+    words = ["scan", str(logs), *map(str, words), "--json", "--quiet"]
+    return json.loads(CliRunner().invoke(main, words, catch_exceptions=False).stdout)
+
+
+def two_agents(folder, fitting, *, result="done"):
+    """One log offers set_timer(minutes); of ten sessions of another so many call it alike."""
+    mixed(folder / "offered.jsonl", 3)
+    made = folder / "bare.jsonl"
+    right = without_schemas(made, fitting, result=result).read_text() if fitting else ""
+    rows = [session(100 + n, json.dumps({"seconds": n})) for n in range(10 - fitting)]
+    for row in rows:
+        del row["tools"], row["tool_choice"]
+        row["messages"][2]["content"] = result
+    made.write_text(right + "".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize(("fitting", "source"), [(0, "inferred"), (8, "inferred"), (9, "logged")])
+def test_a_schema_is_for_all_only_where_the_calls_without_one_fit_it(tmp_path, fitting, source):
+    logs, out = two_agents(tmp_path / "logs", fitting), tmp_path / "tools.json"
+    said = tools(logs, "-o", out).stdout
+    (entry,) = json.loads(out.read_text())["tools"]
+    assert entry["source"] == source
+    why = (
+        f"2 tools of that name: the logged schema fits {fitting} of 10 calls of logs without one; "
+        "give each its own --tools file"
+    )
+    assert (why in said) == (source == "inferred")
+    if source == "inferred":
+        assert set(entry["function"]["parameters"]["properties"]) == {"minutes", "seconds"}
+        assert "required" not in entry["function"]["parameters"]
+        assert entry["other_versions"][0]["steps"] == 6
+        assert scanned(logs, "--tools", out)["failed_steps"] == scanned(logs)["failed_steps"]
+
+
+def test_calls_that_were_turned_down_do_not_tell_two_tools_apart(tmp_path):
+    logs = two_agents(tmp_path / "logs", 9)
+    for line in two_agents(tmp_path / "more", 0, result="Error: no minutes").glob("bare.jsonl"):
+        (logs / "turned_down.jsonl").write_text(line.read_text())
+    (entry,) = json.loads(tools(logs).stdout)["tools"]
+    assert entry["source"] == "logged"
+
+
+def test_where_all_calls_were_turned_down_they_tell(tmp_path):
+    logs = two_agents(tmp_path / "logs", 0, result="Error: no minutes")
+    (entry,) = json.loads(tools(logs).stdout)["tools"]
+    assert entry["source"] == "inferred"
+
+
+def test_a_tool_that_was_called_without_an_offer_is_listed_whatever_its_arguments(tmp_path):
+    """Else the file would be an offer without it, and each of its calls TOOL_UNKNOWN."""
+    logs, out = tmp_path / "logs", tmp_path / "tools.json"
+    mixed(logs / "offered.jsonl", 1)
+    row = session(1, "{")
+    row["messages"][1]["tool_calls"] = [
+        {"id": "c1", "type": "custom", "custom": {"name": "bash", "input": "ls"}}
+    ]
+    del row["tools"], row["tool_choice"]
+    write(logs / "bare.jsonl", [row])
+    said = tools(logs, "-o", out).stdout
+    assert "  bash       inferred  0 of 1 call accepted; 1 without JSON arguments\n" in said
+    found = scanned(logs, "--tools", out)
+    assert "TOOL_UNKNOWN" not in found["codes"]
+    assert found["failed_steps"] == scanned(logs)["failed_steps"]
+
+
+@needs_corpus
+def test_the_tools_of_real_logs_fail_no_step_of_them(tmp_path):
+    out = tmp_path / "tools.json"
+    said = tools(CORPUS / "logs", "-o", out).stdout
+    assert (
+        "  inferred  20 of 201 calls accepted; 181 without JSON arguments; 2 tools of that name: "
+        "the logged schema fits 0 of 15 calls of logs without one; give each its own --tools file\n"
+    ) in said
+    told = scanned(CORPUS / "logs", "--tools", out), scanned(CORPUS / "logs")
+    assert told[0]["failed_steps"] == told[1]["failed_steps"]
+    assert "TOOL_UNKNOWN" not in told[0]["codes"] or (
+        told[0]["codes"]["TOOL_UNKNOWN"] == told[1]["codes"]["TOOL_UNKNOWN"]
+    )

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from blocks import blocks
+from corpus import CORPUS, needs_corpus
 from misstep import store
+from misstep.config import IngestConfig
 from misstep.errors import InputError
-from misstep.ingest import read_tools
+from misstep.ingest import ingest, offering, read_tools
+from misstep.types import Context, ToolSpec
+from misstep.validate import Settings, validate
 from reading import read_one
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SCHEMA = {"type": "object"}
 OPENAI = {"type": "function", "function": {"name": "a", "parameters": SCHEMA}}
@@ -172,3 +180,116 @@ def test_a_logged_name_takes_an_inferred_schema_as_such(tmp_path):
     row = {**ROW, "tools": [{"name": "a"}]}
     session = read_one(tmp_path / "logs", row, tools=str(path)).sessions[0]
     assert [(t.name, t.source) for t in session.context_of(0).tools] == [("a", "filled")]
+
+
+# --- contracts alone -----------------------------------------------------------------------------
+
+PROMISE = {"name": "a", "failure_when": {"pointer": "/ok", "equals": False}}
+OTHER = {"name": "b", "polling": True}
+
+
+def judged(tmp_path, record, *entries):
+    """The session, and the codes of its defects, with a tools file of these entries."""
+    path = tmp_path / "contracts.json"
+    path.write_text(json.dumps(list(entries)))
+    session = read_one(tmp_path / "logs", record, tools=str(path)).sessions[0]
+    return session, [f.code for f in validate(session, Settings()).findings if f.level == "defect"]
+
+
+def talk(name, result, **more):
+    call = {"id": "c", "function": {"name": name, "arguments": "{}"}}
+    return {
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": result},
+        ],
+        **more,
+    }
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_a_file_of_contracts_offers_nothing(tmp_path, name):
+    session, found = judged(tmp_path, talk(name, "fine"), PROMISE, OTHER)
+    assert (session.context_of(1).tools, found) == ((), [])
+
+
+def test_a_contract_holds_for_a_called_tool_that_the_log_does_not_offer(tmp_path):
+    session, _ = judged(tmp_path, talk("a", '{"ok": false}'), PROMISE, OTHER)
+    assert "TOOL_ERROR" in [f.code for f in validate(session, Settings()).findings]
+
+
+def test_what_is_off_limits_holds_without_an_offer_too(tmp_path):
+    path = tmp_path / "contracts.json"
+    path.write_text(json.dumps({"off_limits": ["a.example"], "tools": [OTHER]}))
+    record = talk("z", "fine")
+    call = record["messages"][1]["tool_calls"][0]["function"]
+    call["arguments"] = '{"url": "https://a.example/x"}'
+    session = read_one(tmp_path / "logs", record, tools=str(path)).sessions[0]
+    assert [f.code for f in validate(session, Settings()).findings] == ["OFF_LIMITS"]
+
+
+def test_a_logged_offer_stays_what_it_is_and_gets_the_contracts(tmp_path):
+    record = talk("a", "fine", tools=[{"name": "a", "description": "A."}])
+    session, found = judged(tmp_path, record, PROMISE, OTHER)
+    (tool,) = session.context_of(1).tools
+    assert (tool.description, tool.parameters, found) == ("A.", None, [])
+    assert json.loads(tool.contract) == {"failure_when": PROMISE["failure_when"]}
+    found = judged(tmp_path, talk("z", "x", tools=record["tools"]), PROMISE, OTHER)[1]
+    assert found == ["TOOL_UNKNOWN"]  # the log says so, not the file
+
+
+def test_a_file_with_a_schema_is_the_offer_and_its_contracts_belong_to_it(tmp_path):
+    session, found = judged(tmp_path, talk("b", "fine"), OPENAI, OTHER)
+    offered = session.context_of(1).tools
+    assert [(t.name, t.parameters is not None) for t in offered] == [("a", True), ("b", False)]
+    assert found == []
+    assert judged(tmp_path, talk("z", "fine"), OPENAI, OTHER)[1] == ["TOOL_UNKNOWN"]
+
+
+def test_a_contract_behind_or_before_the_schema_of_its_name_is_one_tool(tmp_path):
+    path = tmp_path / "tools.json"
+    for entries in ([OPENAI, PROMISE], [PROMISE, OPENAI]):
+        path.write_text(json.dumps(entries))
+        (tool,) = read_tools(path)
+        assert tool.parameters == '{"type":"object"}'
+        assert json.loads(tool.contract) == {"failure_when": PROMISE["failure_when"]}
+
+
+def test_contracts_are_no_part_of_a_request_that_offers(tmp_path):
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps([PROMISE]))
+    kept = Context(tools=(ToolSpec(name="z"),), max_tokens=7)
+    told = offering(kept, read_tools(path))
+    assert (told.tools, told.max_tokens, [t.name for t in told.promised]) == (kept.tools, 7, ["a"])
+
+
+def example():
+    """The contract in the guide for coding agents."""
+    page = blocks(ROOT / "docs" / "guide-coding-agents.md")
+    return next(block.text for block in page if block.language == "json")
+
+
+@needs_corpus
+def test_the_example_of_the_guide_makes_no_call_unknown(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(example())
+    logs = CORPUS / "logs" / "claude-code"
+
+    def failing(tools):
+        read = ingest([logs], config=IngestConfig(tools=tools, workers=1))
+        judged = [validate(session, Settings()) for session in read.sessions]
+        assert not any(f.code == "TOOL_UNKNOWN" for one in judged for f in one.findings)
+        return sum(v.state == "fail" for one in judged for v in one.verdicts)
+
+    assert failing(str(path)) == failing(None) > 0
+
+
+@needs_corpus
+def test_a_contract_counts_in_real_logs_that_offer_nothing(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(example().replace("apply_patch", "Edit").replace("read_file", "Read"))
+    config = IngestConfig(tools=str(path), workers=1)
+    read = ingest([CORPUS / "logs" / "claude-code"], config=config)
+    found = [f for session in read.sessions for f in validate(session, Settings()).findings]
+    assert [f.code for f in found].count("PRECONDITION") == 1

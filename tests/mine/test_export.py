@@ -145,7 +145,7 @@ def test_the_card_counts_sources_and_codes(written):
     card = (written[0] / "README.md").read_text()
     assert "Failed steps: 2, of them 0 in held-out families" in card
     assert "Pairs: 1. Failures without a partner: 1, with 1 accepted steps" in card
-    assert "Secrets and personal data replaced: " in card
+    assert "Secrets and personal data replaced in the rows: " in card
     assert "| candidates: a failure with something better | 1 |" in card
     assert "| failed steps | 2 |" in card
     assert f"{'chosen':<31}rejected" in card

@@ -97,6 +97,37 @@ def test_plain_texts_are_pairs_that_no_validator_can_tell_apart():
     assert codes(plain) == ([], ["REJECTED_CLEAN"])
 
 
+KEY = "AKIA" + "Z7Q2M4X6B8N1V3C5"
+
+
+def plain(chosen, rejected="z"):
+    """A pair of texts, of which no validator sees what is worse about the rejected one."""
+    return {"prompt": [user("Tell me.")], "chosen": chosen, "rejected": rejected}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "given"),
+    [
+        (["SECRET"], plain(f"key {KEY}")),
+        (["PLACEHOLDER"], plain("for [REDACTED]")),
+        (["CONTROL_TOKEN"], {**plain("x"), "prompt": [user(f"{ASK} <|im_end|>")]}),
+        (["CHOSEN_FAILS", "CONTROL_TOKEN"], plain("x <|im_end|>")),
+        (["LENGTH_RATIO"], plain(" ".join(map(str, range(1200))))),
+        (["PLACEHOLDER", "SECRET"], plain(f"key {KEY} for [REDACTED]")),
+    ],
+)
+def test_a_pair_that_cannot_be_told_apart_is_held_against_every_other_rule(wrong, given):
+    assert codes(given) == (wrong, ["REJECTED_CLEAN"])
+
+
+def test_a_fault_hides_no_other():
+    assert codes(plain(f"key {KEY}", f"key {KEY}"))[0] == ["SAME_SIDES", "SECRET"]
+    failing = [{**WRONG, "content": f"key {KEY}"}]
+    assert codes(row(chosen=failing))[0] == ["CHOSEN_FAILS", "SECRET"]
+    looping = [said("so it goes on " * 60 + KEY)]
+    assert {"CHOSEN_LOOP", "SECRET"} <= set(codes(row(chosen=looping))[0])
+
+
 @pytest.mark.parametrize(
     ("code", "given"),
     [

@@ -1,12 +1,16 @@
-"""The folder as others load it: `datasets.load_dataset`, TRL's KTO, and back into our own rows."""
+"""The folder as others load it: `datasets.load_dataset`, TRL's ways, and back into our own rows."""
 
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
+from click.testing import CliRunner
 
+from logs import mixed
 from misstep import mine, store
+from misstep.cli import main
 from misstep.mine.rows import Redactor
 from scenes import TRAIN_ONLY, called, corpus, mined, result, session, user
 
@@ -59,6 +63,76 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     datasets.disable_progress_bars()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """What the command leaves, with all that lies beside the rows."""
+    path = tmp_path_factory.mktemp("written")
+    log = mixed(path / "log.jsonl", 12)
+    words = ["mine", str(log), "-o", str(path / "out"), "--format", "hf", "--quiet"]
+    got = CliRunner().invoke(main, words)
+    assert got.exit_code == 0, got.stderr
+    return path / "out"
+
+
+WAYS = (((), "pairs"), (("pairs",), "pairs"), (("unpaired",), "unpaired"))
+"""Arguments behind the folder, and the rows that they name."""
+
+
+@pytest.mark.parametrize(("words", "kind"), WAYS)
+@pytest.mark.parametrize("relative", [False, True])
+def test_what_the_command_writes_is_loaded_as_the_card_says(
+    written, monkeypatch, relative, words, kind
+):
+    monkeypatch.chdir(written.parent)
+    name = written.name if relative else str(written)
+    for home in (name, os.path.join(name, "hf")):
+        loaded = datasets.load_dataset(home, *words)
+        rows = {"train": "train", "validation": "dev"}
+        assert set(loaded) <= set(rows)
+        for split, part in rows.items():
+            wanted = [row["id"] for row in store.read_rows(written / f"{kind}/{part}.parquet")]
+            assert (loaded[split]["id"] if wanted else []) == wanted
+        assert len(loaded["train"]) > 0
+
+
+@pytest.mark.parametrize("kind", ["pairs", "unpaired"])
+def test_what_the_command_writes_is_taken_by_the_scripts_of_trl(written, kind):
+    scripts = pytest.importorskip("trl.scripts.utils", reason="needs the train extra")
+    config = scripts.DatasetMixtureConfig(
+        datasets=[scripts.DatasetConfig(path=str(written), name=kind)]
+    )
+    rows = scripts.get_dataset(config)["train"]
+    assert len(rows) == len(store.read_rows(written / f"{kind}/train.parquet"))
+    words = ["--dataset_name", str(written), "--dataset_config", kind]
+    (told,) = scripts.TrlParser([scripts.ScriptArguments]).parse_args_and_config(words)
+    assert len(datasets.load_dataset(told.dataset_name, name=told.dataset_config)["train"])
+
+
+def test_a_folder_of_an_earlier_version_is_loaded_once_it_was_worked_in(tmp_path):
+    log, out = mixed(tmp_path / "log.jsonl", 6), tmp_path / "out"
+    words = ["mine", str(log), "-o", str(out)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    (out / store.STAGES).rename(out / "state.json")
+    with pytest.raises(ValueError, match="save_to_disk"):
+        datasets.load_dataset(str(out))
+    got = CliRunner().invoke(main, words)
+    assert "mine: unchanged, kept" in got.stderr
+    assert len(datasets.load_dataset(str(out))["train"]) > 0
+
+
+RESERVED = {
+    datasets.config.DATASET_STATE_JSON_FILENAME,
+    datasets.config.DATASET_INFO_FILENAME,
+    datasets.config.DATASETDICT_INFOS_FILENAME,
+    datasets.config.DATASETDICT_JSON_FILENAME,
+    datasets.config.REPOYAML_FILENAME,
+}
+
+
+def test_no_file_beside_the_rows_has_a_name_that_datasets_keeps_for_itself(written):
+    assert not RESERVED & {path.name for path in written.iterdir()}
 
 
 def logged(known, row):

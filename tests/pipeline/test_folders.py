@@ -31,7 +31,8 @@ def call(*words):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "config.yaml", "pairs/train.parquet", "state.json", "notes.txt"]
+    "name",
+    ["README.md", "config.yaml", "pairs/train.parquet", "stages.json", "state.json", "notes.txt"],
 )
 def test_a_folder_with_files_of_somebody_else_is_refused_as_it_is(tmp_path, log, name):
     folder = tmp_path / "own"
@@ -40,7 +41,7 @@ def test_a_folder_with_files_of_somebody_else_is_refused_as_it_is(tmp_path, log,
     before = sorted(folder.rglob("*"))
     got = call("mine", log, "-o", folder)
     assert got.exit_code == 2
-    assert f"{folder}: holds {name.partition('/')[0]} and no state.json of misstep" in got.stderr
+    assert f"{folder}: holds {name.partition('/')[0]} and no stages.json of misstep" in got.stderr
     assert got.stderr.endswith("choose a new or empty folder\n")
     assert sorted(folder.rglob("*")) == before
     assert (folder / name).read_text() == '{"mine": 1}\n'
@@ -70,7 +71,7 @@ def test_a_first_run_that_ended_early_is_gone_on_with(tmp_path, log, monkeypatch
 
 def test_a_run_folder_that_lost_its_state_is_scanned_again(tmp_path, log):
     first = mine(log, tmp_path / "run")
-    (tmp_path / "run" / "state.json").unlink()
+    (tmp_path / "run" / "stages.json").unlink()
     assert mine(log, tmp_path / "run")["pairs"] == first["pairs"]
 
 
@@ -107,4 +108,4 @@ def test_pairs_of_other_logs_are_not_replaced_in_silence(tmp_path, log):
     assert not [line for line in said if "other logs" in line]
     mine(other, folder, say=said.append)
     assert said.count(f"{folder}: held pairs of other logs (other paths); it is made anew") == 1
-    assert str(tmp_path) not in (folder / "state.json").read_text()
+    assert str(tmp_path) not in (folder / "stages.json").read_text()

@@ -121,13 +121,13 @@ def test_what_depended_on_it_is_done_again_and_does_not_bring_it_back(mined, cop
     names = pair_sessions(copy)
     done = forget(copy, names)
     assert set(done.redo) == {"mine", "sft rows"}
-    state = json.loads((copy / "state.json").read_text())
+    state = json.loads((copy / "stages.json").read_text())
     assert set(state) == {"scan"}
     said = []
     api.mine(logs, copy, config, resample=False, say=said.append)
     assert "scan: unchanged, kept" in said
     assert set(done.sessions).isdisjoint(sessions(copy))
-    (copy / "state.json").unlink()  # a scan from the logs themselves leaves them out too
+    (copy / "stages.json").unlink()  # a scan from the logs themselves leaves them out too
     api.mine(logs, copy, config, resample=False)
     assert set(done.sessions).isdisjoint(sessions(copy))
     assert found(copy, distinctive(mined[1], done.sessions)) == set()
@@ -136,10 +136,10 @@ def test_what_depended_on_it_is_done_again_and_does_not_bring_it_back(mined, cop
 def test_the_figures_of_the_scan_are_those_of_the_sessions_that_stay(mined, copy):
     logs, _, config = mined
     forget(copy, pair_sessions(copy))
-    told = json.loads((copy / "state.json").read_text())["scan"]["facts"]
-    (copy / "state.json").unlink()
+    told = json.loads((copy / "stages.json").read_text())["scan"]["facts"]
+    (copy / "stages.json").unlink()
     api.mine(logs, copy, config, resample=False)
-    anew = json.loads((copy / "state.json").read_text())["scan"]["facts"]
+    anew = json.loads((copy / "stages.json").read_text())["scan"]["facts"]
     assert anew | {"seconds": 0} == told | {"seconds": 0}
     assert told["sessions"] == len(sessions(copy))
 

@@ -25,7 +25,7 @@ SETTINGS = {
 
 
 def state(folder):
-    return store.read_json(folder / "state.json")
+    return store.read_json(folder / "stages.json")
 
 
 @pytest.fixture(scope="module")

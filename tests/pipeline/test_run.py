@@ -50,7 +50,7 @@ def test_a_run_leaves_every_file_of_a_run_folder(finished):
         "scores.json",
         "report.md",
         "report.html",
-        "state.json",
+        "stages.json",
     ):
         assert (run / name).exists(), name
     assert not list(run.rglob("*.part"))
@@ -326,12 +326,12 @@ def test_another_tools_file_asks_the_models_again(tmp_path, small):
     tools.write_text(json.dumps([TOOL]))
     config = small(**{"ingest.tools": str(tools)})
     api.run([log], tmp_path / "run", config)
-    first = store.read_json(tmp_path / "run" / "state.json")["answers base"]["key"]
+    first = store.read_json(tmp_path / "run" / "stages.json")["answers base"]["key"]
     tool = json.loads(json.dumps(TOOL))
     tool["function"]["description"] = "Counts minutes down."
     tools.write_text(json.dumps([tool]))
     api.run([log], tmp_path / "run", config)
-    assert store.read_json(tmp_path / "run" / "state.json")["answers base"]["key"] != first
+    assert store.read_json(tmp_path / "run" / "stages.json")["answers base"]["key"] != first
 
 
 def test_kto_trains_on_unpaired_answers_too_and_is_measured_as_an_arm_of_its_own(
@@ -389,7 +389,7 @@ def test_a_run_that_would_leave_model_folders_is_refused_before_it_begins(tmp_pa
     config = load_config(None, {**SMALL, "model": tiny_model, "lora.enabled": False})
     with pytest.raises(ConfigError, match="a run measures adapters; mine and train one after"):
         api.run([mixed(tmp_path / "log.jsonl", 2)], tmp_path / "run", config)
-    assert not (tmp_path / "run" / "state.json").exists()
+    assert not (tmp_path / "run" / "stages.json").exists()
 
 
 def test_a_prompt_is_answered_by_base_and_adapter_and_both_are_judged(finished):

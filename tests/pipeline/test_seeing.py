@@ -78,7 +78,7 @@ def test_a_run_trains_and_measures_on_the_images_of_the_logs(
     linted = api.lint(folder / "pairs", config, tokens=True)
     assert "UNFIT_PROMPT" not in json.dumps(linted)
     assert linted["pairs"] > 0
-    notes = store.read_json(folder / "state.json")
+    notes = store.read_json(folder / "stages.json")
     facts = json.dumps(notes)
     assert '"refused_by_template": 0' in facts
     for stage in ("sft", "adapter"):

@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -91,8 +91,11 @@ class _Lazy(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of a pipe went away
-            _tell(ctx, error, f"unexpected {_said(error)}; run with --debug to see the traceback")
-            ctx.exit(1)
+            _unexpected(ctx, error)
+        except BaseException as error:
+            if type(error).__module__ != "pyo3_runtime":
+                raise
+            _unexpected(ctx, error)  # Rust code gave up: that is no `Exception`
 
 
 def _debug_option() -> click.Option:
@@ -117,6 +120,12 @@ def _tell(ctx: click.Context, error: BaseException, said: str) -> None:
     click.echo(f"misstep: {said}", err=True)
 
 
+def _unexpected(ctx: click.Context, error: BaseException) -> NoReturn:
+    """A fault of ours, and the exit code of a stage that failed."""
+    _tell(ctx, error, f"unexpected {_said(error)}; run with --debug to see the traceback")
+    ctx.exit(1)
+
+
 def _forget_interrupt() -> None:
     """CPython ends `python -m misstep` by a signal, whatever its exit code, where an interrupt hit
     code that is run from a string, as importing a dataclass does; running another forgets it."""
@@ -135,7 +144,7 @@ def _stopped(command: str | None) -> str:
     return f"stopped; finished stages are kept; resume with: {words}"
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """The kind of an error, its first line, and where it was raised."""
     first = (str(error).strip().splitlines() or [""])[0][:300]
     spelled = "".join(c if c.isprintable() else repr(c)[1:-1] for c in first)

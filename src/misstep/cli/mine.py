@@ -107,7 +107,6 @@ def command(
         )
     if as_json:
         click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
-    elif explain:
-        click.echo("\n".join(api.funnel(facts, folder)))
     else:
-        click.echo(api.mine_text(facts, folder))
+        counts = "\n".join(api.funnel(facts, folder)) if explain else api.mine_text(facts, folder)
+        click.echo(f"{counts}\n{api.share_text(folder)}")

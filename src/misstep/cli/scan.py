@@ -113,6 +113,9 @@ def command(
         for line in api.explain(logs, config.ingest):
             click.echo(line)
         return
+    outputs = {"--findings": findings_path, "--set-aside": set_aside_path, "--html": html}
+    outputs |= {"--sarif": sarif, "--parquet": None if parquet is None else Path(parquet)}
+    api.refuse_outputs(logs, outputs, config.ingest.exclude)
     limits = api.limits_of(max_rate)
     with (
         reporter(quiet=values["quiet"] or as_json) as show,

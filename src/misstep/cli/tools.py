@@ -31,6 +31,7 @@ def command(logs: tuple[Path, ...], out: Path | None, **values: Any) -> None:
     from misstep import api
 
     config = reading_config(values)
+    api.refuse_outputs(logs, {"--output": out}, config.ingest.exclude)
     with reporter(quiet=values["quiet"]) as show:
         made = api.starter(logs, config, progress=show.progress)
     if out is None:

@@ -14,6 +14,7 @@ from misstep.ingest import plugins, run
 from misstep.ingest.build import linear
 from misstep.ingest.deeper import LEVELS, Parting
 from misstep.ingest.discover import Found, digest_of, discover
+from misstep.ingest.exclude import leaves_out
 from misstep.ingest.format import Format, Peek, Record, Tally
 from misstep.ingest.formats import (
     agentbench,
@@ -72,16 +73,17 @@ from misstep.ingest.identity import message_key
 from misstep.ingest.order import Place, Places
 from misstep.ingest.read import UNKNOWN, Book, UnitReader
 from misstep.ingest.recognise import Known, Wrapper
-from misstep.ingest.remote import filesystem, printed, shown, url_of
-from misstep.ingest.run import Counts, FormatCount, Ingested, counted
-from misstep.ingest.source import Damaged
+from misstep.ingest.remote import filesystem, printed, shown, spelled, url_of
+from misstep.ingest.run import Counts, FormatCount, Ingested, counted, ingest_found
+from misstep.ingest.source import DAMAGED
 from misstep.ingest.stretches import Span
 from misstep.ingest.survey import Looking, Surveyed, numbers, plain_name, survey
-from misstep.ingest.tools import read_tools
+from misstep.ingest.tools import offering, read_tools
 from misstep.ingest.units import UNIT, Share, Unit, bundled, units
 from misstep.types import ToolSpec
 
 __all__ = [
+    "DAMAGED",
     "FORMATS",
     "LEVELS",
     "PAGES",
@@ -90,7 +92,6 @@ __all__ = [
     "WRAPPERS",
     "Book",
     "Counts",
-    "Damaged",
     "Format",
     "FormatCount",
     "Found",
@@ -117,14 +118,18 @@ __all__ = [
     "filesystem",
     "given_tools",
     "ingest",
+    "ingest_found",
     "known",
+    "leaves_out",
     "linear",
     "message_key",
     "numbers",
+    "offering",
     "plain_name",
     "printed",
     "read_tools",
     "shown",
+    "spelled",
     "survey",
     "units",
     "url_of",

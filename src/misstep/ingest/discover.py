@@ -23,10 +23,10 @@ from misstep.errors import InputError
 from misstep.ingest.containers.kinds import ARROW, ARROW_STREAM, BESIDE, PARQUET, SQLITE
 from misstep.ingest.decode import Fault
 from misstep.ingest.exclude import IGNORE_FILE, excluded, patterns_of
-from misstep.ingest.lines import head
+from misstep.ingest.lines import fault_of, head
 from misstep.ingest.pages.beside import standing
-from misstep.ingest.remote import Remote, printed, url_of, walk, walked
-from misstep.ingest.source import Damaged, Source, is_archive, members
+from misstep.ingest.remote import Remote, printed, spelled, url_of, walk, walked
+from misstep.ingest.source import DAMAGED, Damaged, Source, is_archive, members
 
 _TABLES = (SQLITE, PARQUET, ARROW, ARROW_STREAM)
 _MAGIC = re.compile(r"[*?\[]")
@@ -41,9 +41,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     remote: Remote | None = None
     """Where it is, unless `path` is a file here."""
     name: str
-    """How origins name it: as the user gave it, or its path below the folder that the user gave."""
+    """How origins name it: as the user gave it, or its path below the folder that the user gave;
+    `spelled`, so that it can be written anywhere."""
     member: str | None = None
-    """Name inside the archive that `path` is."""
+    """Name inside the archive that `path` is, `spelled`."""
+    stored: str | None = None
+    """That name as the archive has it."""
     size: int
     """Bytes on disk."""
     fault: Fault | None = None
@@ -55,7 +58,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def source(self) -> Source:
         """Where its bytes are."""
-        return Source(self.path, self.member, self.remote)
+        return Source(self.path, self.stored, self.remote)
 
     @property
     def here(self) -> Path | None:
@@ -101,7 +104,7 @@ def discover(
         root = f"{path.name}/" if len(paths) > 1 and not _MAGIC.search(path.name) else ""
         ignored = [*exclude, *_own_patterns(entries)] if any(e.below for e in entries) else []
         for entry in entries:
-            name = root + entry.below if entry.below else printed(path)
+            name = spelled(root + entry.below) if entry.below else printed(path)
             if ignored and excluded(entry.below or name, ignored):
                 yield Found(path=entry.path, name=name, size=0, left_out=True)
                 continue
@@ -124,7 +127,7 @@ def digest_of(path: Path, *, web: bool = False) -> str:
     matched = [path] if path.exists() else _matched(path)
     if not matched:
         raise _absent(path)
-    return store.key_of([[str(each), store.file_digest(each)] for each in matched])
+    return store.key_of([[spelled(str(each)), store.file_digest(each)] for each in matched])
 
 
 def _absent(path: Path) -> InputError:
@@ -176,7 +179,7 @@ def _unfolded(found: Found) -> Iterator[Found]:
     try:
         folded = is_archive(found.source)
     except OSError as error:  # gone since it was listed, as where logs rotate
-        yield replace(found, fault=Fault("unreadable", f"cannot be read ({error.strerror})"))
+        yield replace(found, fault=fault_of(error))
         return
     if not folded:
         yield found
@@ -185,11 +188,12 @@ def _unfolded(found: Found) -> Iterator[Found]:
     try:
         for member, size in members(found.source):
             none = False
-            one = replace(found, member=member, size=size)
+            one = replace(found, member=spelled(member), stored=member, size=size)
             fault = _member_fault(one)
             yield one if fault is None else replace(one, fault=fault)
     except (Damaged, OSError) as error:
-        yield replace(found, fault=Fault("broken-archive", f"not a readable archive: {error}"))
+        said = "not a readable archive" if none else "breaks off or is damaged behind its members"
+        yield replace(found, fault=Fault("broken-archive", f"{said}: {error}"))
         return
     if none:
         yield replace(found, fault=Fault("unknown-format", "an empty archive"))
@@ -198,8 +202,8 @@ def _unfolded(found: Found) -> Iterator[Found]:
 def _member_fault(found: Found) -> Fault | None:
     try:
         start = head(found.source)
-    except (Damaged, OSError) as error:
-        return Fault("broken-archive", f"a member that cannot be read: {error}")
+    except (OSError, *DAMAGED) as error:
+        return fault_of(error)
     return _fault_of(start)
 
 
@@ -263,7 +267,7 @@ def _content_fault(source: Source) -> Fault | None:
         start = head(source)
         return None if is_archive(source) else _fault_of(start)
     except OSError as error:
-        return Fault("unreadable", f"cannot be read ({error.strerror})")
+        return fault_of(error)
 
 
 def _fault_of(start: bytes) -> Fault | None:

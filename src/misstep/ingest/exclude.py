@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from misstep.ingest.source import Source
 
@@ -25,6 +26,12 @@ def patterns_of(file: Source) -> tuple[str, ...]:
         return ()
     rows = (row.strip() for row in text.splitlines())
     return (IGNORE_FILE, *(row for row in rows if row and not row.startswith("#")))
+
+
+def leaves_out(folder: Path, path: str, patterns: Sequence[str]) -> bool:
+    """Whether a file is left out of a given folder, by its path below it."""
+    own = patterns_of(Source(folder / IGNORE_FILE))
+    return excluded(path, [*patterns, *own])
 
 
 def excluded(path: str, patterns: Sequence[str]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -18,7 +17,8 @@ import msgspec
 import zstandard
 
 from misstep import store
-from misstep.ingest.source import Source
+from misstep.ingest.decode import Fault
+from misstep.ingest.source import DAMAGED, Source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,7 +27,8 @@ BLOCK = 1 << 18
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 BOM = b"\xef\xbb\xbf"
-_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError)
+_PIECE = 1 << 9
+"""Bytes read at a time near a damage: what is read with it is lost."""
 
 
 class Line(msgspec.Struct):
@@ -71,13 +72,22 @@ Progress = Callable[[int], None]
 
 def unpacked(raw: IO[bytes]) -> io.BufferedIOBase:
     """The decompressed bytes of an open file; gzip and zstd are known by their first bytes."""
-    magic = raw.read(4)
-    raw.seek(0)
+    magic = _peeked(raw)
     if magic.startswith(GZIP):
         return cast(io.BufferedIOBase, gzip.GzipFile(fileobj=raw, mode="rb"))
     if magic == ZSTD:
         return io.BufferedReader(_Zstd(raw), BLOCK)
     return cast(io.BufferedIOBase, raw)
+
+
+def _peeked(raw: IO[bytes]) -> bytes:
+    """The first four bytes of an open file, which stay to be read."""
+    peek = getattr(raw, "peek", None)  # a member that is read without its checksum cannot seek
+    if peek is not None:
+        return bytes(peek(4)[:4])
+    magic = raw.read(4)
+    raw.seek(0)
+    return magic
 
 
 class _Zstd(io.RawIOBase):
@@ -124,11 +134,15 @@ def _chunks(
     """Pieces of the decompressed file; at last, where it ended early, the reason and a sentence."""
     total = 0
     with source.open() as raw:
-        stream = unpacked(raw)
+        stream = None
         while True:
             try:
+                stream = unpacked(raw) if stream is None else stream
                 chunk = stream.read1(BLOCK)  # `read` would lose what came before an error
-            except _DAMAGED as error:
+            except (*DAMAGED, OSError) as error:
+                if not is_damage(error):
+                    raise
+                yield from _saved(source, total, max_file)
                 yield "broken-archive", f"the compressed file breaks off or is damaged ({error})"
                 return
             if progress is not None:
@@ -141,6 +155,38 @@ def _chunks(
                 said = f"more than {max_file} bytes after decompression; the rest is not read"
                 yield "too-large", said
                 return
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether it tells of packed bytes that cannot be unpacked, not of a system that refuses."""
+    numberless = isinstance(error, OSError) and error.errno is None  # gzip and bz2 raise such
+    return numberless or isinstance(error, DAMAGED)
+
+
+def fault_of(error: Exception) -> Fault:
+    """Why a file is set aside whose reading ended in `DAMAGED` or in an `OSError`."""
+    if isinstance(error, OSError) and not is_damage(error):
+        return Fault("unreadable", f"cannot be read ({error.strerror})")
+    return Fault("broken-archive", f"cannot be unpacked: {error}")
+
+
+def _saved(source: Source, at: int, end: int) -> Iterator[bytes]:
+    """What stands between `at` and the damage, as near to it as small reads come."""
+    passed = 0
+    try:
+        with source.open(checked=False) as raw:
+            stream = unpacked(raw)
+            while passed < end:
+                most = min(BLOCK, at - passed) if passed < at else min(_PIECE, end - passed)
+                piece = stream.read1(most)
+                if not piece:
+                    return
+                if passed >= at:
+                    yield piece
+                passed += len(piece)
+    except (*DAMAGED, OSError) as error:
+        if not is_damage(error):
+            raise
 
 
 def read_lines(
@@ -247,9 +293,11 @@ def read_blocks(
 
 
 def head(source: Source, size: int = 8192) -> bytes:
-    """The first decompressed bytes of a file; none where it cannot be decompressed."""
+    """The first decompressed bytes of a file; where it is damaged, those that stand before that."""
     with source.open() as raw:
         try:
             return unpacked(raw).read(size)
-        except _DAMAGED:
-            return b""
+        except (*DAMAGED, OSError) as error:
+            if not is_damage(error):
+                raise
+    return b"".join(_saved(source, 0, size))

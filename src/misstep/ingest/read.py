@@ -21,7 +21,7 @@ from misstep.ingest.discover import Found
 from misstep.ingest.format import Format, Reader, Record, Tally
 from misstep.ingest.images import work_of, working
 from misstep.ingest.item import Item
-from misstep.ingest.lines import Progress
+from misstep.ingest.lines import Progress, fault_of
 from misstep.ingest.pages.beside import listing
 from misstep.ingest.recognise import (
     OTHER,
@@ -34,7 +34,7 @@ from misstep.ingest.recognise import (
     routed,
 )
 from misstep.ingest.records import BLANK, item_of
-from misstep.ingest.source import Damaged, Source
+from misstep.ingest.source import DAMAGED, Source
 from misstep.ingest.stretches import LastFile, Span, spans_of
 from misstep.ingest.survey import numbers, plain_name
 from misstep.ingest.tools import with_tools
@@ -163,10 +163,8 @@ class UnitReader:
                         self._take(entry, file, plan, touched)
                 for reader in touched.values():
                     reader.close_file()
-        except OSError as error:
-            return Fault("unreadable", f"cannot be read ({error.strerror})")
-        except Damaged as error:
-            return Fault("broken-archive", f"a member that cannot be read: {error}")
+        except (OSError, *DAMAGED) as error:
+            return fault_of(error)
         return None
 
     @contextmanager

@@ -196,7 +196,16 @@ def shown(url: str) -> str:
 def printed(path: Path) -> str:
     """A path or a URL as it may be printed."""
     url = url_of(path)
-    return str(path) if url is None else shown(url)
+    return spelled(str(path)) if url is None else shown(url)
+
+
+def spelled(name: str) -> str:
+    """A name with its bytes that are no UTF-8 as `\\xe9`: what is written and printed is UTF-8."""
+    try:
+        data = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which Windows allows
+        data = name.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
 
 
 def walk(url: str, *, web: bool) -> Iterator[tuple[Remote, str]]:

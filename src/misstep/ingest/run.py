@@ -98,8 +98,23 @@ def ingest(
         UnknownName: `config.format` is no format.
     """
     known = known_of(formats, wrappers, config)
-    tools = read_tools(Path(config.tools)) if config.tools else ()
     found = list(discover(paths, config.exclude, web=config.allow_https))
+    return ingest_found(found, known=known, config=config, progress=progress)
+
+
+def ingest_found(
+    found: Sequence[Found],
+    *,
+    known: Known,
+    config: IngestConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ingested:
+    """Read files that were found, or members of archives.
+
+    Raises:
+        InputError: the tools file cannot be used.
+    """
+    tools = read_tools(Path(config.tools)) if config.tools else ()
     reader = UnitReader(found, known=known, config=config, tools=tools)
     total = sum(file.size for file in found)
     done = 0

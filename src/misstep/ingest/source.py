@@ -7,7 +7,9 @@ place outside.
 
 from __future__ import annotations
 
+import copy
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -26,11 +28,25 @@ ZSTD_METHOD = 93
 _MAX_MEMBERS = 200_000
 _MAX_MEMBER = 1 << 30
 """Decompressed bytes of one zstd member, which is unfolded in memory."""
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 
 
 class Damaged(Exception):
     """An archive that cannot be listed or read; caught where the file is set aside."""
+
+
+DAMAGED = (
+    Damaged,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    EOFError,
+)
+"""What packed bytes that cannot be unpacked raise, at the opening or at any read."""
+_CLOSED = (*DAMAGED, RuntimeError, KeyError, UnicodeDecodeError)
+"""What an archive raises that cannot be opened or listed: damaged, locked, packed in an unknown way
+or with names in no encoding."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -66,8 +82,12 @@ class Source(msgspec.Struct, frozen=True):
         """
         return io.FileIO(self.path) if self.remote is None else self.remote.raw()
 
-    def open(self) -> IO[bytes]:
+    def open(self, *, checked: bool = True) -> IO[bytes]:
         """The stored bytes.
+
+        Args:
+            checked: whether a zip member that breaks its checksum ends with an error, which takes
+                the last bytes before it along.
 
         Raises:
             OSError: the file cannot be opened.
@@ -77,9 +97,9 @@ class Source(msgspec.Struct, frozen=True):
             return self.file()
         try:
             if is_zip(self):
-                return _zip_member(self, self.member)
+                return _zip_member(self, self.member, checked=checked)
             return _tar_member(self, self.member)
-        except (*DAMAGED, zstandard.ZstdError, RuntimeError, KeyError) as error:
+        except _CLOSED as error:
             raise Damaged(str(error)) from None
 
 
@@ -103,7 +123,10 @@ def is_archive(source: Source) -> bool:
     if not name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tbz2")):
         return False
     with source.file() as raw:
-        return tarfile.is_tarfile(raw)
+        try:
+            return tarfile.is_tarfile(raw)
+        except DAMAGED:
+            return True
 
 
 def members(source: Source) -> Iterator[tuple[str, int]]:
@@ -111,7 +134,7 @@ def members(source: Source) -> Iterator[tuple[str, int]]:
 
     Raises:
         OSError: the file cannot be opened.
-        Damaged: it is no readable archive.
+        Damaged: it is no readable archive, or breaks off; what came before was listed.
     """
     try:
         listed = _zip_listing(source) if is_zip(source) else _tar_listing(source)
@@ -119,7 +142,7 @@ def members(source: Source) -> Iterator[tuple[str, int]]:
             if number >= _MAX_MEMBERS:
                 raise Damaged(f"more than {_MAX_MEMBERS} members")
             yield entry
-    except DAMAGED as error:
+    except _CLOSED as error:
         raise Damaged(str(error)) from None
 
 
@@ -136,11 +159,14 @@ def _tar_listing(source: Source) -> Iterator[tuple[str, int]]:
             yield info.name, info.size
 
 
-def _zip_member(source: Source, member: str) -> IO[bytes]:
+def _zip_member(source: Source, member: str, *, checked: bool) -> IO[bytes]:
     place: Any = source.path if source.remote is None else source.file()
     archive = zipfile.ZipFile(place)
     info = archive.getinfo(member)
     if info.compress_type != ZSTD_METHOD:
+        info = info if checked else copy.copy(info)
+        if not checked:
+            del info.CRC  # zipfile holds nothing against a checksum that it does not know
         return archive.open(info)
     with archive, source.file() as raw:
         raw.seek(info.header_offset)
@@ -171,9 +197,25 @@ def _tar(source: Source, changed: int) -> tarfile.TarFile:
     return tarfile.open(fileobj=source.file())
 
 
+@lru_cache(maxsize=2)
+def _tar_index(source: Source, changed: int) -> dict[str, tarfile.TarInfo]:
+    """The last member of each name; of a damaged archive what stands before the damage."""
+    index = {}
+    try:
+        for info in _tar(source, changed):
+            index[info.name] = info
+    except DAMAGED:
+        pass
+    except OSError as error:  # bz2 tells damage so, without a number
+        if error.errno is not None:
+            raise
+    return index
+
+
 def _tar_member(source: Source, member: str) -> IO[bytes]:
     whole = Source(source.path, None, source.remote)
-    found = _tar(whole, _changed(whole)).extractfile(member)
+    changed = _changed(whole)
+    found = _tar(whole, changed).extractfile(_tar_index(whole, changed)[member])
     if found is None:
         raise Damaged(f"{member} is no file")
     return found

@@ -22,10 +22,10 @@ from misstep.ingest.discover import Found
 from misstep.ingest.echo import Skimmer
 from misstep.ingest.format import Format, alone
 from misstep.ingest.item import Item
-from misstep.ingest.lines import BOM, GZIP, ZSTD, Limits, unpack
+from misstep.ingest.lines import BOM, GZIP, ZSTD, Limits, fault_of, unpack
 from misstep.ingest.recognise import Known, Plan, limits, recognise, route
 from misstep.ingest.records import is_lines
-from misstep.ingest.source import Damaged, Source
+from misstep.ingest.source import DAMAGED, Source
 from misstep.ingest.stretches import Span, read_stretch
 
 PACKED = 1 << 20
@@ -160,12 +160,9 @@ def survey(
         elif start == 0:
             out.strands = [_whole(found, plan, known, config)]
         return out
-    except OSError as error:
-        said = f"cannot be read ({error.strerror})"
-        return Surveyed(file=number, start=start, fault=("unreadable", said))
-    except Damaged as error:
-        said = f"a member that cannot be read: {error}"
-        return Surveyed(file=number, start=start, fault=("broken-archive", said))
+    except (OSError, *DAMAGED) as error:
+        why = fault_of(error)
+        return Surveyed(file=number, start=start, fault=(why.reason, why.said))
 
 
 def _cuttable(found: Found, plan: Plan, bounds: Limits) -> bool:

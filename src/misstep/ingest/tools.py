@@ -2,8 +2,10 @@
 
 In: JSON or JSON lines: a list of tools in OpenAI or Anthropic spelling, `{"tools": […]}`, one tool,
 or one tool a line; each with its contract (`contracts`), which holds for a logged tool of its name
-too. Out: `ToolSpec` values with `source="given"`, each name once. BFCL's question files (or their
-folder) give tools and questions by question instead: see `bfcl_questions`.
+too. Out: `ToolSpec` values with `source="given"`, each name once. A file with a schema in it is the
+complete offer of a log that names none; a file without any states contracts and offers nothing.
+BFCL's question files (or their folder) give tools and questions by question instead: see
+`bfcl_questions`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from misstep.contracts import contract_text, merged, object_of, off_limits_of
@@ -29,7 +32,7 @@ from misstep.ingest.harnesses.bfcl_questions import (
     tasks_of,
 )
 from misstep.ingest.listing import source_of, unlisted
-from misstep.types import Context, Message, Session, ToolSpec
+from misstep.types import NOTHING, Context, Message, Session, ToolSpec
 
 _EXPECTED = "expected a JSON list of tools (OpenAI or Anthropic spelling) or one tool a line"
 
@@ -69,10 +72,11 @@ def read_tools(path: Path) -> tuple[ToolSpec, ...]:
         except (Misfit, ValueError) as error:
             said = error.said if isinstance(error, Misfit) else str(error)
             raise InputError(f"{path}: tool {index}: {said}; {_EXPECTED}") from None
-        tools.setdefault(spec.name, _with(spec, limits))
+        known = tools.get(spec.name)
+        tools[spec.name] = spec if known is None else _twice(known, spec)
     if not tools:
         raise InputError(f"{path}: holds no tool; {_EXPECTED}")
-    return tuple(tools.values())
+    return tuple(_with(spec, limits) for spec in tools.values())
 
 
 def _questions(path: Path) -> Questions | None:
@@ -129,6 +133,24 @@ def _with(spec: ToolSpec, more: Mapping[str, Any]) -> ToolSpec:
     return replace(spec, contract=merged(spec.contract, more))
 
 
+def _twice(first: ToolSpec, second: ToolSpec) -> ToolSpec:
+    """A name that stands twice: schema and contract make one tool; of equals the first holds."""
+    whole, other = (second, first) if _states(first) else (first, second)
+    if _states(whole) or not _states(other):
+        return first
+    vouched = whole.source == "inferred" and other.contract is not None
+    return replace(
+        whole,
+        contract=merged(other.contract, object_of(whole.contract)),
+        source="filled" if vouched else whole.source,
+    )
+
+
+def _states(spec: ToolSpec) -> bool:
+    """Whether an entry says nothing of the tool as it is offered, so at most its contract."""
+    return spec.parameters is None and spec.description is None
+
+
 def _values(path: Path, data: bytes) -> Iterable[Any]:
     try:
         whole = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
@@ -166,7 +188,8 @@ def with_tools(
 
     A step without a known request gets the tools; a logged tool without parameters gets those of
     its namesake, and every logged tool its namesake's contract. Where the format keeps tools, a
-    request that offered none stays so.
+    request that offered none stays so. Of tools that are no offer (`offering`) every request gets
+    the contracts alone.
     """
     if not tools:
         return sessions
@@ -176,12 +199,21 @@ def with_tools(
     return [_filled(session, tuple(tools), keeps_tools) for session in sessions]
 
 
+def offering(context: Context, tools: Sequence[ToolSpec]) -> Context:
+    """The request with these tools: as its offer if any has a schema, else with their contracts."""
+    if any(tool.parameters is not None for tool in tools):
+        return replace(context, tools=tuple(tools))
+    named = {tool.name for tool in context.tools}
+    told = (tool for tool in tools if tool.contract is not None and tool.name not in named)
+    return replace(context, promises=tuple(told) or UNSET)
+
+
 def _filled(session: Session, tools: tuple[ToolSpec, ...], keeps_tools: bool) -> Session:
     contexts = [_fill(context, tools, keeps_tools) for context in session.contexts]
     bare = [m for m in session.messages if m.role == "assistant" and m.context is None]
-    if not bare:
+    given = offering(NOTHING, tools)
+    if not bare or given == NOTHING:
         return replace(session, contexts=tuple(contexts))
-    given = Context(tools=tools)
     if given not in contexts:
         contexts.append(given)
     at = contexts.index(given)
@@ -196,19 +228,26 @@ def _filled(session: Session, tools: tuple[ToolSpec, ...], keeps_tools: bool) ->
 
 
 def _fill(context: Context, tools: tuple[ToolSpec, ...], keeps_tools: bool) -> Context:
-    if not context.tools:
-        return context if keeps_tools else replace(context, tools=tools)
+    offer = any(tool.parameters is not None for tool in tools)
+    if offer and not context.tools:
+        return context if keeps_tools else offering(context, tools)
     given = {tool.name: tool for tool in tools}
     filled = tuple(_joined(tool, given.get(tool.name)) for tool in context.tools)
-    return context if filled == context.tools else replace(context, tools=filled)
+    context = context if filled == context.tools else replace(context, tools=filled)
+    return context if offer else offering(context, tools)
 
 
 @lru_cache(maxsize=4096)
 def _joined(logged: ToolSpec, given: ToolSpec | None) -> ToolSpec:
     """What the log says of a tool, and behind it what the file says."""
-    if given is None or logged.parameters is None:
-        return logged if given is None else _whole(given)
+    if given is None:
+        return logged
+    if logged.parameters is None and given.parameters is not None:
+        return _whole(given)
     contract = merged(logged.contract, object_of(given.contract))
+    if logged.parameters is None:
+        said = logged.description or given.description
+        return replace(logged, description=said, contract=contract, source="given")
     if given.source == "given" and given.parameters not in (None, logged.parameters):
         contract = merged(contract, {"parameters": object_of(given.parameters)})
     return logged if contract == logged.contract else replace(logged, contract=contract)

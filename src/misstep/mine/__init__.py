@@ -37,6 +37,7 @@ from misstep.mine.rows import (
     refused_row,
     unpaired_row,
 )
+from misstep.mine.sharing import shared_text
 from misstep.mine.sides import Sides, accepted_to_sides, labelled_to_sides, row_to_sides, tidy
 from misstep.mine.source import Candidate, Corpus, Source, gather, own_share
 from misstep.mine.split import Split, split
@@ -108,6 +109,7 @@ __all__ = [
     "resample_prompts",
     "row_to_sides",
     "session_of",
+    "shared_text",
     "split",
     "taught",
     "tidy",

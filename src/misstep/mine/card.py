@@ -18,6 +18,7 @@ from misstep.mine.door import FULL
 from misstep.mine.figures import EDGES, Figures, largest
 from misstep.mine.formats import OUTPUTS
 from misstep.mine.gate import RULES
+from misstep.mine.sharing import sharing
 
 _BAR = 24
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -69,6 +70,7 @@ def card(figures: Figures) -> str:
         ),
         *_lengths(figures),
         *_redaction(figures),
+        *sharing(figures),
         *_loading(figures),
         *_forgotten(figures),
         "## Licence",
@@ -76,7 +78,7 @@ def card(figures: Figures) -> str:
         "The rows are text of the logs that they were mined from, so they are under whatever terms",
         "hold for those: the words of your users, of your tools' results, and of the models, whose",
         "providers may restrict what may be trained on them. misstep adds no rights, no licence:",
-        "name one (`license:` in the front matter) before you share the folder.",
+        "name one (`license:` in the front matter) before you share them.",
         "",
         "## Columns",
         "",
@@ -163,10 +165,10 @@ def _redaction(figures: Figures) -> Iterator[str]:
         yield from ("rows as they stood in the logs. Do not share this folder.", "")
         return
     total = sum(figures.redacted.values())
-    yield f"Secrets and personal data replaced: {total}. Secrets became `[REDACTED:kind]`, e-mail"
-    yield "addresses `userN@example.com`, users' names in paths `userN`, the same value the same"
-    yield "way in all rows of a session. Names, telephone numbers and the like are not sought: read"
-    yield from ("before you share.", "")
+    yield f"Secrets and personal data replaced in the rows: {total}. Secrets became"
+    yield "`[REDACTED:kind]`, e-mail addresses `userN@example.com`, users' names in paths `userN`,"
+    yield "the same value the same way in all rows of a session. Names, telephone numbers and the"
+    yield from ("like are not sought: read before you share.", "")
     yield from _table("Replaced, by kind", ("kind", "count"), figures.redacted)
 
 

@@ -15,7 +15,7 @@ from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft
 from misstep.mine.source import blamable, canonical
 from misstep.mine.split import Split
-from misstep.redact import clip
+from misstep.redact import clean, clean_pointer, clip
 from misstep.types import Finding, Message, Prompt, ToolCall
 
 _KEPT = ("TOOL_AS_TEXT", "TOKEN_LEAK")
@@ -102,7 +102,7 @@ def _kept_call(finding: Finding, rejected: Message, chosen: Message) -> str | No
             return f"the same call of {clip(call.name, 60)!r}"
         told = list(_values_at(finding.where, failed, call))
         if len(told) == 2 and told[0] == told[1]:
-            return f"the same value at {finding.where}"
+            return f"the same value at {clean_pointer(finding.where)}"
     return None
 
 
@@ -123,9 +123,10 @@ def _values_at(where: str, *calls: ToolCall) -> Iterator[Any]:
 def _kept_text(finding: Finding, rejected: str, chosen: str) -> str | None:
     if finding.channel != "content":
         return None
-    loop = finding.loop
-    if loop is not None and len(loop.unit.strip()) >= _PHRASE and chosen.count(loop.unit) > 1:
-        return f"the phrase {clip(loop.unit, 60)!r} more than once"
+    unit = "" if finding.loop is None else finding.loop.unit
+    where = clean(chosen) if "[REDACTED:" in unit else chosen  # a unit is redacted when it is found
+    if len(unit.strip()) >= _PHRASE and where.count(unit) > 1:
+        return f"the phrase {clip(unit, 60)!r} more than once"
     if finding.code in _KEPT and finding.span is not None:
         said = rejected[slice(*finding.span)].strip()
         if said and said in chosen:

@@ -40,8 +40,14 @@ NOT_ASKED = {
 """Rules of the gate that a row cannot answer, and why."""
 UNSURE = ("UNFIT_PROMPT", "REJECTED_CLEAN", "UNJUDGED", "NO_MARGIN")
 """Rules whose objection says that misstep cannot tell, not that the row is wrong."""
-_DECISIVE = ("SAME_SIDES", "CHOSEN_LOOP", "CHOSEN_FAILS", "REJECTED_CLEAN")
-"""Objections that make the rules behind them say the same again."""
+_JUDGED = ("CHOSEN_FAILS", "UNJUDGED", "KEEPS_FAULT", "NO_MARGIN")
+_ECHOES = {
+    "SAME_SIDES": (*_JUDGED, "REJECTED_CLEAN", "DISAGREES"),
+    "REJECTED_CLEAN": ("UNJUDGED", "NO_MARGIN"),
+    "CHOSEN_LOOP": _JUDGED,
+    "CHOSEN_FAILS": _JUDGED,
+}
+"""Rules that would say once more what an objection has said."""
 SHAPES = {
     "NOT_A_PAIR": "the row is no preference pair",
     "UNPAIRED": "a side is missing",
@@ -165,12 +171,12 @@ def _gate(row: Loose, judging: Judging) -> Iterator[tuple[str, str]]:
     source = row.source or "reference"
     candidate = Candidate(prompt=prompt, chosen=row.chosen, rejected=row.rejected, source=source)
     d = draft(desk, candidate)
+    spoken = set(NOT_ASKED)
     for rule in sorted(RULES, key=lambda rule: rule.code != "SAME_SIDES"):
-        said = None if rule.code in NOT_ASKED else rule.check(desk, d)
+        said = None if rule.code in spoken else rule.check(desk, d)
         if said is not None:
             yield rule.code, said
-            if rule.code in _DECISIVE:
-                return
+            spoken.update(_ECHOES.get(rule.code, ()))
 
 
 class _Others:

@@ -16,6 +16,7 @@ from typing import Any
 from misstep.mine.json_places import Place, dropped, place_of, places, renamed, replaced
 from misstep.mine.schema_paths import declared, options_of, schema_at, takes, tokens
 from misstep.mine.supported import Heard
+from misstep.redact import clean_pointer
 from misstep.types import Finding
 from misstep.validate.breaches import folded
 from misstep.validate.schema import compiled
@@ -77,7 +78,8 @@ def without_twin(text: str) -> Edited | None:
 
 
 def _show(pointer: str) -> str:
-    return pointer if len(pointer) <= _SHOWN else f"{pointer[:_SHOWN]}…"
+    shown = clean_pointer(pointer)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _whole(spot: Spot) -> Edited | None:

@@ -59,6 +59,10 @@ class Redactor:
         """Where something was read; a path may hold a user's name too."""
         return {"file": self(origin.file), "line": origin.line, "format": origin.format}
 
+    def model(self, message: Message) -> str | None:
+        """The name of the model that a log gives."""
+        return None if message.model is None else self(message.model)
+
     def _part(self, part: Part) -> Part:
         call, result = part.call, part.result
         if call is not None:
@@ -109,7 +113,7 @@ def accepted_row(
         **_chat(prompt, corpus, clean, completion=answer),
         "id": index.answer(row) if gold is None else answer_id(index.key(row), gold),
         "family": split.family[prompt.session],
-        "model": answer.model,
+        "model": clean.model(answer),
         "origin": [clean.origin(origin) for origin in answer.origins],
     }
 
@@ -157,8 +161,8 @@ def pair_row(
         "feedback": [clean(word) for word in pair.feedback],
         "margin": pair.margin,
         "cut": pair.cut,
-        "model_chosen": pair.chosen.model,
-        "model_rejected": pair.rejected.model,
+        "model_chosen": clean.model(pair.chosen),
+        "model_rejected": clean.model(pair.rejected),
         "origin_chosen": [clean.origin(origin) for origin in pair.origin_chosen],
         "origin_rejected": [clean.origin(origin) for origin in pair.origin_rejected],
         "misstep": __version__,
@@ -178,7 +182,7 @@ def unpaired_row(row: Unpaired, corpus: Corpus, clean: Redactor | None = None) -
         "validators": _validators(row.prompt, row.codes, corpus),
         "edits": list(row.edits),
         "cut": row.cut,
-        "model": row.completion.model,
+        "model": clean.model(row.completion),
         "origin": [clean.origin(origin) for origin in row.origins],
         "misstep": __version__,
     }

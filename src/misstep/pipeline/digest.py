@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from misstep.pipeline.excerpt import example_row, place_row
+from misstep.pipeline.excerpt import example_row, named, place_row
 from misstep.pipeline.tally import LEVELS
 from misstep.types import Finding, Message, Origin, Session, Verdict
 from misstep.validate import VALIDATORS, Judged
@@ -123,6 +123,9 @@ def digest_of(session: Session, judged: Judged) -> Digest:
             _plus(made.tools, call.name, (1, counts, call.index in bad))
     if made.failed:
         made.strip, made.share = _strip(judged.verdicts, found)
+    made.tools, made.models = named(made.tools), named(made.models)
+    unknown = named({name: [count] for name, count in made.unknown.items()})
+    made.unknown = {name: counts[0] for name, counts in unknown.items()}
     made.examples = [example_row(finding, session) for finding in _picked(judged.findings)]
     return made
 

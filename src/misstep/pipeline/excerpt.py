@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from misstep.pipeline.locate import locate
-from misstep.redact import redact, redact_at
+from misstep.redact import MARGIN, clean, clean_pointer, clip, redact_at
 from misstep.types import Finding, Message, Origin, Session, ToolCall
 from misstep.validate.transcript import Transcript
 
@@ -22,8 +22,6 @@ TAIL = 160
 """Characters shown of the beginning and of the end of a long marked stretch."""
 LINES = 12
 """Lines shown on each side, or at each end of a long marked stretch."""
-MARGIN = 4_000
-"""Characters beyond what is shown that are searched for secrets; a private key is about 3,300."""
 _END = 30
 """Characters marked at the end of an answer that was cut."""
 MAX_TITLE = 120
@@ -43,7 +41,7 @@ def example_row(finding: Finding, session: Session) -> dict[str, Any]:
         "evidence": clean(finding.evidence),
         "tags": [clean(tag) for tag in finding.tags],
         "channel": finding.channel,
-        "where": clean(finding.where),
+        "where": clean_pointer(finding.where),
         "session": session.id,
         "step": finding.step,
         "model": None if message.model is None else clean(message.model),
@@ -58,13 +56,21 @@ def place_row(origin: Origin) -> dict[str, Any]:
         "file": clean(origin.file),
         "line": origin.line,
         "format": origin.format,
-        "inside": " ".join(clean(s) for s in (origin.member, origin.row, origin.pointer) if s),
+        "inside": " ".join(
+            [clean(s) for s in (origin.member, origin.row) if s]
+            + [clean_pointer(s) for s in (origin.pointer,) if s]
+        ),
     }
 
 
-def clean(text: str) -> str:
-    """The text without secrets and e-mail addresses."""
-    return redact(text, personal=True).text
+def named(counts: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Counts by names as a log has them, by those names without secrets and people."""
+    made: dict[str, list[int]] = {}
+    for name, own in counts.items():
+        known = made.setdefault(shown := clip(name, len(name)), own)
+        if known is not own:
+            made[shown] = [a + b for a, b in zip(known, own, strict=True)]
+    return made
 
 
 def _blocks(finding: Finding, session: Session, message: Message) -> Iterator[Block]:

@@ -1,21 +1,23 @@
 """What was recognised in each file, and why: the text of `misstep scan --explain`.
 
-In: paths. Out: lines. Each file is read by itself, so what lies in another (the other half of a
-pair, a sub-agent's parent) may be missing here though a whole scan finds it.
+In: paths. Out: lines. Each file, and each member of an archive, is read by itself, so what lies in
+another (the other half of a pair, a sub-agent's parent) may be missing here though a whole scan
+finds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from misstep import ingest
 from misstep.config import IngestConfig
 from misstep.ingest.decode import Fault
 from misstep.ingest.discover import Found
+from misstep.ingest.lines import fault_of
 from misstep.ingest.recognise import SURE, Known, candidates, look, recognise
-from misstep.ingest.source import Damaged
+from misstep.ingest.source import DAMAGED
+from misstep.pipeline.rows import aside_row
 from misstep.types import SetAside
 
 _SHOWN = 4
@@ -49,16 +51,16 @@ def _explained(file: Found, known: Known, config: IngestConfig) -> Iterator[str]
         plan = recognise(file, known, config)
         kind = plan.kind if not isinstance(plan, Fault) else None
         yield from _scores(file, known, config)
-    except (OSError, Damaged) as error:
-        yield f"  set aside: cannot be read ({error})"
+    except (OSError, *DAMAGED) as error:
+        fault = fault_of(error)
+        yield f"  set aside: {fault.reason}: {fault.said}"
         return
     if isinstance(plan, Fault):
         yield f"  set aside: {plan.reason}: {plan.said}"
         return
     why = "forced by --format" if known.forced else "the surest of those above"
     yield f"  read as {plan.name or 'JSON lines of no format'} ({kind} file): {why}"
-    if file.member is None:
-        yield from _books(file, config)
+    yield from _books(file, known, config)
 
 
 def _scores(file: Found, known: Known, config: IngestConfig) -> Iterator[str]:
@@ -73,8 +75,8 @@ def _scores(file: Found, known: Known, config: IngestConfig) -> Iterator[str]:
     yield f"  sure in [0, 1]: {', '.join(named) or 'no format'}; {SURE} is needed"
 
 
-def _books(file: Found, config: IngestConfig) -> Iterator[str]:
-    got = ingest.ingest([file.path], config=replace(config, exclude=()))
+def _books(file: Found, known: Known, config: IngestConfig) -> Iterator[str]:
+    got = ingest.ingest_found([file], known=known, config=config)
     for name, book in got.counts.formats.items():
         formats = {f.name: f.unit for f in ingest.all_formats()}
         unit = formats.get(name, "record")
@@ -85,7 +87,7 @@ def _books(file: Found, config: IngestConfig) -> Iterator[str]:
     if got.counts.ignored:
         kinds = ", ".join(f"{kind} {n}" for kind, n in got.counts.ignored.items())
         yield f"  ignored by kind: {kinds}"
-    yield from (_place(entry) for entry in got.set_aside[:_SHOWN])
+    yield from (_place(aside_row(entry)) for entry in got.set_aside[:_SHOWN])
     if len(got.set_aside) > _SHOWN:
         yield f"  … and {len(got.set_aside) - _SHOWN} more; --set-aside FILE lists all"
 

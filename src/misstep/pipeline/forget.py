@@ -4,7 +4,7 @@ In: a folder and session ids. Out: the same folder without a row, finding, answe
 or report that came from these sessions, or from those that fork from them and hold their text. All
 files change together or none (`swap`). What stays is ids and counts: `forgotten.json`, the dataset
 card, and the card of each adapter that was trained on their rows. Stages that depended on them lose
-their entry in `state.json`, so that the next run does them again; later scans leave them out.
+their entry in `stages.json`, so that the next run does them again; later scans leave them out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from misstep import store
 from misstep.errors import InputError
-from misstep.pipeline.forgetting import Forgetting, Forgotten, columns_of, tables_of
+from misstep.pipeline.forgetting import Forgetting, Forgotten, tables_of
 from misstep.pipeline.forgotten import forgotten
+from misstep.pipeline.parts import home_of
 from misstep.pipeline.swap import finish, swapping
 
 
@@ -25,9 +26,16 @@ def forget(folder: Path, names: Sequence[str]) -> Forgotten:
 
     Raises:
         InputError: the folder holds no rows, or knows no such session.
+        InUse: another process works in it.
         StageError: the folder cannot be written; nothing was changed.
     """
+    with store.working(home_of(folder)):
+        return _forget(folder, names)
+
+
+def _forget(folder: Path, names: Sequence[str]) -> Forgotten:
     finish(folder)
+    store.RunFolder(folder).adopt()
     known, before = _known(folder), forgotten(folder)
     asked = tuple(dict.fromkeys(name for name in names if name not in before))
     for name in asked:
@@ -50,7 +58,7 @@ def _known(folder: Path) -> dict[str, str | None]:
         return dict(store.read_stream(path, ("id", "parent")))
     found: dict[str, str | None] = {}
     for table in tables_of(folder):
-        columns = [c for c in ("session", "session_chosen") if c in columns_of(table)]
+        columns = [c for c in ("session", "session_chosen") if c in store.columns_of(table)]
         for row in store.read_stream(table, columns) if columns else ():
             found |= dict.fromkeys(name for name in row if name is not None)
     if not found:

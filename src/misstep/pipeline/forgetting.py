@@ -55,13 +55,6 @@ def tables_of(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def columns_of(path: Path) -> list[str]:
-    """Names of the columns of a Parquet file."""
-    import polars
-
-    return polars.scan_parquet(path).collect_schema().names()
-
-
 def _inside(name: str) -> str:
     """The name of a file in the folder of its round, where it lies in one."""
     first = name.partition("/")[0]
@@ -109,7 +102,7 @@ class Forgetting:
         """A table without the rows of these sessions; unchanged if it has none."""
         import polars
 
-        name, columns = self._name(path), columns_of(path)
+        name, columns = self._name(path), store.columns_of(path)
         named = ("id",) if name == "sessions.parquet" else ("session", "session_chosen")
         keys = [column for column in named if column in columns]
         if not keys:
@@ -117,7 +110,8 @@ class Forgetting:
         table = polars.scan_parquet(path)
         hit = polars.any_horizontal(polars.col(key).is_in(list(self._gone)) for key in keys)
         wanted = [*keys, *(["id"] if "id" in columns and "id" not in keys else [])]
-        left = table.filter(hit.fill_null(False)).select(wanted).collect()
+        with store.reading(path):
+            left = table.filter(hit.fill_null(False)).select(wanted).collect()
         if not len(left):
             return
         self._done.rows[name] = len(left)
@@ -207,7 +201,7 @@ class Forgetting:
         path = self._folder / kind / f"{part}.parquet"
         if not path.exists():
             return
-        columns = columns_of(path)
+        columns = store.columns_of(path)
         for values in store.read_stream(path, columns):
             row = mine.tidy(dict(zip(columns, values, strict=True)))
             if row["session"] not in self._gone and row.get("session_chosen") not in self._gone:
@@ -247,10 +241,10 @@ class Forgetting:
             yield session.format, tally_of(session, validate.validate(session, settings))
 
     def _state(self, tallies: Sequence[tuple[str, Tally]]) -> None:
-        path = self._folder / "state.json"
-        if not path.exists():
+        run = store.RunFolder(self._folder)
+        if not run.begun:
             return
-        state: dict[str, Any] = store.read_json(path)
+        state = run.stages()
         for name, stages in trained_on(state, self._ids).items():
             self._done.adapters[name] = stages
         redo = [stage for stage in DEPENDENTS["scan"] if stage in state and self._stale(stage)]
@@ -262,7 +256,7 @@ class Forgetting:
             facts["base"] = facts.get("base", facts["key"])
             facts["key"] = key_without(facts["base"], {*self._before, *self._gone})
             state["scan"] = {**state["scan"], "key": facts["key"], "facts": facts}
-        store.write_json(self._swap.new / "state.json", state)
+        store.write_json(self._swap.new / store.STAGES, state)
 
     def _stale(self, stage: str) -> bool:
         """Whether a stage took in a row that left."""

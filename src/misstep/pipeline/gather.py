@@ -26,6 +26,7 @@ from misstep.pipeline.away import engine_of
 from misstep.pipeline.job import Progress, silent
 from misstep.pipeline.ledger import Ledger
 from misstep.pipeline.partitions import Amend, tidy
+from misstep.pipeline.rows import aside_row
 from misstep.pipeline.tally import summary_of
 from misstep.pipeline.unit import Aside, Deepen, Given, Look, Part, prepare, spool_name, work
 from misstep.redact import switched
@@ -248,7 +249,7 @@ class Run:
             reason="crashed",
             said=f"could not be read: {crash.said}",
         )
-        line = store.row_line(entry, "set-aside")
+        line = store.row_line(aside_row(entry), "set-aside")
         (Path(self.given.folder) / spool_name(number)).write_bytes(line)
         book = Book(files=share.kind is None, records=1, set_aside={"crashed": 1})
         asides = [Aside((share.file, 0, 0, ""), 0, len(line))]

@@ -18,6 +18,7 @@ from misstep import store
 from misstep.config import RunConfig, dump_config
 from misstep.errors import InputError
 from misstep.models import Gallery
+from misstep.pipeline.outputs import covers
 from misstep.store import RunFolder
 
 Progress = Callable[[str, int, int], None]
@@ -127,7 +128,7 @@ def check_folder(folder: Path, paths: Sequence[Path]) -> None:
     """
     place = folder.resolve()
     for path in paths:
-        if place.is_relative_to(path.resolve()):
+        if covers(path, place):
             raise InputError(
                 f"{folder}: lies inside the logs ({path}), so its own files would be read "
                 f"as logs; choose a run folder beside them"
@@ -135,7 +136,7 @@ def check_folder(folder: Path, paths: Sequence[Path]) -> None:
     other = RunFolder(folder).foreign()
     if other is not None and not (folder / "verdicts.parquet").exists():  # its state was lost
         raise InputError(
-            f"{folder}: holds {other} and no state.json of misstep, so it is no run folder and "
+            f"{folder}: holds {other} and no {store.STAGES} of misstep, so it is no run folder and "
             f"files in it could be overwritten; choose a new or empty folder"
         )
 

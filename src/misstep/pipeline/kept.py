@@ -3,6 +3,8 @@
 In: paths and a run folder. Out: `sessions.parquet`, `findings.parquet`, `verdicts.parquet`,
 `set_aside.jsonl`, and the `mine.Corpus` of a folder that holds them. Both ways session by session:
 memory does not grow with the logs but for a few hundred bytes a session and a few dozen a step.
+`findings.parquet` is redacted; the findings as they were made lie beside their session, since a
+pointer without its secrets and people leads to no place in a text any more.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from misstep.validate import Judged
 
 FILES = ("sessions.parquet", "findings.parquet", "verdicts.parquet", "set_aside.jsonl")
 _WANTS = ("rows", "session", "findings", "verdicts", "facts")
-_FORM = 3
+_FORM = 4
 """Of the files; a folder in another form is scanned again."""
 _SESSION = msgspec.json.Decoder(Session)
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
@@ -71,7 +73,7 @@ def scan_stage(job: Job, paths: Sequence[Path]) -> mine.Corpus:
     base = store.key_of(
         "scan",
         [misstep.__version__, _FORM],
-        [[str(path), ingest.digest_of(path, web=web)] for path in paths],
+        [[ingest.spelled(str(path)), ingest.digest_of(path, web=web)] for path in paths],
         [unspread(config.ingest), config.validate],
         [store.file_digest(Path(name)) for name in given if name and Path(name).is_file()],
         validate.own_identity(config.validate),
@@ -118,7 +120,7 @@ def why_nothing(corpus: mine.Corpus, config: RunConfig) -> str | None:
 
 
 def _full(path: Path) -> str:
-    return str(path.resolve() if path.exists() else path)
+    return ingest.spelled(str(path.resolve() if path.exists() else path))
 
 
 def _keep(found: Gathered, folder: store.RunFolder, gone: Container[str]) -> None:
@@ -147,6 +149,7 @@ _SESSION_COLUMNS = {
     "messages": "number",
     "steps": "number",
     "session": "text",
+    "findings": "text",
     "facts": "bytes",
 }
 _VERDICT_COLUMNS = {"session": "text", "step": "number", "state": "text", "verdict": "text"}
@@ -163,13 +166,13 @@ _FINDING_COLUMNS = {
     "tags": "texts",
     "cause": "text",
     "origin": "text",
-    "finding": "text",
 }
 
 
 def _session_rows(found: Gathered) -> Iterator[dict[str, Any]]:
-    both = zip(found.ledger.kept("session"), found.ledger.kept("facts"), strict=True)
-    for (data, copies), (facts, _) in both:
+    kept = found.ledger.kept
+    every = zip(kept("session"), kept("findings"), kept("facts"), strict=True)
+    for (data, copies), (blame, _), (facts, _) in every:
         known = _OUTLINE.decode(data)
         if known.copies != copies:
             data = store.encode(replace(_SESSION.decode(data), copies=copies))
@@ -182,6 +185,7 @@ def _session_rows(found: Gathered) -> Iterator[dict[str, Any]]:
             "messages": len(known.messages),
             "steps": sum(message.role == "assistant" for message in own),
             "session": data.decode(),
+            "findings": blame.decode(),
             "facts": facts,
         }
 
@@ -198,12 +202,10 @@ def _verdict_rows(found: Gathered) -> Iterator[dict[str, Any]]:
 
 
 def _finding_rows(found: Gathered) -> Iterator[dict[str, Any]]:
-    both = zip(found.ledger.kept("rows"), found.ledger.kept("findings"), strict=True)
-    for (rows, _), (data, _) in both:
-        for line, finding in zip(rows.splitlines(), _FINDINGS.decode(data), strict=True):
+    for rows, _ in found.ledger.kept("rows"):
+        for line in rows.splitlines():
             row = orjson.loads(line)
             row["origin"] = _place(row["origin"])
-            row["finding"] = _text(finding)
             del row["loop"]
             yield row
 
@@ -226,7 +228,7 @@ def corpus_of(folder: store.RunFolder) -> mine.Corpus:
     shelf = Shelf(folder.path)
     sessions, findings, index = Sessions(shelf), Findings(shelf), mine.Index()
     verdicts = by_session(folder / "verdicts.parquet", "verdict")
-    found = by_session(folder / "findings.parquet", "finding")
+    found = _blamed(folder)
     judged, blamed = next(verdicts, None), next(found, None)
     for row in store.read_stream(folder / "sessions.parquet", ("id", "session", "facts")):
         name, data, facts = row
@@ -236,7 +238,7 @@ def corpus_of(folder: store.RunFolder) -> mine.Corpus:
             said, judged = judged[1], next(verdicts, None)
         index.add(_FACT.decode(facts), map(_VERDICT.decode, said))
         if blamed is not None and blamed[0] == name:
-            findings.put(name, f"[{','.join(blamed[1])}]".encode())
+            findings.put(name, blamed[1].encode())
             blamed = next(found, None)
     shelf.done()
     images = folder / IMAGES
@@ -256,6 +258,17 @@ def by_session(path: Path, column: str) -> Iterator[tuple[str, list[str]]]:
         yield name, [text for _, text in group]
 
 
+def _blamed(folder: store.RunFolder) -> Iterator[tuple[str, str]]:
+    """The findings of each session that has any, as a JSON list."""
+    path = folder / "sessions.parquet"
+    if "findings" in store.columns_of(path):
+        rows = store.read_stream(path, ("id", "findings"))
+        yield from ((name, text) for name, text in rows if text != "[]")
+    else:  # an earlier version keeps them beside what is told of them
+        for name, texts in by_session(folder / "findings.parquet", "finding"):
+            yield name, f"[{','.join(texts)}]"
+
+
 def judged_of(folder: store.RunFolder) -> Iterator[tuple[Session, Judged]]:
     """The sessions of a run folder with what was found in them, one at a time.
 
@@ -263,17 +276,17 @@ def judged_of(folder: store.RunFolder) -> Iterator[tuple[Session, Judged]]:
         InputError: the folder holds no scan.
     """
     verdicts = by_session(folder / "verdicts.parquet", "verdict")
-    found = by_session(folder / "findings.parquet", "finding")
+    found = _blamed(folder)
     told, blamed = next(verdicts, None), next(found, None)
     for name, data in store.read_stream(folder / "sessions.parquet", ("id", "session")):
         said: Sequence[str] = ()
-        blame: Sequence[str] = ()
+        blame = "[]"
         if told is not None and told[0] == name:
             said, told = told[1], next(verdicts, None)
         if blamed is not None and blamed[0] == name:
             blame, blamed = blamed[1], next(found, None)
         judged = Judged(
-            findings=_FINDINGS.decode(f"[{','.join(blame)}]"),
+            findings=_FINDINGS.decode(blame),
             verdicts=tuple(map(_VERDICT.decode, said)),
         )
         yield _SESSION.decode(data), judged

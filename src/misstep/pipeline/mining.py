@@ -37,8 +37,9 @@ class Policy:
 
     sources: tuple[str, ...]
     resample: bool
-    share: float
-    """Share of the logged steps that the model under training wrote, in [0, 1]."""
+    share: float | None
+    """Share of the logged steps that the model under training wrote, in [0, 1]; None where none
+    is trained."""
     why: str
     template: bool = True
     """Whether the answers are those of `model`, so that pairs are held against its template."""
@@ -92,7 +93,7 @@ def all_sources(job: Job, *, resample: bool) -> Policy:
     """The policy of `misstep mine`: every configured source; resampling if a model is given."""
     sources = tuple(s for s in job.config.mine.sources if resample or s != "resample")
     served = job.config.endpoint.url is not None
-    return Policy(sources=sources, resample=resample, share=0.0, why=AS_SET, template=not served)
+    return Policy(sources=sources, resample=resample, share=None, why=AS_SET, template=not served)
 
 
 def resample(

@@ -13,8 +13,8 @@ from typing import Any
 
 from misstep.ingest import Book
 from misstep.pipeline.digest import Digest, signatures
-from misstep.pipeline.excerpt import clean
 from misstep.pipeline.tally import LEVELS
+from misstep.redact import clean
 
 EXAMPLES = 3
 """Examples of a code: of the gravest level, the first in the order of the logs, one a session."""

@@ -18,8 +18,9 @@ import orjson
 from misstep import models, store, validate
 from misstep.config import RunConfig
 from misstep.errors import ExtraMissing
-from misstep.pipeline.excerpt import MARGIN, Runs, clean, place_row, runs, span_of
+from misstep.pipeline.excerpt import Runs, place_row, runs, span_of
 from misstep.pipeline.job import IMAGES
+from misstep.redact import clip
 from misstep.types import Finding, Message, Prompt, Session
 
 MOST = 12
@@ -155,7 +156,7 @@ def _runs(text: str, loops: Sequence[Finding], published: bool) -> Runs:
 
 
 def _cut(text: str) -> str:
-    return clean(text[: _LONG + MARGIN])[:_LONG]
+    return clip(text, _LONG)
 
 
 def _lined(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,16 @@ from misstep import store
 from misstep.errors import InputError, StageError
 from misstep.ingest import filesystem, shown, url_of
 from misstep.pipeline.rows import finding_row
-from misstep.types import Session
+from misstep.redact import clean
+from misstep.types import Session, content_id
 from misstep.validate import Judged
 
 TABLES = ("sessions", "findings")
 DONE = "summary.json"
 _ASIDE = "set_aside.jsonl"
 _PART = re.compile(rf"({'|'.join(TABLES)})/part-\d{{6,}}\.parquet")
-_NAMES = ("id", "format", "family", "parent", "kind", "role", "actor", "source", "cause", "call_id")
-"""Keys of a session whose values are no text of the logs, or by which rows are joined."""
+_NAMES = ("format", "parent", "kind", "role", "actor", "source", "cause")
+"""Keys of a session whose values are no text of the logs."""
 
 
 class Amend(msgspec.Struct):
@@ -137,7 +139,7 @@ class Tables:
         self._sessions[session.id] = {
             "id": session.id,
             "format": session.format,
-            "family": session.family,
+            "family": _family(session.family) if self._redact else session.family,
             "parent": session.parent,
             "copies": session.copies,
             "steps": len(judged.verdicts),
@@ -165,7 +167,13 @@ def _text(session: Session, *, redact: bool) -> str:
 
     clean = mine.Redactor()
     clean.begin(session)
-    return store.encode(_cleaned(msgspec.to_builtins(session), clean)).decode()
+    told = msgspec.to_builtins(replace(session, family=_family(session.family)))
+    return store.encode(_cleaned(told, clean)).decode()
+
+
+def _family(name: str) -> str:
+    """The name of a family, by which rows are joined; a digest of one that would be redacted."""
+    return name if clean(name) == name else content_id(name)
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

@@ -29,7 +29,7 @@ def parts_in(folder: Path) -> list[RunFolder]:
     """The parts that a run has begun, in their order."""
     rounds = [each for each in (folder / ROUNDS).glob("*") if each.name.isdigit()]
     places = [folder / RFT, *sorted(rounds, key=lambda each: int(each.name))]
-    return [RunFolder(place) for place in places if (place / "state.json").exists()]
+    return [run for place in places if (run := RunFolder(place)).begun]
 
 
 def home_of(folder: Path) -> Path:
@@ -40,7 +40,7 @@ def home_of(folder: Path) -> Path:
         above = above.parent
     elif place.name != RFT:
         return folder
-    return above if (above / "state.json").exists() else folder
+    return above if RunFolder(above).begun else folder
 
 
 def left_by(folder: Path, config: RunConfig, until: str) -> Path:

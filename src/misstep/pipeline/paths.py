@@ -6,9 +6,12 @@ working folder, or to the name itself where there is no such file (a log inside 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+
+from misstep import ingest
 
 
 def paths_below(logs: Sequence[Path | str]) -> Callable[[str], str]:
@@ -22,7 +25,7 @@ def paths_below(logs: Sequence[Path | str]) -> Callable[[str], str]:
             for path in (root / name, root.parent / name, root if root.name == name else None):
                 if path is not None and _is_file(path):
                     return _below(path.resolve(), here)
-        return name.replace("\\", "/")
+        return name.replace(os.sep, "/")
 
     return where
 
@@ -35,4 +38,5 @@ def _is_file(path: Path) -> bool:
 
 
 def _below(path: Path, here: Path) -> str:
-    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+    below = path.relative_to(here) if path.is_relative_to(here) else path
+    return ingest.spelled(below.as_posix())

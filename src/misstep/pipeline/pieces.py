@@ -34,7 +34,16 @@ _SURVEYED = msgspec.msgpack.Decoder(Surveyed)
 def name_of(file: Found) -> str:
     """What a file is known by, wherever misstep is started; of what a URL hides, a hash."""
     place = _named(file.remote.url) if file.remote is not None else os.path.abspath(file.path)
-    return place if file.member is None else f"{place}\x00{file.member}"
+    return _utf8(place if file.stored is None else f"{place}\x00{file.stored}")
+
+
+def _utf8(name: str) -> str:
+    """A name that can be written; of one that cannot, its bytes, so that no two become one."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return f"\x00{name.encode('utf-8', 'surrogatepass').decode('latin-1')}"
+    return name
 
 
 def _named(url: str) -> str:

@@ -20,7 +20,7 @@ from misstep.pipeline.kept import why_nothing
 from misstep.pipeline.rounds import little, several
 from misstep.pipeline.scan import Scanned, scan
 from misstep.pipeline.tally import unseen_said
-from misstep.redact import redact
+from misstep.redact import clean
 from misstep.types import Pair
 
 _SHOWN = 2
@@ -183,6 +183,5 @@ def _decoded(pair: Pair, corpus: mine.Corpus, template: models.Template) -> Iter
 
 
 def _shown(text: str) -> str:
-    """Log text for a terminal: no secrets, and no control characters but line breaks."""
-    clean = redact(text).text
-    return "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in clean)
+    """Log text for a terminal: no secrets or people, no control characters but line breaks."""
+    return "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in clean(text))

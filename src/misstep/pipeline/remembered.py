@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from misstep import ingest, store
+from misstep import store
 from misstep.errors import InUse, SetupError
 from misstep.ingest import Share
 from misstep.pipeline.unit import Aside, Part, Row, spool_name
@@ -26,7 +26,6 @@ _LOCK = "lock"
 _OURS = b"misstep state\n"
 """What the lock of a folder of ours says."""
 _SPOOL = re.compile(r"(part|plain)-\d{6,}")
-_MAGIC = re.compile(r"[*?\[]")
 _MANY = 256
 """Spools above which small ones are put together."""
 _SMALL = 1_000_000
@@ -228,37 +227,6 @@ def _state(path: Path) -> State | None:
         return None
 
 
-def refuse_inside(place: Path, paths: Sequence[Path], option: str) -> None:
-    """Keep what misstep writes out of the logs that it reads.
-
-    Raises:
-        SetupError: `place` is, or lies in, one of `paths`.
-    """
-    target = place.resolve()
-    for path in paths:
-        if _covers(path, target):
-            raise SetupError(
-                f"{place}: lies inside the logs ({ingest.printed(path)}), so it would be read as a "
-                f"log, or take a log's place; choose another place with {option}"
-            )
-
-
-def _covers(path: Path, target: Path) -> bool:
-    """Whether a path, a folder or a pattern stands for `target` or for a folder above it."""
-    if path.exists():
-        return target.is_relative_to(path.resolve())
-    at = next((n for n, part in enumerate(path.parts) if _MAGIC.search(part)), None)
-    if at is None:
-        return False
-    fixed, rest = Path(*path.parts[:at]).resolve(), path.parts[at:]
-    if not target.is_relative_to(fixed):
-        return False
-    if "**" in rest:
-        return True
-    below = target.relative_to(fixed).parts[: len(rest)]
-    return len(below) == len(rest) and Path(*below).match(str(Path(*rest)))
-
-
 def _own(folder: Path) -> None:
     """See that the folder is a state's own, and that the next scan sees it too.
 
@@ -291,20 +259,13 @@ def held(folder: Path) -> Iterator[None]:
     with store.telling(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = not (folder / _LOCK).exists()
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = store.take(folder / _LOCK)
+    if lock is None:
+        raise InUse(
+            f"{folder}: another misstep keeps its state there; wait for it, or give another "
+            f"folder with --state"
+        )
     try:
-        import fcntl
-    except ImportError:  # no such locks here
-        fcntl = None  # type: ignore[assignment]
-    try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InUse(
-                    f"{folder}: another misstep keeps its state there; wait for it, or give "
-                    f"another folder with --state"
-                ) from None
         try:
             _own(folder)
         except SetupError:

@@ -257,6 +257,7 @@ def screen(sitting: Review, wanted: str = "") -> None:
 
     Raises:
         InputError: no pair is `wanted`, or there is no terminal.
+        InUse: another process works in the folder, and could replace the pairs that are shown.
         ExtraMissing: Textual is not installed.
     """
     if importlib.util.find_spec("textual") is None:
@@ -269,4 +270,5 @@ def screen(sitting: Review, wanted: str = "") -> None:
             raise UnknownName("code, source or decision", name, known)
     from misstep.report.reviewing import review
 
-    review(sitting, wanted)
+    with store.working(sitting.file.parent):
+        review(sitting, wanted)

@@ -28,6 +28,7 @@ from misstep.pipeline import gather
 from misstep.pipeline.away import engine_of, unspread
 from misstep.pipeline.gather import Gathered, Run, with_schema
 from misstep.pipeline.job import Progress, silent
+from misstep.pipeline.outputs import refuse_inside
 from misstep.pipeline.pieces import name_of, one_kind, pages_below, seen_now
 from misstep.pipeline.remembered import (
     Memory,
@@ -38,14 +39,13 @@ from misstep.pipeline.remembered import (
     held,
     kept_of,
     part_of,
-    refuse_inside,
     spools_in,
 )
 from misstep.pipeline.tally import summary_of
 from misstep.pipeline.unit import Apart, Given, Look, Part, prepare
 from misstep.redact import switched
 
-_FORM = 2
+_FORM = 3
 _PLAIN = ingest.plain_name(0).rstrip("0")
 _BESIDE = ("imagefolder", "page-table")
 """Formats whose rows name files beside their own; of others the image has the file's name."""
@@ -72,7 +72,8 @@ def key_of(config: RunConfig, wants: Sequence[str]) -> str:
 def state_folder(paths: Sequence[Path]) -> Path:
     """Where the state of scans of these paths is kept unless the user says otherwise."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "misstep" / store.key_of([os.path.abspath(path) for path in paths])[:16]
+    places = [ingest.spelled(os.path.abspath(path)) for path in paths]
+    return Path(cache) / "misstep" / store.key_of(places)[:16]
 
 
 @contextmanager
@@ -152,7 +153,7 @@ class _Since:
         than that."""
         try:
             return seen_now(file, self._was.files.get(self._names[number]))
-        except (OSError, ingest.Damaged):
+        except (OSError, *ingest.DAMAGED):
             self._passing.add(number)
             return Seen(file.size, 0, "", 0, [Piece(0, file.size, b"", False)])
 

@@ -2,15 +2,16 @@
 
 In: sessions, one by one. Out: `Starter` with one entry a tool, as `--tools` reads it. A schema that
 a log (or a given tools file) holds is kept as it is; where logs hold several, the one that most
-steps offered is kept and the others are noted. Elsewhere a schema is inferred from the calls whose
-result is no error, and marked so: what breaks it is suspect at most.
+steps offered is kept and the others are noted, unless the calls of logs without a schema do not fit
+it (`namesakes`). Then, and where there is none, a schema is inferred from the calls whose result is
+no error, and marked so: what breaks it is suspect at most.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,18 @@ from misstep.errors import InputError
 from misstep.ingest.infer import SESSIONS_FROM, Shape
 from misstep.pipeline.gather import gathered
 from misstep.pipeline.job import Progress, silent
+from misstep.pipeline.namesakes import (
+    Namesake,
+    Namesakes,
+    arguments_of,
+    has_schema,
+    is_json,
+    turned_down,
+)
+from misstep.pipeline.schema_versions import differing, versions_of
 from misstep.redact import redact
 from misstep.types import Session, ToolSpec
-from misstep.validate.strict_json import parse
 from misstep.validate.transcript import Exchange, Transcript
-
-MAX_POINTERS = 10
-"""Places named in which another version of a schema differs."""
 
 
 @dataclass(slots=True)
@@ -42,6 +48,9 @@ class _Seen:
     described: ToolSpec | None = None
     """A version without a schema."""
     calls: int = 0
+    """Those with JSON arguments."""
+    loose: int = 0
+    """Those of them in steps without a logged schema."""
     accepted: int = 0
     sessions: int = 0
     """Sessions with an accepted call."""
@@ -56,6 +65,10 @@ class Starter:
     """Entries in OpenAI spelling, with `source`, `calls` and `accepted` beside the function."""
     bare: dict[str, int]
     """Called tools without an entry, as no call of theirs was accepted: name → calls."""
+    strange: dict[str, tuple[int, int]]
+    """Tools whose logged schema other logs' calls do not fit: name → those calls, how many fit."""
+    plain: dict[str, int]
+    """Calls whose arguments are no JSON, so that no schema can say anything of them, by tool."""
     sessions: int
 
 
@@ -69,10 +82,13 @@ def starter(paths: Sequence[Path], config: RunConfig, *, progress: Progress = si
     with gathered(paths, config, wants=("session",), progress=progress) as found:
         for data, _ in found.ledger.kept("session"):
             book.take(store.decode(data, Session))
+        namesakes = Namesakes(book.unproven())
+        for data, _ in found.ledger.kept("session") if namesakes.found else ():
+            namesakes.take(store.decode(data, Session))
     if not book:
         for spec in _listed(paths):
             book.offer(spec, 0)
-    made = book.starter()
+    made = book.starter(namesakes.found)
     if not made.tools:
         raise InputError(
             f"{', '.join(map(str, paths))}: no tool schema and no accepted call in "
@@ -94,6 +110,9 @@ class Book:
 
     def __init__(self) -> None:
         self._tools: dict[str, _Seen] = {}
+        self._plain: Counter[str] = Counter()
+        self._unoffered: set[str] = set()
+        """Names called in steps whose log tells of no offer."""
         self._sessions = 0
 
     def __bool__(self) -> bool:
@@ -108,7 +127,8 @@ class Book:
             if at is not None:
                 offers[at] += 1
         for at, steps in offers.items():
-            for spec in session.contexts[at].tools:
+            known = session.contexts[at]
+            for spec in (*known.tools, *known.promised):
                 self.offer(spec, steps)
         transcript = Transcript(session)
         own = set(session.steps)
@@ -128,43 +148,70 @@ class Book:
 
     def _call(self, session: Session, exchange: Exchange, transcript: Transcript) -> bool:
         """Take in one call; whether it was accepted."""
-        call = exchange.call
-        if call.kind != "function" or call.syntax != "json":
+        name = exchange.call.name
+        if exchange.call.kind != "hosted" and not session.context_of(exchange.step).tools:
+            self._unoffered.add(name)
+        if not is_json(exchange):
+            self._plain[name] += 1
             return False
-        seen = self._tools.setdefault(call.name, _Seen())
+        seen = self._tools.setdefault(name, _Seen())
         seen.calls += 1
-        faulty = call.fault is not None or session.messages[exchange.step].fault is not None
-        if faulty or exchange.result is None or transcript.fault(exchange) is not None:
-            return False
-        parsed = parse(call.arguments if call.arguments.strip() else "{}")
-        if not parsed.ok or not isinstance(parsed.value, dict):
+        seen.loose += not has_schema(exchange)
+        value = arguments_of(exchange)
+        if value is None or exchange.result is None or turned_down(session, exchange, transcript):
             return False
         seen.accepted += 1
-        seen.shape.take(parsed.value)
+        seen.shape.take(value)
         return True
 
-    def starter(self) -> Starter:
+    def unproven(self) -> dict[str, str]:
+        """Logged schemas of tools that were called where no log holds one, by name."""
+        kept = {
+            name: versions_of(s.specs)[0][0]
+            for name, s in self._tools.items()
+            if s.loose and s.specs
+        }
+        return {n: s.parameters for n, s in kept.items() if s.source == "logged" and s.parameters}
+
+    def starter(self, namesakes: Mapping[str, Namesake]) -> Starter:
         """What the sessions taken so far come to."""
-        entries = {name: _entry(name, seen) for name, seen in sorted(self._tools.items())}
+        strange = {name: each for name, each in namesakes.items() if each.strange}
+        entries = {
+            name: _entry(name, seen, strange.get(name))
+            for name, seen in sorted(self._tools.items())
+        }
+        made = {name: entry for name, entry in entries.items() if entry is not None}
+        if made:  # a file without the rest would say that the rest was not offered
+            rest = sorted(name for name in self._unoffered - made.keys() if name.strip())
+            made |= {name: _inferred(name, self._tools.get(name, _Seen())) for name in rest}
+        for name, entry in made.items():
+            entry["calls"] += self._plain[name]
         return Starter(
-            tools=tuple(entry for entry in entries.values() if entry is not None),
-            bare={n: c for n, e in entries.items() if e is None and (c := self._tools[n].calls)},
+            tools=tuple(made[name] for name in sorted(made)),
+            bare={n: c for n in entries if n not in made and (c := self._tools[n].calls)},
+            strange={n: (each.told.total(), each.told[True]) for n, each in strange.items()},
+            plain={name: calls for name in made if (calls := self._plain[name])},
             sessions=self._sessions,
         )
 
 
-def _entry(name: str, seen: _Seen) -> dict[str, Any] | None:
+def _entry(name: str, seen: _Seen, namesake: Namesake | None) -> dict[str, Any] | None:
     if not seen.specs:
         return _inferred(name, seen) if seen.accepted and name.strip() else None
-    versions = _versions(seen.specs)
-    kept, _ = versions[0]
-    made = _shown(name, kept, object_of(kept.parameters), kept.source)
+    versions = versions_of(seen.specs)
+    if namesake is None:
+        kept, _ = versions[0]
+        shown = object_of(kept.parameters)
+        made = _shown(name, kept, shown, kept.source)
+        versions = versions[1:]
+    else:  # what any of them was called with, and nothing required: no call breaks it
+        shown = {"type": "object"} | namesake.shape.schema(firm=False)
+        made = _shown(name, seen.described or ToolSpec(name=name), shown, "inferred")
     made |= {"calls": seen.calls, "accepted": seen.accepted}
-    if len(versions) > 1:
-        first = object_of(kept.parameters)
+    if versions:
         made["other_versions"] = [
-            {"steps": steps, "differs_at": [*_differing(first, object_of(spec.parameters), "")]}
-            for spec, steps in versions[1:]
+            {"steps": steps, "differs_at": [*differing(shown, object_of(spec.parameters), "")]}
+            for spec, steps in versions
         ]
     return made
 
@@ -194,51 +241,6 @@ def _clean(schema: Any) -> Any:
     return orjson.loads(redact(text).text)
 
 
-def _versions(specs: Counter[ToolSpec]) -> list[tuple[ToolSpec, int]]:
-    """Distinct schemas, given ones first, then by the steps that offered them."""
-    by_schema: dict[str, list[tuple[ToolSpec, int]]] = {}
-    for spec, steps in specs.items():
-        value = object_of(spec.parameters)
-        key = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-        by_schema.setdefault(key, []).append((spec, steps))
-    merged = [
-        (_best(same), sum(steps for _, steps in same), key) for key, same in by_schema.items()
-    ]
-    merged.sort(key=lambda one: (one[0].source != "given", -one[1], one[2]))
-    return [(spec, steps) for spec, steps, _ in merged]
-
-
-def _best(same: Sequence[tuple[ToolSpec, int]]) -> ToolSpec:
-    """Of equal schemas the one with the most said about it."""
-    return max(
-        (spec for spec, _ in same),
-        key=lambda s: (
-            s.source == "given",
-            len(s.contract or ""),
-            len(s.description or ""),
-            repr(s),
-        ),
-    )
-
-
-def _differing(one: Any, other: Any, where: str) -> Iterator[str]:
-    """JSON pointers at which two schemas differ, `MAX_POINTERS` at most."""
-    found = _differences(one, other, where)
-    yield from (pointer for pointer, _ in zip(found, range(MAX_POINTERS), strict=False))
-
-
-def _differences(one: Any, other: Any, where: str) -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one.keys() | other.keys()):
-            at = f"{where}/{str(key).replace('~', '~0').replace('/', '~1')}"
-            if key in one and key in other:
-                yield from _differences(one[key], other[key], at)
-            else:
-                yield at
-    elif one != other:
-        yield where
-
-
 def starter_json(made: Starter) -> str:
     """The tools file as indented JSON."""
     return orjson.dumps({"tools": made.tools}, option=orjson.OPT_INDENT_2).decode()
@@ -261,7 +263,7 @@ def starter_text(made: Starter, path: Path | None = None) -> str:
     wide = max(len(entry["function"]["name"]) for entry in made.tools)
     lines = [
         f"{where}: {_many(len(made.tools), 'tool')} from {_many(made.sessions, 'session')}",
-        *(f"  {e['function']['name']:{wide}}  {_behind(e)}" for e in made.tools),
+        *(f"  {e['function']['name']:{wide}}  {_behind(e, made)}" for e in made.tools),
     ]
     if made.bare:
         names = ", ".join(f"{name} ({calls})" for name, calls in made.bare.items())
@@ -274,11 +276,20 @@ def starter_text(made: Starter, path: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _behind(entry: dict[str, Any]) -> str:
-    others = entry.get("other_versions", ())
-    calls = f"{entry['accepted']} of {_many(entry['calls'], 'call')} accepted"
-    more = f"; {_many(len(others), 'other version')}" if others else ""
-    return f"{entry['source']:8}  {calls}{more}"
+def _behind(entry: dict[str, Any], made: Starter) -> str:
+    name, others = entry["function"]["name"], entry.get("other_versions", ())
+    told = [f"{entry['accepted']} of {_many(entry['calls'], 'call')} accepted"]
+    if name in made.plain:
+        told.append(f"{made.plain[name]:,} without JSON arguments")
+    if name in made.strange:
+        calls, fit = made.strange[name]
+        told.append(
+            f"2 tools of that name: the logged schema fits {fit:,} of {_many(calls, 'call')} of "
+            "logs without one; give each its own --tools file"
+        )
+    elif others:
+        told.append(_many(len(others), "other version"))
+    return f"{entry['source']:8}  {'; '.join(told)}"
 
 
 def _many(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from misstep.ingest import Counts
+from misstep.pipeline.excerpt import named
 from misstep.types import Finding, Message, Session
 from misstep.validate import WANTS, Judged
 
@@ -87,6 +88,7 @@ def tally_of(session: Session, judged: Judged) -> Tally:
             counts[0] += 1
             counts[1] += (step, call.index) in failed
             made.tool_calls += 1
+    made.tools = named(made.tools)
     _count_urls(made, session)
     return made
 

@@ -82,7 +82,7 @@ def offered(folder: Path, asked: Asked, config: RunConfig) -> tuple[tuple[Messag
         context = session.context_of(next(iter(session.steps), 0))
         tools = asked.tools
     if tools is not None:
-        context = replace(context, tools=tuple(ingest.read_tools(Path(tools))))
+        context = ingest.offering(context, ingest.read_tools(Path(tools)))
     return start, context
 
 

@@ -32,7 +32,7 @@ from misstep.ingest import (
 )
 from misstep.pipeline.digest import digest_of
 from misstep.pipeline.partitions import Amend, Tables, amend
-from misstep.pipeline.rows import finding_row, marks_of
+from misstep.pipeline.rows import aside_row, finding_row, marks_of
 from misstep.pipeline.tally import Tally, tally_of
 from misstep.redact import switch
 from misstep.types import Session, SetAside
@@ -263,5 +263,5 @@ def _kept(want: str, session: Session, judged: Judged) -> bytes:
 
 def _aside(kit: Kit, entry: SetAside, out: BinaryIO) -> Aside:
     at = out.tell()
-    size = out.write(store.row_line(entry, "set-aside"))
+    size = out.write(store.row_line(aside_row(entry), "set-aside"))
     return Aside(kit.places.of(entry.origin), at, size)

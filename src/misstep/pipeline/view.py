@@ -23,6 +23,7 @@ from misstep.pipeline.disagreed import disagreed
 from misstep.pipeline.excerpt import span_of
 from misstep.pipeline.job import RFT, Job
 from misstep.pipeline.kept import judged_of
+from misstep.pipeline.mining import AS_SET
 from misstep.pipeline.page import Page
 from misstep.pipeline.pageview import page_rows
 from misstep.pipeline.spent import parts_of
@@ -66,9 +67,10 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
     run = store.RunFolder(folder)
     summary = run.noted("scan")
     if not summary:
-        raise InputError(f"{folder}: not a run folder (no finished scan in state.json)")
+        raise InputError(f"{folder}: not a run folder (no finished scan in {store.STAGES})")
     config = load_config(folder / "config.yaml")
     mined, trained = run.noted("mine"), run.noted("train adapter")
+    trains = mined.get("policy") != AS_SET  # `misstep mine` has no model under training
     scores = folder / "scores.json"
     measured = store.read_json(scores) if scores.exists() else None
     return report.RunView(
@@ -82,7 +84,7 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
         sources=mined.get("sources", {}),
         refused=mined.get("refused", {}),
         unpaired=mined.get("unpaired", 0),
-        on_policy_share=mined.get("share"),
+        on_policy_share=mined.get("share") if trains else None,
         scores=measured,
         timing=_timing(folder, "rows"),
         spent=_spent(folder, measured),
@@ -96,7 +98,7 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
         config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
         version=misstep.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        notes=tuple(note for note in (mined.get("policy"), unseen_said(summary)) if note),
+        notes=tuple(n for n in (mined.get("policy") if trains else "", unseen_said(summary)) if n),
     )
 
 

@@ -25,7 +25,8 @@ from misstep import ingest, store
 from misstep.config import RunConfig
 from misstep.errors import InputError, InUse
 from misstep.pipeline.ledger import Ledger
-from misstep.pipeline.remembered import Memory, held, refuse_inside
+from misstep.pipeline.outputs import refuse_inside
+from misstep.pipeline.remembered import Memory, held
 from misstep.pipeline.rows import MARK
 from misstep.pipeline.since import SINCE, gathered_since, key_of
 
@@ -200,7 +201,8 @@ def _waiting(paths: Sequence[Path], stop: threading.Event) -> Callable[[], None]
             yield_on_timeout=True,
             stop_event=stop,
         )
-        with suppress(OSError):  # a folder is gone: from here on the folders are walked
+        # a folder is gone, or a name is no UTF-8: from here on the folders are walked
+        with suppress(OSError, RuntimeError, UnicodeError):
             for changes in told:
                 begun.set()
                 if changes:

@@ -5,11 +5,15 @@ a `Cleaner`, each e-mail address and each user's name in a path by a stand-in of
 replacement holds no quote, backslash or bracket that JSON would trip over, so JSON text stays JSON
 text. Time is linear in the length of the text. Nothing here looks a secret up or keeps one.
 
+A secret that was cut is no pattern any more: who shows a piece of a text takes it with `cut` or
+`clip`, and slices nothing before.
+
 What counts: `secrets` (with the rules of detect-secrets behind `vendors`) and `personal`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,10 +25,14 @@ from misstep.redact.personal import email_spans, home_spans
 from misstep.redact.secrets import SECRETS, Span, merged, secret_spans
 
 __all__ = [
+    "MARGIN",
     "SECRETS",
     "Cleaner",
     "Redacted",
+    "clean",
+    "clean_pointer",
     "clip",
+    "cut",
     "has_placeholder",
     "has_secret",
     "redact",
@@ -34,8 +42,14 @@ __all__ = [
 ]
 
 _ACTIVE = ContextVar("redact", default=True)
+MARGIN = 4_000
+"""Characters around a cut that are searched for secrets; a private key is about 3,300."""
 _LONGEST = 600
-"""Characters behind a cut in which a secret that begins before it may end."""
+"""Characters behind a cut in which a secret of several words that begins before it shows itself; of
+one word (a token), all of it is looked at."""
+_WORD = re.compile(rf"\S{{0,{MARGIN}}}")
+_LEAST = 15
+"""Characters of the shortest secret that may look like a name in a program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +62,7 @@ class Redacted:
 
 
 def switch(active: bool) -> None:
-    """Whether `redact`, `redact_at` and `clip` replace anything from here on in this process.
+    """Whether anything but a `Cleaner` replaces anything from here on in this process.
 
     For examples and evidence, which come from many places; what is written for training has a
     `Cleaner` of its own, and `has_secret` always looks.
@@ -69,13 +83,17 @@ def switched(active: bool) -> Iterator[None]:
 def redact(text: str, *, personal: bool = False) -> Redacted:
     """The text with `[REDACTED:kind]` in place of each secret, and of each person on demand."""
     found = _found(text, personal)
+    return Redacted(text=_replaced(text, found), count=len(found))
+
+
+def _replaced(text: str, found: Sequence[Span]) -> str:
     if not found:
-        return Redacted(text=text, count=0)
+        return text
     pieces, end = [], 0
     for start, stop, kind in found:
         pieces += [text[end:start], _mark(kind)]
         end = stop
-    return Redacted(text="".join([*pieces, text[end:]]), count=len(found))
+    return "".join([*pieces, text[end:]])
 
 
 def redact_at(
@@ -87,7 +105,7 @@ def redact_at(
     """
     found = _found(text, personal)
     moved = [(_moved(start, found, 0), _moved(end, found, 1)) for start, end in spans]
-    return redact(text, personal=personal).text if found else text, moved
+    return _replaced(text, found), moved
 
 
 def _moved(at: int, found: Sequence[Span], edge: int) -> int:
@@ -103,9 +121,40 @@ def _moved(at: int, found: Sequence[Span], edge: int) -> int:
     return at + shift
 
 
-def clip(text: str, length: int) -> str:
-    """The first `length` characters, secrets taken out before the cut: a cut one is no pattern."""
-    return redact(text[: length + _LONGEST]).text[:length]
+def clean(text: str) -> str:
+    """The whole text without secrets and people."""
+    return redact(text, personal=True).text
+
+
+def clean_pointer(pointer: str) -> str:
+    """A JSON pointer (RFC 6901) whose names hold no secrets and no people."""
+    if len(pointer) < _LEAST and pointer.replace("/", "_").isidentifier():
+        return pointer
+    tokens = (token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/"))
+    return "/".join(clean(token).replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def cut(text: str, start: int, end: int) -> str:
+    """`text[start:end]` without secrets and people; one that lies across an edge goes whole."""
+    base = max(0, start - MARGIN)
+    stop = end + _LONGEST
+    found = _WORD.match(text, stop) if stop < len(text) else None
+    stop = stop if found is None else found.end()
+    span = (start - base, min(end, len(text)) - base)
+    piece, ((left, right),) = redact_at(text[base:stop], [span], personal=True)
+    return piece[left:right]
+
+
+def clip(text: str, length: int, *, name: str = "") -> str:
+    """At most `length` characters of the beginning, without secrets and people.
+
+    Args:
+        name: what the text is the value of; some values are secrets by their names alone.
+    """
+    if len(text) < _LEAST and text.isidentifier():
+        return text[:length]
+    head = f"{name}: " if name else ""
+    return cut(f"{head}{text}", len(head), len(head) + length)[:length]
 
 
 def has_secret(text: str) -> bool:

@@ -1,7 +1,6 @@
 """Files in and out; nothing here knows what a stage does."""
 
 from misstep.store.files import (
-    RunFolder,
     check_row,
     decode,
     encode,
@@ -30,19 +29,26 @@ from misstep.store.images import (
     keep_image,
     opened,
 )
+from misstep.store.locks import LOCK, take, working
+from misstep.store.run import STAGES, RunFolder
 from misstep.store.tables import (
+    columns_of,
     find_row,
     frame_of,
     read_rows,
     read_slice,
     read_stream,
+    reading,
     stream_rows,
     write_rows,
 )
 
 __all__ = [
+    "LOCK",
+    "STAGES",
     "RunFolder",
     "check_row",
+    "columns_of",
     "decode",
     "encode",
     "expect",
@@ -63,12 +69,15 @@ __all__ = [
     "read_rows",
     "read_slice",
     "read_stream",
+    "reading",
     "replacing",
     "row_line",
     "schema",
     "stream_rows",
+    "take",
     "telling",
     "weights_digest",
+    "working",
     "write_json",
     "write_jsonl",
     "write_pieces",

@@ -1,4 +1,4 @@
-"""Files in and out: lossless JSON of the nouns, JSON lines, and the state of a run folder.
+"""Files in and out: lossless JSON of the nouns, JSON lines, and keys of what files hold.
 
 In: values of `types` or plain rows. Out: files that are complete or absent: everything is written
 under a temporary name in the same folder and renamed. Written rows are checked against the JSON
@@ -12,8 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(temporary)
+            remove(temporary)
             yield temporary
             if not is_writer():
                 return
@@ -79,7 +78,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 shutil.rmtree(path)
             os.replace(temporary, path)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 @contextlib.contextmanager
@@ -100,7 +99,8 @@ def telling(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Take a file or a folder away, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -234,88 +234,3 @@ def key_of(*values: Any) -> str:
         digest.update(msgspec.json.encode(value, order="deterministic"))
         digest.update(b"\x00")
     return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """A run folder and what is finished in it (`state.json`)."""
-
-    path: Path
-
-    def __truediv__(self, name: str) -> Path:
-        return self.path / name
-
-    def facts(self, stage: str, key: str) -> dict[str, Any] | None:
-        """What the stage noted when it finished with this key and its outputs still stand."""
-        entry = self._state().get(stage)
-        if entry is None or entry["key"] != key:
-            return None
-        if not all((self.path / name).exists() for name in entry["outputs"]):
-            return None
-        facts: dict[str, Any] = entry["facts"]
-        return facts
-
-    def finish(
-        self,
-        stage: str,
-        key: str,
-        *,
-        outputs: Sequence[str],
-        facts: Mapping[str, Any],
-        seconds: float | None = None,
-    ) -> None:
-        """Note that a stage is finished, and how long the call took that finished it."""
-        state = self._state()
-        spent = {} if seconds is None else {"seconds": round(seconds, 3)}
-        state[stage] = {"key": key, "outputs": list(outputs), "facts": dict(facts), **spent}
-        write_json(self.path / "state.json", state)
-
-    def forget(self, stages: Sequence[str]) -> None:
-        """Drop the entries and the outputs of stages, and what was reported from them."""
-        if not is_writer():
-            return
-        state = self._state()
-        dropped = [state.pop(stage) for stage in stages if stage in state]
-        for name in ("scores.json", "timing.json", "report.md", "report.html"):
-            (self.path / name).unlink(missing_ok=True)
-        if dropped:
-            write_json(self.path / "state.json", state)
-        for entry in dropped:
-            for name in entry["outputs"]:
-                _remove(self.path / name)
-
-    def entry(self, stage: str) -> dict[str, Any] | None:
-        """Key, outputs and facts of a finished stage; None where it never finished."""
-        found: dict[str, Any] | None = self._state().get(stage)
-        return found
-
-    def noted(self, stage: str) -> dict[str, Any]:
-        """The facts of a finished stage whatever its key; empty where it never finished."""
-        entry = self._state().get(stage)
-        return dict(entry["facts"]) if entry else {}
-
-    def foreign(self) -> str | None:
-        """A file of a folder that no run began; None in an empty folder or a run's.
-
-        Hidden files do not count: no run writes over them.
-        """
-        with telling(self.path):
-            names = sorted(each.name for each in self.path.iterdir()) if self.path.is_dir() else []
-        others = [name for name in names if not name.startswith(".")]
-        if others and "state.json" in others:
-            state = read_json(self.path / "state.json")
-            stages = state.values() if isinstance(state, dict) else [None]
-            return None if all(isinstance(e, dict) and "key" in e for e in stages) else "state.json"
-        return next(iter(others), None)
-
-    def open(self) -> None:
-        """Begin the state where there is none."""
-        if not (self.path / "state.json").exists():
-            write_json(self.path / "state.json", {})
-
-    def _state(self) -> dict[str, Any]:
-        path = self.path / "state.json"
-        if not path.exists():
-            return {}
-        state: dict[str, Any] = read_json(path)
-        return state

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -188,44 +189,83 @@ def _widened(frame: polars.DataFrame, schema: Mapping[str, Any]) -> polars.DataF
     return frame.with_columns(missing).select(list(schema)).cast(kinds)
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the Parquet file that polars cannot read, and what to do about it.
+
+    Raises:
+        InputError: the file is absent, cut off or damaged.
+    """
+    from polars.exceptions import PanicException, PolarsError
+
+    expect(path)
+    try:
+        yield
+    except (PolarsError, PanicException) as error:
+        why = (str(error).strip().splitlines() or [""])[0][:200]
+        raise InputError(
+            f"{path}: no whole Parquet file ({why}); it was cut off or damaged: copy it again, or "
+            f"remove it and run the command that made it"
+        ) from None
+
+
+def columns_of(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file.
+
+    Raises:
+        InputError: the file is absent, cut off or damaged.
+    """
+    import polars
+
+    with reading(path):
+        return polars.scan_parquet(path).collect_schema().names()
+
+
 def read_stream(path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """The values of these columns, row by row; few rows are in memory at a time.
 
     Raises:
-        InputError: the file is absent or holds no such column.
+        InputError: the file is absent, cut off or damaged, or holds no such column.
     """
     import polars
 
-    expect(path)
-    table = polars.scan_parquet(path)
-    total = int(table.select(polars.len()).collect().item())
-    missing = set(columns) - set(table.collect_schema().names())
+    with reading(path):
+        table = polars.scan_parquet(path)
+        total = int(table.select(polars.len()).collect().item())
+        missing = set(columns) - set(table.collect_schema().names())
     if total and missing:
         raise InputError(
             f"{path}: no column {sorted(missing)[0]}; another version of misstep wrote it, mine "
             f"the logs again"
         )
     for start in range(0, total, _GROUP):
-        yield from table.select(columns).slice(start, _GROUP).collect().iter_rows()
+        with reading(path):
+            rows = table.select(columns).slice(start, _GROUP).collect()
+        yield from rows.iter_rows()
 
 
 def read_slice(path: Path, start: int, count: int) -> list[dict[str, Any]]:
     """Some rows of a Parquet file.
 
     Raises:
-        InputError: the file is absent.
+        InputError: the file is absent, cut off or damaged.
     """
     import polars
 
-    expect(path)
-    return polars.scan_parquet(path).slice(start, count).collect().to_dicts()
+    with reading(path):
+        return polars.scan_parquet(path).slice(start, count).collect().to_dicts()
 
 
 def find_row(path: Path, column: str, value: str) -> dict[str, Any] | None:
-    """The first row of a Parquet file with this text in a column; None where there is none."""
+    """The first row of a Parquet file with this text in a column; None where there is none.
+
+    Raises:
+        InputError: the file is absent, cut off or damaged.
+    """
     import polars
 
-    found = polars.scan_parquet(path).filter(polars.col(column) == value).head(1).collect()
+    with reading(path):
+        found = polars.scan_parquet(path).filter(polars.col(column) == value).head(1).collect()
     return found.to_dicts()[0] if len(found) else None
 
 
@@ -233,9 +273,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a Parquet file.
 
     Raises:
-        InputError: the file is absent.
+        InputError: the file is absent, cut off or damaged.
     """
     import polars
 
-    expect(path)
-    return polars.read_parquet(path, memory_map=False).to_dicts()
+    with reading(path):
+        return polars.read_parquet(path, memory_map=False).to_dicts()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jiter
 
-from misstep.redact import clip, redact
+from misstep.redact import clean_pointer, clip
 from misstep.validate.strict_json import escape
 
 _CODES = {
@@ -86,13 +86,13 @@ def read(error: Any, schema: Any) -> Iterable[Breach]:
         return _items_outside(error, where)
     code = _CODES.get(keyword, "SCHEMA_COMBO")
     tags = ("case_variant",) if keyword == "enum" and _case_variant(error) else ()
-    return (Breach(code=code, where=where, said=_clipped(error.message), tags=tags),)
+    return (Breach(code=code, where=where, said=_clipped(error.message, where), tags=tags),)
 
 
 def _own_default(error: Any, where: str) -> Iterable[Breach]:
     if error.instance is None:  # a default of null only says that it may be left out
         return ()
-    said = f"the schema's own default {_show(error.instance)} breaks it"
+    said = f"the schema's own default {_show(error.instance, where)} breaks it"
     return (Breach(code="TOOL_SCHEMA_INVALID", where=where, said=said),)
 
 
@@ -101,18 +101,23 @@ def pointer(path: Sequence[str | int]) -> str:
     return "".join(f"/{escape(str(token))}" for token in path)
 
 
-def _clipped(message: str) -> str:
-    shown = redact(message[:4_000]).text
+def _name(where: str) -> str:
+    """The key of what stands at a pointer."""
+    return where.rpartition("/")[2]
+
+
+def _clipped(message: str, where: str = "") -> str:
+    shown = clip(message, 4_000, name=_name(where))
     return shown if len(shown) <= 240 else f"{shown[:150]} … {shown[-80:]}"
 
 
-def _show(value: Any) -> str:
+def _show(value: Any, where: str = "") -> str:
     if isinstance(value, str):
         value = value[:1_000]
     elif isinstance(value, list):
         value = value[:100]
     text = json.dumps(value, ensure_ascii=False)
-    shown = clip(text, 100)
+    shown = clip(text, 100, name=_name(where))
     return shown if len(text) <= 100 else f"{shown[:97]}..."
 
 
@@ -157,7 +162,7 @@ def _missing(error: Any, where: str) -> Breach:
 def _wrong_type(error: Any, schema: Any, where: str) -> Breach:
     types = [str(kind) for kind in error.kind.value]
     got = error.instance
-    said = f"expected {' or '.join(types)}; got {_kind(got)} {_show(got)}"
+    said = f"expected {' or '.join(types)}; got {_kind(got)} {_show(got, where)}"
     return Breach(
         code="WRONG_TYPE",
         where=where,
@@ -225,7 +230,7 @@ def _items_outside(error: Any, where: str) -> Iterator[Breach]:
     options = error.kind.value
     for index, item in enumerate(error.instance):
         if item not in options:
-            said = f"{_show(item)} is not one of {_show(options)}"
+            said = f"{_show(item, where)} is not one of {_show(options)}"
             alike = isinstance(item, str) and folded(item) in map(folded, map(str, options))
             tags = ("case_variant",) if alike else ()
             yield Breach(code="ENUM", where=f"{where}/{index}", said=said, tags=tags)
@@ -258,14 +263,15 @@ def _combined(error: Any, schema: Any) -> Iterator[Breach]:
     where = pointer(error.instance_path)
     branches: list[list[Any]] = [list(branch) for branch in error.kind.value]
     if type(error.kind).__name__ == "OneOfMultipleValid":
-        yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(error.message))
+        yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(error.message, where))
         return
     real = [b for b in branches if not _at_type(b, error) or not _wants_null(b)]
     fitting = [b for b in real if not _at_type(b, error)]
     if not fitting:
         types = sorted({str(t) for b in branches for e in b[:1] for t in _types(e)})
         joined = tuple(_type_tags(types, error.instance, optional=False))
-        said = f"expected {' or '.join(types)}; got {_kind(error.instance)} {_show(error.instance)}"
+        got = f"{_kind(error.instance)} {_show(error.instance, where)}"
+        said = f"expected {' or '.join(types)}; got {got}"
         yield Breach(code="WRONG_TYPE", where=where, said=said, tags=joined)
         return
     branch: list[Any] = min(fitting, key=_distance)
@@ -274,7 +280,8 @@ def _combined(error: Any, schema: Any) -> Iterator[Breach]:
         yield from closest
         return
     first = closest[0]
-    said = f"no branch of {error.kind.name} fits; closest: {first.where or '/'} {first.said}"
+    at = clean_pointer(first.where) or "/"
+    said = f"no branch of {error.kind.name} fits; closest: {at} {first.said}"
     yield Breach(code="SCHEMA_COMBO", where=where, said=_clipped(said), tags=(first.code,))
 
 

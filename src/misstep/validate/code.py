@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from misstep.redact import clip
+from misstep.redact import clip, cut
 from misstep.types import Finding
 from misstep.validate.code_excerpt import excerpt
 from misstep.validate.code_fences import Fence, fences
@@ -54,8 +54,7 @@ def _pardoned(piece: Piece) -> bool:
 
 def _broken(step: Step, piece: Piece, snag: Snag) -> Finding:
     lines = piece.text.split("\n")
-    line = lines[snag.line - 1] if snag.line <= len(lines) else ""
-    shown = clip(line[max(snag.column - 40, 0) : snag.column + 60].strip(), 100)
+    shown = _shown(piece.text, snag, lines)
     flat = ("flattened",) if piece.language == "python" and _flattened(lines) else ()
     return step.find(
         "CODE_SYNTAX",
@@ -68,6 +67,16 @@ def _broken(step: Step, piece: Piece, snag: Snag) -> Finding:
         evidence=f"{piece.language}, line {snag.line}, column {snag.column}: "
         f"{clip(snag.said, 120)}; got {shown!r}",
     )
+
+
+def _shown(text: str, snag: Snag, lines: list[str]) -> str:
+    """The line around the place that a parser stumbled over."""
+    if snag.line > len(lines):
+        return ""
+    start = sum(len(line) + 1 for line in lines[: snag.line - 1])
+    low = start + max(snag.column - 40, 0)
+    high = min(start + snag.column + 60, start + len(lines[snag.line - 1]))
+    return cut(text, low, max(high, low)).strip()[:100]
 
 
 def _certain(piece: Piece) -> bool:
@@ -90,14 +99,14 @@ def _span(piece: Piece, snag: Snag, lines: list[str]) -> tuple[int, int] | None:
 
 
 def _unclosed(step: Step, fence: Fence) -> Finding:
-    cut = step.finish in CUT or step.message.end == "cut"
+    broken_off = step.finish in CUT or step.message.end == "cut"
     return step.find(
         "FENCE_UNCLOSED",
         "content",
         span=(fence.start, len(step.text)),
-        tags=("cut",) if cut else (),
+        tags=("cut",) if broken_off else (),
         evidence=f"a code fence is opened and never closed: "
-        f"{clip(step.text[fence.start : fence.start + 80], 80)!r}",
+        f"{cut(step.text, fence.start, fence.start + 80)!r}",
     )
 
 

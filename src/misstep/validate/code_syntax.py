@@ -160,7 +160,7 @@ def _json(text: str) -> Outcome:
         return Outcome(unjudged="nested too deeply to be judged")
     at = parsed.fault.span[0] if parsed.fault.span else 0
     line, column = place(text, at)
-    said = parsed.fault.said.split(" at line ")[0]
+    said = parsed.fault.told(text).split(" at line ")[0]
     return Outcome(snag=Snag(line=line, column=column, said=said, tags=(parsed.fault.code,)))
 
 

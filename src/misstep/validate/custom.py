@@ -260,7 +260,7 @@ def _judges(own: Own, step: Step) -> bool | str:
 
 def _words(error: BaseException) -> str:
     text = str(error) if isinstance(error, _Unsound | TooLong) else repr(error)
-    return " ".join(text.split())[: MAX_EVIDENCE - 60]
+    return clip(" ".join(text.split()), MAX_EVIDENCE - 60)
 
 
 class _Unsound(Exception):

@@ -21,6 +21,7 @@ from misstep.contracts import Contract
 from misstep.redact import clip
 from misstep.types import Finding
 from misstep.validate.agent_loop import SUSPECT, call_key
+from misstep.validate.error_text import quoted
 from misstep.validate.transcript import Exchange, Transcript
 from misstep.validate.validator import Step, Validator
 from misstep.validate.values import verb_words, word_set
@@ -149,14 +150,15 @@ def _open(step: Step, exchange: Exchange, contract: Contract) -> Iterator[Findin
         return
     if fault is not None and exchange is not step.transcript.once(_last).get(exchange.call.name):
         return
-    said = "no result was recorded" if fault is None else f"it failed for good: {fault.said}"
+    failed = f"it failed for good: {quoted(exchange.result)}"
+    said = "no result was recorded" if fault is None else failed
     yield step.find(
         "UNRESOLVED_EFFECT",
         "transcript",
         call=exchange.index,
         tags=("no_result",) if fault is None else ("failed",),
         cause="unknown",
-        evidence=f"{_spelled(exchange)}: {' '.join(said.split())}",
+        evidence=f"{_spelled(exchange)}: {said}",
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import jiter
 
+from misstep.redact import clip
 from misstep.types import Cause, ToolResult
 
 HEAD = 600
@@ -157,6 +158,12 @@ def read_fault(result: ToolResult, tool: str = "") -> ToolFault | None:
     )
     cause = _cause(f"{result.hint or ''}\n{head}", reports and not _MISUSE.search(head))
     return ToolFault(cause=cause, said=head)
+
+
+def quoted(result: ToolResult | None) -> str:
+    """The head of an error result on one line, as a finding may quote it: redacted if it is cut."""
+    text = "" if result is None else result.text
+    return " ".join((text if len(text) <= HEAD else clip(text, HEAD)).split())
 
 
 def _cause(text: str, reports: bool) -> Cause:

@@ -18,9 +18,8 @@ def _check(step: Step) -> Iterator[Finding]:
         return
     for fault in (parsed.fault, *parsed.notes):
         if fault is not None:
-            yield step.find(
-                fault.code, "content", evidence=fault.said, span=fault.span, tags=fault.tags
-            )
+            said = fault.told(step.text)
+            yield step.find(fault.code, "content", evidence=said, span=fault.span, tags=fault.tags)
 
 
 def _judges(step: Step) -> bool:

@@ -20,6 +20,7 @@ import orjson
 from misstep.contracts import EMPTY, Contract, Requirement, contract_of
 from misstep.redact import clip
 from misstep.types import Finding
+from misstep.validate.error_text import quoted
 from misstep.validate.failing import result_value
 from misstep.validate.schema import breaches, compiled
 from misstep.validate.transcript import Exchange, Transcript
@@ -37,7 +38,7 @@ def _scan(transcript: Transcript) -> Collection[int]:
     told = any(
         contract_of(tool) is not EMPTY
         for context in transcript.session.contexts
-        for tool in context.tools
+        for tool in (*context.tools, *context.promised)
     )
     return transcript.exchanges.keys() if told else ()
 
@@ -70,8 +71,8 @@ def _required(step: Step, index: int, needs: Requirement, value: Any) -> Iterato
         said = f"it requires {needs.tool}{of}, which was not called before"
     elif latest.result is None:
         return  # not checkable: the log does not hold what came back
-    elif needs.succeeded and (fault := step.transcript.fault(latest)) is not None:
-        said = f"it requires {needs.tool}{of}, which had failed: {clip(fault.said, 120)}"
+    elif needs.succeeded and step.transcript.fault(latest) is not None:
+        said = f"it requires {needs.tool}{of}, which had failed: {clip(quoted(latest.result), 120)}"
     else:
         return
     yield step.find(
@@ -201,7 +202,7 @@ def _needs(schema: Any) -> set[str]:
 
 def _limits(step: Step) -> tuple[str, ...]:
     """Sources that no tool of the request may ask for: they hold for unknown tools as well."""
-    for spec in step.context.tools:
+    for spec in (*step.context.tools, *step.context.promised):
         if spec.contract is not None and (limits := contract_of(spec).off_limits):
             return limits
     return ()

@@ -119,6 +119,7 @@ def _hallucinated(step: Step, index: int, leaf: Leaf, *, demanded: bool) -> Find
     value = str(leaf.value)
     tags = ("placeholder",) if PLACEHOLDER.fullmatch(value.strip()) else ()
     rule = "the contract says that it is provided, and " if demanded else ""
+    shown = clip(value, 120, name=leaf.name)
     return step.find(
         "HALLUCINATED_ARG",
         "arguments",
@@ -126,7 +127,7 @@ def _hallucinated(step: Step, index: int, leaf: Leaf, *, demanded: bool) -> Find
         where=leaf.where,
         level="defect" if demanded else "suspect",
         tags=(*tags, "provided") if demanded else tags,
-        evidence=f"{rule}nothing that the agent saw supplied {clip(value, 120)!r}",
+        evidence=f"{rule}nothing that the agent saw supplied {shown!r}",
     )
 
 
@@ -139,7 +140,7 @@ def _from_failure(step: Step, index: int, leaf: Leaf, text: Text) -> Finding:
         where=leaf.where,
         evidence=(
             f"only a failed result of {text.tool or 'a tool'} supplied "
-            f"{clip(str(leaf.value), 100)!r}: {said}"
+            f"{clip(str(leaf.value), 100, name=leaf.name)!r}: {said}"
         ),
     )
 

@@ -84,16 +84,18 @@ def _same(one: _Failure, other: _Failure) -> bool:
 
 def _hit(turn: Turn, streak: list[_Failure], least: int) -> tuple[Level, int, str, Loop]:
     last = streak[-1]
-    count = len(streak)
+    count, result = len(streak), turn.exchanges[last.at].result
+    # of the text itself: where numbers are masked, a secret is no pattern any more
+    shown = "" if result is None else " ".join(fingerprint(clip(result.text, 400)).split())
     exact = all(failure.said == last.said for failure in streak[-least:])
     level: Level = "defect" if exact or count >= LIKE_ERROR * least else "suspect"
-    said = f"{count} steps in a row: {last.tool} fails with {clip(last.said, 180)!r}"
+    said = f"{count} steps in a row: {last.tool} fails with {shown[:180]!r}"
     loop = Loop(
         onset=turn.exchanges[streak[0].at].step,
         period=max((last.at - streak[0].at) // (count - 1), 1),
         count=count,
         share=round(count / len(turn.exchanges), 4),
-        unit=clip(f"{last.tool} {last.said}", 200),
+        unit=clip(f"{last.tool} {shown}", 200),
     )
     return level, turn.exchanges[last.at].index, said, loop
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from misstep.dialects import Markup, markup
-from misstep.redact import clip
+from misstep.redact import clip, cut
 from misstep.types import Channel, Finding
 from misstep.validate.text_loop import CUT
 from misstep.validate.validator import Step, Validator
@@ -76,7 +76,8 @@ def _empty(step: Step) -> Iterator[Finding]:
 def _as_text(step: Step) -> Iterator[Finding]:
     if step.rejected:
         why = step.message.error or step.message.fault or ""
-        said = f"the provider could not read the call: {step.finish} {why}"
+        finish = step.message.finish_reason or ""  # a secret in small letters is no pattern
+        said = f"the provider could not read the call: {finish} {why}"
         yield step.find("TOOL_AS_TEXT", "content", tags=("provider_rejected",), evidence=said)
         return
     if not step.tools:
@@ -91,7 +92,8 @@ def _as_text(step: Step) -> Iterator[Finding]:
         return
     broken = _nameless(step.text)
     if broken is not None:
-        said = f"a call envelope without a name: {step.text[broken[0] : broken[0] + 160]!r}"
+        shown = cut(step.text, broken[0], broken[0] + 160)
+        said = f"a call envelope without a name: {shown!r}"
         yield step.find("TOOL_AS_TEXT", "content", span=broken, tags=("nameless",), evidence=said)
 
 
@@ -113,7 +115,7 @@ def _call_in(step: Step, channel: Channel, text: str, found: Markup) -> Finding:
         span=(found.start, found.end),
         tags=(found.dialect,),
         evidence=f"{found.dialect} call of {found.name!r} in plain text: "
-        f"{text[found.start : found.start + 160]!r}",
+        f"{cut(text, found.start, found.start + 160)!r}",
     )
 
 

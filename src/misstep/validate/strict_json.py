@@ -18,7 +18,7 @@ from typing import Any
 import jiter
 import msgspec
 
-from misstep.redact import clip
+from misstep.redact import clean_pointer, cut
 
 SPACE = " \t\r\n"
 """What RFC 8259 counts as white space."""
@@ -46,6 +46,12 @@ class Fault:
     span: tuple[int, int] | None = None
     """Character offsets into the text."""
     tags: tuple[str, ...] = ()
+    quote: tuple[int, int] | None = None
+    """Character offsets of what `told` quotes behind `said`."""
+
+    def told(self, text: str) -> str:
+        """What is wrong with `text`, with the place where it is, without secrets and people."""
+        return self.said if self.quote is None else f"{self.said}{cut(text, *self.quote)!r}"
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -125,9 +131,10 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _failed(code: str, said: str, at: int | None = None, tags: tuple[str, ...] = ()) -> Parsed:
+def _failed(code: str, said: str, at: int | None = None, **more: Any) -> Parsed:
+    """A fault at `at`; `more` holds tags and what is quoted."""
     span = None if at is None else (at, at + 1)
-    return Parsed(ok=False, fault=Fault(code=code, said=said, span=span, tags=tags))
+    return Parsed(ok=False, fault=Fault(code=code, said=said, span=span, **more))
 
 
 def _checked(text: str, value: Any) -> Parsed:
@@ -136,9 +143,10 @@ def _checked(text: str, value: Any) -> Parsed:
     if _may_hold_numbers(value) and _LARGE.search(text):
         for where, at in walk(value):
             if isinstance(at, float) and not math.isfinite(at):
-                return _failed("JSON_NONFINITE", f"a number too large for a double at {where!r}")
+                shown = clean_pointer(where)
+                return _failed("JSON_NONFINITE", f"a number too large for a double at {shown!r}")
             if isinstance(at, int) and abs(at) > _EXACT:
-                said = f"the integer at {where!r} is beyond 2^53"
+                said = f"the integer at {clean_pointer(where)!r} is beyond 2^53"
                 notes.append(Fault(code="JSON_BIGINT_LOSS", said=said))
     return Parsed(ok=True, value=value, notes=tuple(notes[:1]))
 
@@ -153,7 +161,7 @@ def _may_hold_numbers(value: Any) -> bool:
 def _refused(text: str, data: bytes, error: str) -> Parsed:
     """The failure behind one of jiter's messages, in the order of the documented cascade."""
     at = _offset(data, error)
-    said = f"{error}: {_around(text, at)}"
+    said = f"{error}: "
     if error.startswith("Detected duplicate key"):
         return _duplicate(text, data, said, at)
     if error.startswith("trailing characters"):
@@ -161,13 +169,13 @@ def _refused(text: str, data: bytes, error: str) -> Parsed:
     for start, code in _BY_MESSAGE:
         if error.startswith(start):
             tags = ("too_deep",) if start == "recursion" else ()
-            return _failed(code, said, at, tags)
+            return _failed(code, said, at, tags=tags, quote=_around(at))
     lead = len(text) - len(text.lstrip(SPACE))
     if text.startswith("```", lead):
         return _fenced(text, prose=False)
     if at <= lead + 1 and not text.startswith(("{", "["), lead):
         return _no_json_yet(text, at, said)
-    return _failed(_by_character(text, at), said, at)
+    return _failed(_by_character(text, at), said, at, quote=_around(at))
 
 
 _BY_MESSAGE = (
@@ -195,9 +203,8 @@ def _offset(data: bytes, error: str) -> int:
     return len(data[: start + max(column - 1, 0)].decode("utf-8", "replace"))
 
 
-def _around(text: str, at: int) -> str:
-    piece = text[max(at - 20, 0) : at + 40]
-    return repr(piece)
+def _around(at: int) -> tuple[int, int]:
+    return max(at - 20, 0), at + 40
 
 
 def _duplicate(text: str, data: bytes, said: str, at: int) -> Parsed:
@@ -206,7 +213,7 @@ def _duplicate(text: str, data: bytes, said: str, at: int) -> Parsed:
     except ValueError as error:
         return _refused(text, data, str(error))
     rest = _checked(text, value)
-    fault = Fault(code="JSON_DUP_KEY", said=said, span=(at, at + 1))
+    fault = Fault(code="JSON_DUP_KEY", said=said, span=(at, at + 1), quote=_around(at))
     return msgspec.structs.replace(rest, fault=rest.fault or fault)
 
 
@@ -214,9 +221,9 @@ def _trailing(text: str, at: int, said: str) -> Parsed:
     """A whole value with something behind it: a second value, or prose."""
     first, rest = text[:at].strip(SPACE), text[at:].strip(SPACE)
     if rest[:1] in ("{", "[", '"') or _is_json(rest):
-        return _failed("JSON_EXTRA_DATA", said, at)
+        return _failed("JSON_EXTRA_DATA", said, at, quote=_around(at))
     if first[:1] in ("{", "["):
-        return _failed("JSON_PROSE", said, at)
+        return _failed("JSON_PROSE", said, at, quote=_around(at))
     return _no_json_yet(text, at, said)
 
 
@@ -239,9 +246,8 @@ def _fenced(text: str, *, prose: bool) -> Parsed:
         fault = (parse(body).fault if "```" not in body else None) or Fault(
             code="JSON_SYNTAX", said="a fence inside a fence"
         )
-        at = None if fault.span is None else (fault.span[0] + span[0], fault.span[1] + span[0])
         tags = (*fault.tags, "fenced")
-        return Parsed(ok=False, fault=replace(fault, span=at, tags=tags))
+        return Parsed(ok=False, fault=replace(_later(fault, span[0]), tags=tags))
     around = prose or bool(outside.strip(SPACE))
     code = "JSON_FENCED_PROSE" if around else "JSON_FENCED"
     tags = () if found["close"] else ("unclosed",)
@@ -249,24 +255,32 @@ def _fenced(text: str, *, prose: bool) -> Parsed:
     return Parsed(ok=False, fault=Fault(code=code, said=said, span=span, tags=tags))
 
 
+def _later(fault: Fault, by: int) -> Fault:
+    """A fault of a piece of a text that begins so many characters on."""
+    span = None if fault.span is None else (fault.span[0] + by, fault.span[1] + by)
+    quote = None if fault.quote is None else (fault.quote[0] + by, fault.quote[1] + by)
+    return replace(fault, span=span, quote=quote)
+
+
 def _no_json_yet(text: str, at: int, said: str) -> Parsed:
     """The text does not begin with JSON: look for some further on."""
     literal = _whole_literal(text)
     if literal is not None:
-        return _failed(literal, said, at)
+        return _failed(literal, said, at, quote=_around(at))
     if "```" in text:
         inside = _fenced(text, prose=True)
         if inside.fault is not None and inside.fault.code.startswith("JSON_FENCED"):
             return inside
     start = _first_json(text)
     if start is not None:
-        return _failed("JSON_PROSE", f"text before JSON: {_around(text, start)}", start)
+        return _failed("JSON_PROSE", "text before JSON: ", start, quote=_around(start))
     like = _OBJECT_LIKE.search(text)
     if like is not None:
         fault = parse(text[like.start() :]).fault
         if fault is not None:
-            return Parsed(ok=False, fault=replace(fault, span=None, tags=(*fault.tags, "prose")))
-    return _failed("JSON_NOT_FOUND", f"expected JSON, got {clip(text, 80)!r}", at)
+            fault = replace(_later(fault, like.start()), span=None, tags=(*fault.tags, "prose"))
+            return Parsed(ok=False, fault=fault)
+    return _failed("JSON_NOT_FOUND", "expected JSON, got ", at, quote=(0, 80))
 
 
 def _whole_literal(text: str) -> str | None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from misstep.redact import clip
+from misstep.redact import cut
 from misstep.types import Channel, Finding, Level, Loop
 from misstep.validate.elements import asked_count, repeated_calls, repeated_elements
 from misstep.validate.excuses import asked_for
@@ -121,7 +121,7 @@ def _channel(
                 period=run.period,
                 count=round(run.count, 2),
                 share=round(run.length / len(text), 4),
-                unit=clip(text[run.start : run.start + run.period], 200),
+                unit=cut(text, run.start, run.start + min(run.period, 200))[:200],
             ),
         )
     if channel != "reasoning":
@@ -175,7 +175,7 @@ def _exact(text: str, step: Step) -> _Seen | None:
     found = _earliest(text, max(loops, key=lambda run: run.length), every)
     unit = text[found.start : found.start + found.period]
     code = "REP_LOOP" if unit.strip() else "REP_WHITESPACE"
-    return _Seen(code, "defect", found, _said(text, found))
+    return _Seen(code, "defect", found, _said(text, found, _unit(text, found)))
 
 
 def _is_loop(text: str, run: Run, cut: bool, count: float) -> bool:
@@ -216,8 +216,11 @@ def is_filler(text: str, run: Run) -> bool:
     )
 
 
-def _said(text: str, run: Run) -> str:
-    unit = text[run.start : run.start + min(run.period, 120)]
+def _unit(text: str, run: Run) -> str:
+    return cut(text, run.start, run.start + min(run.period, 120))
+
+
+def _said(text: str, run: Run, unit: str) -> str:
     share = 100 * run.length / len(text)
     return f"{run.count:.1f} times a unit of {run.period} characters, {share:.0f} %: {unit!r}"
 
@@ -230,8 +233,9 @@ def _inexact(text: str, step: Step) -> _Seen | None:
     if ratio < GATE_RATIO:
         return None
     long = b"x" * 8 in data.translate(_HEX_AS_X)
-    masked = (_VOLATILE if long else _DIGITS).sub("#", text)
-    return _drift(text, masked, step) or (
+    mask = _VOLATILE if long else _DIGITS
+    masked = mask.sub("#", text)
+    return _drift(text, masked, step, mask) or (
         _near(text, masked)
         if len(text) >= NEAR_LENGTH and ratio > 3 and not asked_for(step)
         else None
@@ -260,7 +264,7 @@ def _ratio(text: str, level: int) -> float:
     return len(data) / len(zlib.compress(data, level))
 
 
-def _drift(text: str, masked: str, step: Step) -> _Seen | None:
+def _drift(text: str, masked: str, step: Step, mask: re.Pattern[str]) -> _Seen | None:
     for run in runs(masked, length=MASKED_LENGTH, count=MASKED_COUNT):
         unit = masked[run.start : run.start + run.period]
         letters = sum(map(str.isalpha, unit))
@@ -269,7 +273,8 @@ def _drift(text: str, masked: str, step: Step) -> _Seen | None:
             continue
         start, end = _unmasked(text, run.start), _unmasked(text, run.end)
         raw = Run(start, end, max(round((end - start) / run.count), 1))
-        said = f"with numbers masked, {_said(masked, run)}"
+        shown = mask.sub("#", _unit(text, raw))  # a masked secret is no pattern any more
+        said = f"with numbers masked, {_said(masked, run, shown)}"
         return _Seen("REP_DRIFT", level, raw, said)
     return None
 

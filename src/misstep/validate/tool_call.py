@@ -162,7 +162,7 @@ def _arguments(step: Step, index: int, parsed: Parsed, spec: ToolSpec | None) ->
                 call=index,
                 span=fault.span,
                 tags=(fault.code, *fault.tags) if unusable else fault.tags,
-                evidence=fault.said,
+                evidence=fault.told(step.calls[index].arguments),
             )
     if not parsed.ok:
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from misstep.types import Cause, Finding, Level
+from misstep.validate.error_text import quoted
 from misstep.validate.validator import Step, Validator
 
 LEVELS: dict[Cause, Level] = {"model": "defect", "unknown": "suspect"}
@@ -36,7 +37,7 @@ def _errors(step: Step) -> Iterator[Finding]:
             call=exchange.index,
             level=LEVELS.get(fault.cause, "info"),
             cause=fault.cause,
-            evidence=f"{exchange.call.name}: {' '.join(fault.said.split())}",
+            evidence=f"{exchange.call.name}: {quoted(exchange.result)}",
         )
 
 

@@ -89,13 +89,15 @@ class Offer:
             t.source == "filled" for t in self.guessed.values()
         )
         """True where all tools on offer are known, so that others were not offered."""
+        self._promised = {tool.name: tool for tool in context.promised}
         self._contracts: dict[str, Contract] = {}
 
     def contract(self, name: str) -> Contract:
-        """What the offered tool of this name promises; empty where nothing is known."""
+        """What the tool of this name promises, offered or not; empty where nothing is known."""
         known = self._contracts.get(name)
         if known is None:
-            known = self._contracts[name] = contract_of(self.tools.get(name))
+            spec = self.tools.get(name) or self._promised.get(name)
+            known = self._contracts[name] = contract_of(spec)
         return known
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from misstep.codes import CODES
 from misstep.config import LimitsConfig
+from misstep.redact import clip
 from misstep.types import (
     Cause,
     Channel,
@@ -205,8 +206,13 @@ class Step:
         return None
 
     def find(self, code: str, channel: Channel, **details: Unpack[Details]) -> Finding:
-        """A finding about this step, at the code's usual level unless `details` says another."""
-        details["evidence"] = details.get("evidence", "")[:MAX_EVIDENCE]
+        """A finding about this step, at the code's usual level unless `details` says another.
+
+        Its evidence is redacted here, and cut after that; a caller that quotes a piece of a longer
+        text takes the piece with `redact.cut` or `redact.clip`.
+        """
+        evidence = details.get("evidence", "")
+        details["evidence"] = clip(evidence, MAX_EVIDENCE) if evidence else ""
         details.setdefault("level", CODES[code].level)
         return Finding(
             session=self.session.id, step=self.index, code=code, channel=channel, **details

@@ -294,7 +294,7 @@ def test_a_schema_that_cannot_be_used_is_told_before_any_work(tmp_path: Path) ->
     folder = pages.write_benchmark(tmp_path / "bench")
     with pytest.raises(InputError, match="no JSON Schema that can be used"):
         read(folder, schema=str(tmp_path / "schema.json"))
-    with pytest.raises(InputError, match="give a file with a JSON Schema"):
+    with pytest.raises(InputError, match="give a file with the JSON Schema that answers must meet"):
         read(folder, schema=str(tmp_path / "absent.json"))
 
 

@@ -17,6 +17,7 @@ import orjson
 from misstep.chat import content_text
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import int_or_none, kind_of, shown, text_or_none
+from misstep.redact import clip
 from misstep.types import Actor, Cause, Message, Origin, Part, Role, ToolCall, ToolResult
 
 ItemKind = Literal["message", "reasoning", "call", "output"]
@@ -171,7 +172,7 @@ def message_of(item: Mapping[str, Any], *, time: float | None, origin: Origin) -
     """
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
-        raise Misfit("/payload/role", f"unknown role {str(role)[:80]!r}")
+        raise Misfit("/payload/role", f"unknown role {clip(str(role), 80)!r}")
     content = item.get("content")
     if content is not None and not isinstance(content, str | list):
         raise Misfit("/payload/content", f"expected text or a list, got {kind_of(content)}")

@@ -24,6 +24,7 @@ from misstep.ingest.messages import (
     text_or_none,
     unix_time,
 )
+from misstep.redact import clip
 from misstep.types import Actor, Cause, Message, Origin, Part, ToolCall, ToolResult, Usage
 
 _KINDS = ("user", "gemini", "info", "warning", "error")
@@ -50,7 +51,7 @@ def turn_of(body: Any, origin: Origin, *, actor: Actor) -> Turn:
         raise Misfit("", f"expected a message object, got {kind_of(body)}")
     kind = body.get("type")
     if kind not in _KINDS:
-        raise Misfit("/type", f"unknown message type {str(kind)[:80]!r}")
+        raise Misfit("/type", f"unknown message type {clip(str(kind), 80)!r}")
     if kind == "gemini":
         return Turn(kind="gemini", messages=tuple(_answer(body, origin, actor)))
     if kind == "user":

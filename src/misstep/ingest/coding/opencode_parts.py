@@ -18,6 +18,7 @@ from misstep.ingest.coding.opencode_rows import Row, dig
 from misstep.ingest.format import Tally
 from misstep.ingest.images import resolved
 from misstep.ingest.messages import int_or_none, kind_of, text_or_none, unix_time
+from misstep.redact import clip
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, Usage
 
 _BOOKS = ("step-start", "snapshot", "patch", "agent", "subtask", "retry")
@@ -47,7 +48,7 @@ def said_turn(row: Row, parts: Sequence[Row], tally: Tally, *, side: bool) -> li
     """A user's message; what opencode wrote into it is the harness's."""
     if row.data.get("role") != "user":
         said = f"role: expected user or assistant, got {row.data.get('role')!r}"
-        tally.aside(row.origin, "bad-message", said[:300])
+        tally.aside(row.origin, "bad-message", clip(said, 300))
         _leave(parts, tally)
         return []
     tally.use()
@@ -93,7 +94,7 @@ def _ignore(part: Row, tally: Tally) -> None:
         tally.ignore(kind)
     else:
         said = f"no known part of this message: {kind_of(kind) if kind is None else kind!r}"
-        tally.aside(part.origin, "bad-message", said[:300])
+        tally.aside(part.origin, "bad-message", clip(said, 300))
 
 
 def _leave(parts: Sequence[Row], tally: Tally) -> None:

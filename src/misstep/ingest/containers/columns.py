@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, cast
 from misstep.ingest.containers.kinds import ARROW, ARROW_STREAM
 from misstep.ingest.decode import Fault
 from misstep.ingest.item import Item
-from misstep.ingest.lines import Limits, Progress, head, unpacked
-from misstep.ingest.source import Source
+from misstep.ingest.lines import Limits, Progress, fault_of, head, unpacked
+from misstep.ingest.source import DAMAGED, Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,8 +50,10 @@ def csv_items(source: Source, limits: Limits, progress: Progress | None = None) 
             for row in rows:
                 yield Item(line, 0, dict(row))
                 line = rows.line_num + 1
-        except (csv.Error, UnicodeDecodeError, EOFError) as error:
+        except (csv.Error, UnicodeDecodeError) as error:
             yield Item(line, 0, Fault("not-csv", f"the rest is not read: {error}"))
+        except (OSError, *DAMAGED) as error:
+            yield Item(line, 0, fault_of(error))
         if progress is not None:
             progress(source.size)
 

@@ -16,6 +16,7 @@ from misstep.ingest.decode import Fault
 from misstep.ingest.item import Item
 from misstep.ingest.lines import Broken, Limits, Progress, read_blocks
 from misstep.ingest.source import Source
+from misstep.redact import clip
 
 _MAX_VALUES = 5_000_000
 
@@ -56,7 +57,7 @@ def _fault(data: bytes, max_depth: int) -> Fault | None:
             if deep > max_depth:
                 return Fault("too-deep", f"nested more than {max_depth} levels deep; not parsed")
     except (yaml.YAMLError, ValueError) as error:
-        return Fault("not-yaml", " ".join(str(error).split())[:200])
+        return Fault("not-yaml", clip(" ".join(str(error).split()), 200))
     finally:
         loader.dispose()
     return None
@@ -72,7 +73,7 @@ def _documents(data: bytes) -> Iterator[Item]:
             offset = node.start_mark.index if node is not None else 0
             yield Item(line, offset, _bounded(value))
     except (yaml.YAMLError, ValueError) as error:
-        yield Item(1, 0, Fault("not-yaml", " ".join(str(error).split())[:200]))
+        yield Item(1, 0, Fault("not-yaml", clip(" ".join(str(error).split()), 200)))
     finally:
         loader.dispose()
 

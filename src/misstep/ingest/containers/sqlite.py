@@ -7,6 +7,7 @@ so that the newest rows are seen and nothing is written beside the user's logs.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -102,7 +103,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    base = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)
+    base = sqlite3.connect(f"file:{quote(os.fsencode(path.resolve()))}?{mode}", uri=True)
     base.execute("PRAGMA trusted_schema = OFF")
     # an index on an expression that the line above forbids must not make the tables unreadable
     base.execute("PRAGMA writable_schema = ON")

@@ -18,6 +18,7 @@ from misstep.ingest.build import linear
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally, share
 from misstep.ingest.messages import chat_message, kind_of, number_or_none, place, unix_time
 from misstep.ingest.oneby import OneByOne
+from misstep.redact import clip
 from misstep.types import Message, Outcome, Session
 
 NAME = "agentbench"
@@ -31,7 +32,7 @@ def _run(record: Record, tally: Tally) -> Sequence[Session]:
         raise Misfit("", f"expected a run object, got {kind_of(run)}", "unknown-record")
     output = run.get("output")
     if not isinstance(output, dict):
-        said = f"a run without output: error {str(run.get('error'))[:200]!r}"
+        said = f"a run without output: error {clip(str(run.get('error')), 200)!r}"
         raise Misfit("/output", said, "no-answer")
     history = output.get("history")
     if not isinstance(history, list) or not history:

@@ -28,6 +28,7 @@ from misstep.ingest.messages import (
     unix_time,
 )
 from misstep.ingest.transcript import Entry, Linker
+from misstep.redact import clip
 from misstep.types import Actor, Message, Part, Role, Session, ToolCall, ToolResult, Usage
 
 NAME = "pi"
@@ -176,7 +177,7 @@ def _message(kind: str, line: Mapping[str, Any], record: Record) -> Message | No
     role = body.get("role")
     known = _ROLES.get(role) if isinstance(role, str) else None
     if known is None:
-        raise Misfit("/message/role", f"unknown role {str(role)[:80]!r}")
+        raise Misfit("/message/role", f"unknown role {clip(str(role), 80)!r}")
     if known == "tool":
         part = Part(kind="result", result=_result(body))
         return Message(role="tool", parts=(part,), time=time, origins=origins)

@@ -25,6 +25,7 @@ from misstep.ingest.messages import (
     number_or_none,
     text_or_none,
 )
+from misstep.redact import clip
 from misstep.types import Actor, Cause, Message, Outcome, Part, Role, ToolCall, ToolResult
 
 _PROTOCOL = "attachment://"
@@ -106,7 +107,7 @@ class Chat:
         body = object_at(row, pointer)
         role = body.get("role")
         if not isinstance(role, str) or role not in _ROLES:
-            raise Misfit(f"{pointer}/role", f"expected a role, got {role!r}"[:200])
+            raise Misfit(f"{pointer}/role", f"expected a role, got {clip(repr(role), 160)}")
         if role == "tool":
             return self._result(body)
         parts = list(self._content(body.get("content"), f"{pointer}/content"))

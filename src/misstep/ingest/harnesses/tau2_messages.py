@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from misstep.chat import call_from_chat, content_text
 from misstep.ingest.format import Misfit
 from misstep.ingest.messages import kind_of, shown, text_or_none, unix_time, usage_of
+from misstep.redact import clip
 from misstep.types import Message, Part, ToolCall, ToolResult
 
 
@@ -42,7 +43,7 @@ def messages_of(row: Any, pointer: str) -> Iterable[Message]:
     elif role == "system":
         yield Message(role="system", parts=tuple(shown(row.get("content"))), time=time)
     else:
-        raise Misfit(f"{pointer}/role", f"unknown role {str(role)[:80]!r}")
+        raise Misfit(f"{pointer}/role", f"unknown role {clip(str(role), 80)!r}")
 
 
 def _results(rows: Sequence[Any], pointer: str) -> Iterable[Part]:

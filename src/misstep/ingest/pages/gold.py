@@ -48,7 +48,8 @@ def _schema(path: str | None) -> str:
         jsonschema_rs.validator_for(value, offline=True)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a file with a JSON Schema of a page"
+            f"{path}: cannot be read ({error.strerror}); give a file with the JSON Schema that "
+            "answers must meet"
         ) from None
     except (ValueError, jsonschema_rs.ValidationError) as error:
         said = " ".join(str(error).split())[:200]
