@@ -247,6 +247,11 @@ def test_a_file_with_a_schema_is_the_offer_and_its_contracts_belong_to_it(tmp_pa
     assert judged(tmp_path, talk("z", "fine"), OPENAI, OTHER)[1] == ["TOOL_UNKNOWN"]
 
 
+def test_a_bare_name_is_an_offer_and_no_contract(tmp_path):
+    session, found = judged(tmp_path, talk("z", "fine"), {"name": "a"})
+    assert ([t.name for t in session.context_of(1).tools], found) == (["a"], ["TOOL_UNKNOWN"])
+
+
 def test_a_contract_behind_or_before_the_schema_of_its_name_is_one_tool(tmp_path):
     path = tmp_path / "tools.json"
     for entries in ([OPENAI, PROMISE], [PROMISE, OPENAI]):

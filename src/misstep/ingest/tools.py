@@ -2,8 +2,8 @@
 
 In: JSON or JSON lines: a list of tools in OpenAI or Anthropic spelling, `{"tools": […]}`, one tool,
 or one tool a line; each with its contract (`contracts`), which holds for a logged tool of its name
-too. Out: `ToolSpec` values with `source="given"`, each name once. A file with a schema in it is the
-complete offer of a log that names none; a file without any states contracts and offers nothing.
+too. Out: `ToolSpec` values with `source="given"`, each name once. A file that describes any tool
+is the complete offer of a log that names none; one that only states contracts offers nothing.
 BFCL's question files (or their folder) give tools and questions by question instead: see
 `bfcl_questions`.
 """
@@ -146,6 +146,11 @@ def _twice(first: ToolSpec, second: ToolSpec) -> ToolSpec:
     )
 
 
+def _offers(tools: Sequence[ToolSpec]) -> bool:
+    """Whether any entry is more than a contract; a bare name is a tool without arguments."""
+    return any(not _states(tool) or tool.contract is None for tool in tools)
+
+
 def _states(spec: ToolSpec) -> bool:
     """Whether an entry says nothing of the tool as it is offered, so at most its contract."""
     return spec.parameters is None and spec.description is None
@@ -200,8 +205,8 @@ def with_tools(
 
 
 def offering(context: Context, tools: Sequence[ToolSpec]) -> Context:
-    """The request with these tools: as its offer if any has a schema, else with their contracts."""
-    if any(tool.parameters is not None for tool in tools):
+    """The request with these tools as its offer, or with their contracts if they state no more."""
+    if _offers(tools):
         return replace(context, tools=tuple(tools))
     named = {tool.name for tool in context.tools}
     told = (tool for tool in tools if tool.contract is not None and tool.name not in named)
@@ -228,7 +233,7 @@ def _filled(session: Session, tools: tuple[ToolSpec, ...], keeps_tools: bool) ->
 
 
 def _fill(context: Context, tools: tuple[ToolSpec, ...], keeps_tools: bool) -> Context:
-    offer = any(tool.parameters is not None for tool in tools)
+    offer = _offers(tools)
     if offer and not context.tools:
         return context if keeps_tools else offering(context, tools)
     given = {tool.name: tool for tool in tools}

@@ -152,8 +152,7 @@ def _confirmed(job: Job, given: _Given, start: training.Adapter | None) -> train
     adapter = training.rft_stage(part, rows, start)
     training.note_trained(adapter, mining.trained_hashes(part, given.corpus))
     if not adapter.facts["steps"]:
-        why = adapter.facts["stopped"] or "no chosen side could be trained on"
-        part.say(f"{why}; this stage is left out")
+        part.say(f"{adapter.facts['stopped']}; this stage is left out")
         return start
     return adapter
 
@@ -227,8 +226,9 @@ def untrained(adapter: training.Adapter | None) -> str:
     """Why a preference stage took no step; empty where it is off."""
     if adapter is None:
         return ""
-    unfit = "no row could be trained on; see the rows set aside in report.md"
-    return str(adapter.facts["stopped"] or unfit)
+    if not adapter.facts["rows"]:
+        return "no row could be trained on; see the rows set aside in report.md"
+    return str(adapter.facts["stopped"])
 
 
 def little(job: Job, rows: int) -> str | None:
