@@ -25,6 +25,12 @@ _PROBES = ("X", "{", "a")
 _WORD = "Xborder7X"
 
 
+def parting(one: str, other: str) -> int:
+    """The first character at which two texts differ; where one ends, if the other goes on."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 class Behind:
     """Encodes texts as they are encoded inside a longer one."""
 
@@ -142,10 +148,7 @@ class Border:
             made, wanted = self._loose(made), self._loose(wanted)
         if made == wanted:
             return None
-        at = next(
-            (i for i, (a, b) in enumerate(zip(wanted, made, strict=False)) if a != b),
-            min(len(wanted), len(made)),
-        )
+        at = parting(wanted, made)
         return (
             f"the tokenizer encodes prompt and answer otherwise than the whole, from character "
             f"{at}: {wanted[at : at + 40]!r} became {made[at : at + 40]!r}"

@@ -29,7 +29,7 @@ import orjson
 from misstep.dialects import parse_answer, render_answer
 from misstep.errors import ModelError
 from misstep.models import fallback, native, pictures
-from misstep.models.behind import Border
+from misstep.models.behind import Border, parting
 from misstep.models.eye import Eye, Unseen
 from misstep.models.neutral import Hidden, Neutraliser
 from misstep.types import Context, Message, Part, ToolCall, ToolResult, ToolSpec
@@ -159,10 +159,7 @@ class Template:
         prompt = hidden.shown(self._prompt(messages, context, hidden))
         whole = hidden.shown(self._whole([*messages, answer], context, hidden))
         if not whole.startswith(prompt):
-            at = next(
-                (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b),
-                min(len(prompt), len(whole)),
-            )
+            at = parting(prompt, whole)
             return (
                 f"the chat template renders the prompt differently once the answer follows, "
                 f"from character {at}: {prompt[at : at + 40]!r} became {whole[at : at + 40]!r}"
