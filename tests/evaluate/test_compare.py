@@ -176,3 +176,54 @@ def test_answers_that_nobody_can_judge_measure_nothing(bench, make) -> None:
         bench.corpus, bench.held, answers, settings=bench.settings, config=CONFIG, seed=0
     )
     assert got.verdict == "nothing-to-train"
+
+
+def test_a_trained_model_whose_answers_nobody_can_judge_does_not_ship(bench) -> None:
+    void = ArmAnswers(greedy=Message(role="assistant", error="500"), sampled=())
+    answers = {name: bench.answers(["wwww"]) for name in ("base", "control", "dpo")}
+    answers["dpo"] = {h.prompt: void for h in bench.held}
+    got = evaluate(
+        bench.corpus, bench.held, answers, settings=bench.settings, config=CONFIG, seed=0
+    )
+    assert (got.verdict, got.why) == (
+        "do-not-ship",
+        "no failure rate can be compared: 180 of base and 0 of dpo held-out answers could be "
+        "judged",
+    )
+    assert not got.paired  # a rate that nobody knows is not zero
+    assert [g.metric for g in got.guards if g.down][-1] == "judged_rate"
+
+
+def test_the_final_arm_must_not_be_worse_than_the_base(bench) -> None:
+    arms = {
+        "base": ["wwww", *["...."] * 9],
+        "sft": [*["wwww"] * 5, *["...."] * 5],
+        "dpo": [*["wwww"] * 3, *["...."] * 7],
+    }
+    got = bench(**arms)
+    assert got.verdict == "do-not-ship"
+    assert "; worse than base: 10.0 % → 30.0 % from base to dpo (+20.0 points" in got.why
+    assert "; guard down since base: agreement with the accepted arguments" in got.why
+    assert bench(sft=arms["sft"], dpo=arms["dpo"]).verdict == "ship"
+    quiet = bench(base=["...."], sft=["wwtt"], dpo=["...t"])
+    assert "since base: answers without a demanded call" in quiet.why
+    assert "since base: answers that call a tool" not in quiet.why
+
+
+def test_five_long_documents_are_five_whatever_many_short_ones_do(make, corpus, settings) -> None:
+    letters = {".": make.calls('{"n": 1}'), "w": make.calls('{"n": "1"}')}
+    given: dict[str, dict[Prompt, ArmAnswers]] = {"base": {}, "dpo": {}}
+    for i in range(130):
+        session = make.session(f"s{i}", make.user(f"task {i}"), letters["."])
+        corpus.add(session, family=f"long{i // 20}" if i < 100 else f"short{i}")
+        for arm, letter in (("base", "w" if i < 60 else "."), ("dpo", "." if i < 100 else "w")):
+            given[arm][Prompt(session=f"s{i}", step=1)] = ArmAnswers(
+                greedy=letters[letter], sampled=()
+            )
+    held = held_out(corpus, corpus, EvalConfig(prompts_per_family=20))
+    got = evaluate(corpus, held, given, settings=settings, config=CONFIG, seed=0)
+    (total,) = (row for row in got.paired if row.code is None)
+    assert (total.fixed, total.broken) == (3, 30)
+    assert total.difference < 0
+    assert total.p > 0.05  # the short ones speak for the other direction
+    assert got.verdict == "do-not-ship"

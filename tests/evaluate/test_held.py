@@ -49,6 +49,15 @@ def test_families_take_turns_so_that_a_long_one_crowds_out_no_other(make, corpus
     assert len(held_out(corpus, corpus, EvalConfig(prompts_per_family=500))) == 43
 
 
+def test_a_prompt_that_families_share_is_asked_once(make, corpus) -> None:
+    for run in range(12):
+        session = make.session(f"s{run:02}", make.user(f"task {run % 3}"), make.calls())
+        corpus.add(session, family=f"run{run:02}")
+    assert [h.family for h in held_out(corpus, corpus, EvalConfig())] == ["run00", "run01", "run02"]
+    corpus.verdicts["s00", 1] = replace(corpus.verdicts["s00", 1], state="unjudged")
+    assert [h.family for h in held_out(corpus, corpus, EvalConfig())] == ["run01", "run02", "run03"]
+
+
 def test_the_same_corpus_in_another_order_gives_the_same_prompts(make, corpus) -> None:
     for family in range(9):
         turns = [m for i in range(3) for m in (make.user(f"{family} {i}"), make.calls())]

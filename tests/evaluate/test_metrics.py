@@ -86,6 +86,12 @@ def brute(differences: Sequence[Fraction]) -> float:
     return hits / len(patterns)
 
 
+def test_the_unit_of_the_changes_is_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_sign_flip_drawn", None)
+    changes = [3, -1, 2, 2, 1] * 30
+    assert sign_flip([each * 1_000_000 for each in changes]) == sign_flip(changes)
+
+
 @given(st.lists(rates, max_size=9))
 def test_sign_flip_equals_enumeration_by_hand(differences: list[Fraction]) -> None:
     assert sign_flip(differences) == pytest.approx(brute(differences))

@@ -223,6 +223,20 @@ def test_all_pages_of_a_document_count_and_documents_are_drawn_and_flipped(scene
     assert figure(found["gold"], "text_score", "dpo")["n"] == 8
 
 
+def test_one_long_document_is_one_whatever_its_pages_do(scene, settings):
+    names = ("a", "a", "a", "a", "b", "c", "d", "e")
+    scene.held = [replace(h, family=name) for h, name in zip(scene.held, names, strict=True)]
+    found = scene.measure(
+        settings,
+        sft=greedy(*[LOOPED] * 4, *[CLEAN] * 4),
+        dpo=greedy(*[CLEAN] * 4, LOOPED, LOOPED, LOOPED, CLEAN),
+    )
+    moved = change(found["degeneration"], "degenerate_published")
+    assert (moved["better"], moved["worse"], moved["difference"]) == (1, 3, -1 / 8)
+    # -4 +1 +1 +1 adds up to -1, and no pattern of signs to less than one in size
+    assert moved["p"] == 1.0
+
+
 def test_in_whichever_order_pages_of_a_document_come_the_figures_are_the_same(scene, settings):
     paged(scene)
     arms = {"sft": greedy(LOOPED, *[CLEAN] * 7), "dpo": greedy(*[CLEAN] * 8)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from misstep.evaluate.figures import Guard, Paired
-from misstep.evaluate.verdict import rule, spell_p
+from misstep.evaluate.verdict import Since, rule, spell_p
 
 FALL = Paired(
     before="sft",
@@ -40,7 +40,7 @@ MEASURED = (
 
 
 def decide(total: Paired, *guards: Guard) -> tuple[str, str]:
-    return rule(total, guards, rates=(0.45, 0.25), families=141, level=0.05)
+    return rule(total, guards, rates=(0.45, 0.25), families=(141, 141), level=0.05)
 
 
 def test_a_clear_fall_with_guards_that_hold_ships() -> None:
@@ -76,3 +76,32 @@ def test_a_rise_does_not_ship() -> None:
 
 def test_p_is_spelled_with_two_digits() -> None:
     assert [spell_p(p) for p in (0.00001, 0.0312, 1.0)] == ["p < 0.0001", "p = 0.031", "p = 1"]
+
+
+def test_families_without_a_judged_answer_are_not_counted_as_evidence() -> None:
+    _, why = rule(FALL, (), rates=(0.45, 0.25), families=(10, 141), level=0.05)
+    assert "p < 0.0001, 10 of 141 families judged)" in why
+
+
+def test_better_than_sft_and_worse_than_the_base_does_not_ship() -> None:
+    rise = replace(FALL, before="base", difference=0.15, low=0.08, high=0.22)
+    down = replace(HOLDS, metric="tool_agreement", before="base", down=True)
+    verdict, why = rule(
+        FALL,
+        (HOLDS,),
+        rates=(0.45, 0.25),
+        families=(141, 141),
+        level=0.05,
+        since=Since(total=rise, rates=(0.1, 0.25), guards=(HOLDS, down)),
+    )
+    assert (verdict, why.partition("; ")[2]) == (
+        "do-not-ship",
+        "worse than base: 10.0 % → 25.0 % from base to dpo (+15.0 points, interval +8.0 to +22.0, "
+        "p < 0.0001); guard down since base: agreement with the accepted tools 97.0 % → 80.0 % "
+        "(interval −22.0 to −12.0 points)",
+    )
+    near = replace(rise, low=-0.01)
+    since = Since(total=near, rates=(0.1, 0.25), guards=(HOLDS,))
+    assert rule(
+        FALL, (HOLDS,), rates=(0.45, 0.25), families=(141, 141), level=0.05, since=since
+    ) == ("ship", f"{MEASURED}; no guard is down")

@@ -80,6 +80,21 @@ def test_measuring_again_finds_every_stage_before_the_adapter(finished, tmp_path
     assert (folder / "scores.json").read_text() == before
 
 
+@pytest.mark.parametrize("arm", ["rft", "control"])
+def test_the_adapter_that_is_asked_about_is_the_one_that_is_judged(
+    finished, tmp_path, arm, settings
+):
+    _, run = finished
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    place = folder / ("rft/adapter" if arm == "rft" else arm)
+    scores = api.evaluate(folder, settings(), place)
+    assert (scores["before"], scores["after"]) == ("sft", arm)
+    assert scores["adapter"] == note(place)["sha256"]
+    assert ("base", arm) in {(row["from"], row["to"]) for row in scores["paired"]}
+    assert f"(sft → {arm})" in (folder / "report.md").read_text()
+
+
 def test_the_prompts_that_it_learned_are_noted_beside_every_later_adapter(finished):
     _, run = finished
     learned = set(store.read_json(run / "rft/adapter" / TRAINED)["prompts"])

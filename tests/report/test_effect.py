@@ -125,6 +125,13 @@ def test_without_a_control_it_is_said_and_how_to_get_one(answered):
     assert "--control" in terminal_summary(shown)
 
 
+def test_a_change_of_length_of_one_family_has_no_interval(answered):
+    (row,) = (r for r in answered.scores["cost"]["lengths"] if r["metric"] == "healthy_tokens")
+    row["change"] |= {"low": 3.0, "high": 3.0}
+    told = plain(parts(replace(answered, spent=spent()))[1].lines)
+    assert "change +3.0 [no interval: no two families differ]." in told
+
+
 def test_what_got_worse_is_named_and_the_rest_is_told_with_its_figures(answered):
     _, price = parts(replace(answered, spent=spent()))
     assert price.word == "Something got worse"
@@ -165,7 +172,7 @@ def test_what_is_missing_is_said_to_be(answered):
     scores["cost"] = {**scores["cost"], "gold": None, "codes": [], "lengths": []}
     _, price = parts(replace(answered, scores=scores, timing=[]))
     told = plain(price.lines)
-    assert price.word == "Nothing that was measured"
+    assert price.word == "Nothing beyond chance"
     assert "Against gold: not measured" in told
     assert "--references FILE" in told
     assert "Spent: not known." in told

@@ -27,7 +27,7 @@ def test_the_report_starts_with_the_headline_and_holds_the_tables(
         "| **total** | 44.4 % (188/423; 39.7–49.2) | 24.6 % (104/423; 20.5–28.7) | −44.7 % | "
         "−19.9 | 28 / 4 | <0.0001 | 71.2 % (301/423; 66.8–75.5) |"
     ) in text
-    assert "| demanded call not made | 3.4 % | 2.6 % | −0.8 [−3.0, +1.4] | ok |" in text
+    assert "| demanded call not made | 3.4 % | 2.6 % | −0.8 [−3.0, +1.4] | 400 | not down |" in text
     assert "| `retry` | 120 |" in text
     assert "| `dpo.beta` | `0.5` |" in text
     assert "## How the number is made, and when not to believe it" in text

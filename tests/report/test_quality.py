@@ -29,6 +29,14 @@ def figure(metric: str, model: str, value: float, k: int | None = None) -> dict[
     }
 
 
+def test_an_interval_of_no_width_is_none(scores) -> None:
+    rows = [{**figure("cer", arm, 0.0), "low": 0.0, "high": 0.0} for arm in ("sft", "dpo")]
+    scores |= {"gold": {"prompts": 3, "scores": rows, "paired": []}}
+    (table,) = quality_tables(scores)
+    (line,) = (line for line in table.lines if line.label == "character error rate")
+    assert {cell.range for cell in line.cells} == {"no interval: no two families differ"}
+
+
 def move(metric: str, better: int, worse: int, p: float) -> dict[str, Any]:
     ends = {"from": "sft", "to": "dpo", "metric": metric, "families": 40}
     return {**ends, "better": better, "worse": worse, "p": p, "difference": -0.1}

@@ -105,6 +105,18 @@ def test_the_headlines_of_a_scan(run: RunView) -> None:
     assert headline(RunView()) == "No agent steps were found."
 
 
+def test_answers_that_nobody_could_judge_are_no_nothing_to_train() -> None:
+    scores = {
+        "scores": [],
+        "paired": [],
+        "verdict": "do-not-ship",
+        "why": "0 of dpo",
+        "before": "base",
+        "after": "dpo",
+    }
+    assert headline(RunView(scores=scores)) == "Do not ship it: 0 of dpo."
+
+
 def test_the_funnel_ends_where_the_run_ended(run: RunView) -> None:
     assert [count for _, count in funnel(run)] == [12, 1404, 3786, 581, 203, 182]
     scanned = RunView(summary=run.summary)
@@ -135,6 +147,6 @@ def test_beside_the_table_stand_the_other_arms_the_greedy_answers_and_what_was_l
     assert [sentence.replace("\xa0", " ") for sentence in also(scores)] == [
         "dpo against base: −46.6 points [−51.6, −41.6], p <0.0001",
         "greedy, one answer a family: 43.3 % → 22.0 %, 20 fixed, 4 broken, McNemar p = 0.0015",
-        "3 held-out prompts were too long for the model and left out",
+        "3 held-out prompts have no answer and are left out",
     ]
     assert also(None) == ()

@@ -9,19 +9,22 @@ counts neither as clean nor as failed. Only codes that replaying one step can sh
 Intervals come from a bootstrap over families, their p from a sign-flip permutation over families;
 greedy answers get Wilson's interval and McNemar's test instead where no family has two of them.
 
-The verdict. `ship` if and only if all three hold:
+The verdict. `ship` if and only if all four hold:
   1. the total sampled failure rate of the final arm is below that of the arm before it, and the
      paired interval of the difference excludes zero;
   2. the permutation test over families gives p below 1 - confidence (0.05 unless configured);
   3. no guard is down beyond its interval: the rate of calls, of demanded calls that are made,
      of agreement with the accepted step (tools, arguments, JSON), and of answers that could be
-     judged have not got worse with their whole interval.
-Otherwise `do-not-ship`; `nothing-to-train` where there is no trained arm or no held-out prompt.
+     judged have not got worse with their whole interval;
+  4. where a stage lies between the first arm and the final one, neither the total failure rate
+     nor a guard (the rate of calls apart) is worse than in the first arm with its whole interval.
+Otherwise `do-not-ship`, also where answers of one of the two arms alone could be judged;
+`nothing-to-train` where there is no trained arm, no held-out prompt, or nothing to judge in either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
 from typing import Any, Literal
@@ -48,7 +51,7 @@ from misstep.evaluate.figures import (
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike, Mark, mark
 from misstep.evaluate.metrics import Bootstrap
-from misstep.evaluate.verdict import rule
+from misstep.evaluate.verdict import Since, blind, rule
 from misstep.types import Prompt, Score
 
 STAGES = ("base", "sft", "dpo", "kto")
@@ -115,6 +118,7 @@ def evaluate(
     settings: Any,
     config: EvalConfig,
     seed: int,
+    final: str | None = None,
 ) -> Evaluation:
     """Judge, count and decide.
 
@@ -122,37 +126,31 @@ def evaluate(
         answers: arm → prompt → answers. A prompt that no arm answered (too long for the model's
             window) is left out and counted in `unanswered`.
         settings: of the validators, from `validate.settings`.
+        final: the arm that is judged; the last of `STAGES` without it.
 
     Raises:
         StageError: an arm lacks an answer to a prompt that another arm answered.
     """
-    stages = [name for name in STAGES if name in answers]
+    stages = stages_of(answers, final)
     if len(stages) < 2 or not held:
         missing = "no held-out prompt" if not held else "no trained model"
         return nothing_to_train(f"there is {missing} to compare with")
     asked = [each for each in held if any(each.prompt in given for given in answers.values())]
     if not asked:
-        return nothing_to_train("no held-out prompt was answered: all are too long for the model")
+        return nothing_to_train("no held-out prompt was answered")
     ordered = sorted(asked, key=lambda each: each.family)
-    names = [*stages, *sorted(set(answers) - set(STAGES))]
+    names = [*stages, *sorted(set(answers) - set(stages))]
     arms = {n: _arm(n, corpus, ordered, answers[n], settings=settings, seed=seed) for n in names}
     families = len({each.family for each in ordered})
     draws = Bootstrap(families, resamples=config.resamples, confidence=config.confidence, seed=seed)
-    before, after = arms[stages[-2]], arms[stages[-1]]
-    if not sum(before.tally(FAILED).n) or not sum(after.tally(FAILED).n):
+    first, before, after = (arms[stages[at]] for at in (0, -2, -1))
+    if not _judged(before) and not _judged(after):
         return nothing_to_train("no held-out answer could be judged")
-    total = paired(before, after, FAILED, draws, config.resamples)
     guards = tuple(_guards(before, after, draws))
-    verdict, why = rule(
-        total,
-        guards,
-        rates=(before.tally(FAILED).rate, after.tally(FAILED).rate),
-        families=families,
-        level=1 - config.confidence,
-    )
+    verdict, why = _ruled((first, before, after), guards, draws, config)
     return Evaluation(
         scores=tuple(_scores(arms, draws, config.confidence)),
-        paired=tuple(_changes(arms, draws, config.resamples)),
+        paired=tuple(_changes(arms, comparisons(names, final), draws, config.resamples)),
         guards=guards,
         collateral=tuple(_collateral(before, after, ordered, draws)),
         verdict=verdict,
@@ -164,6 +162,42 @@ def evaluate(
         before=before.name,
         after=after.name,
     )
+
+
+def _ruled(
+    arms: tuple[Arm, Arm, Arm], guards: Sequence[Guard], draws: Bootstrap, config: EvalConfig
+) -> tuple[Ruling, str]:
+    """The verdict on the last of the first arm, the one before and the one after."""
+    first, before, after = arms
+    if not _judged(before) or not _judged(after):
+        return "do-not-ship", blind(before.name, after.name, (_judged(before), _judged(after)))
+    tallies = before.tally(FAILED), after.tally(FAILED)
+    both = sum(a > 0 < b for a, b in zip(*(each.n for each in tallies), strict=True))
+    return rule(
+        paired(before, after, FAILED, draws, config.resamples),
+        guards,
+        rates=(tallies[0].rate, tallies[1].rate),
+        families=(both, len(after.sampled)),
+        level=1 - config.confidence,
+        since=None if first is before else _since(first, after, draws, config.resamples),
+    )
+
+
+def _since(first: Arm, after: Arm, draws: Bootstrap, resamples: int) -> Since | None:
+    """The change from the first arm; None where it was not judged. To call less often can be what
+    the stages were for: the other guards say whether calls that are due are made."""
+    if not _judged(first):
+        return None
+    guards = _guards(first, after, draws)
+    return Since(
+        total=paired(first, after, FAILED, draws, resamples),
+        rates=(first.tally(FAILED).rate, after.tally(FAILED).rate),
+        guards=tuple(each for each in guards if each.metric != "call_rate"),
+    )
+
+
+def _judged(arm: Arm) -> int:
+    return sum(arm.tally(FAILED).n)
 
 
 def _arm(
@@ -221,20 +255,30 @@ def _scores(arms: Mapping[str, Arm], draws: Bootstrap, confidence: float) -> Ite
                 yield found
 
 
-def _changes(arms: Mapping[str, Arm], draws: Bootstrap, resamples: int) -> Iterator[Paired]:
+def _changes(
+    arms: Mapping[str, Arm], pairs: Iterable[tuple[str, str]], draws: Bootstrap, resamples: int
+) -> Iterator[Paired]:
     failures = (FAILED, *map(of_code, _codes(arms.values())))
-    for before, after in comparisons(list(arms)):
+    for before, after in pairs:
+        if not _judged(arms[before]) or not _judged(arms[after]):
+            continue  # no rate to compare with is no rate of zero
         for question in failures:
             yield paired(arms[before], arms[after], question, draws, resamples)
 
 
-def comparisons(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def stages_of(names: Collection[str], final: str | None = None) -> list[str]:
+    """The arms that follow on one another; all others are controls."""
+    stages = [name for name in STAGES if name in names and name != final]
+    return [*stages, final] if final is not None else stages
+
+
+def comparisons(names: Sequence[str], final: str | None = None) -> Iterator[tuple[str, str]]:
     """Each stage to the next, the first to the last, and every control to the last."""
-    stages = [name for name in STAGES if name in names]
+    stages = stages_of(names, final)
     yield from pairwise(stages)
     if len(stages) > 2:
         yield stages[0], stages[-1]
-    yield from ((name, stages[-1]) for name in names if name not in STAGES)
+    yield from ((name, stages[-1]) for name in names if name not in stages)
 
 
 def _guards(before: Arm, after: Arm, draws: Bootstrap) -> Iterator[Guard]:

@@ -6,9 +6,12 @@ resampled, so millions of sessions take as long as adding them up.
 
 Steps of one session are not independent, so a sample is worth fewer answers than it holds: its
 effective size is that of independent steps with the same variance as the ratio of the sums over
-sessions (linearised ratio estimator, Cochran 1977, 6.3). Rates get Wilson's interval at that size,
-their difference the square-and-add interval of two Wilson intervals (Newcombe 1998, method 10).
-Sessions that match are compared one to one by McNemar's exact test.
+sessions (linearised ratio estimator, Cochran 1977, 6.3; each residual over 1 less its session's
+share of the steps, the jackknife's correction for a long session that the ratio follows).
+Rates get Wilson's interval at that size, their difference the square-and-add interval of two Wilson
+intervals (Newcombe 1998, method 10). Sessions that match are compared one to one by McNemar's exact
+test. Sessions are taken for independent, which attempts at one task are not: where each side is
+many attempts at few tasks of its own, the intervals are too narrow.
 """
 
 from __future__ import annotations
@@ -152,7 +155,8 @@ def _effective(judged: Sequence[Tried], code: str | None, value: float) -> float
     n, m = sum(s.judged for s in judged), len(judged)
     if m < 2 or value in (0.0, 1.0):
         return m
-    spread = sum((s.count(code) - value * s.judged) ** 2 for s in judged) * m / (m - 1) / n**2
+    off = ((s.count(code) - value * s.judged) / (1 - s.judged / n) for s in judged)
+    spread = sum(each**2 for each in off) * (m - 1) / m / n**2
     return min(float(n), value * (1 - value) / spread) if spread else m
 
 

@@ -43,7 +43,7 @@ class Paired:
     broken: int
     """Families that fail more often after."""
     p: float
-    """Two-sided, sign-flip permutation over families; of sampled answers."""
+    """Two-sided, sign-flip permutation over families, weighted by answers; of sampled answers."""
     difference: float
     """Sampled rate after minus before, in [-1, 1]."""
     low: float
@@ -122,9 +122,6 @@ class Tally:
     @property
     def rate(self) -> float:
         return sum(self.k) / sum(self.n) if sum(self.n) else 0.0
-
-    def rate_of(self, family: int) -> Fraction | None:
-        return Fraction(self.k[family], self.n[family]) if self.n[family] else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +226,20 @@ def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamp
 
 
 def _differences(old: Tally, new: Tally) -> list[Fraction]:
-    rates = ((old.rate_of(i), new.rate_of(i)) for i in range(len(old.n)))
-    return [b - a for a, b in rates if a is not None and b is not None]
+    return weighted((old.k, old.n), (new.k, new.n))
+
+
+def weighted(
+    old: tuple[Sequence[int], Sequence[int]], new: tuple[Sequence[int], Sequence[int]]
+) -> list[Fraction]:
+    """Change of each family that has answers on both sides, each side (k, n), weighted by them.
+
+    The weight is the harmonic mean of its answers before and after. So the sum, which is what a
+    test flips, says what the rate of all answers says: were every family's change to count the
+    same, many small families could speak for one direction and the reported rate for the other.
+    """
+    rows = zip(*old, *new, strict=True)
+    return [Fraction(2 * (c * b - a * d), b + d) for a, b, c, d in rows if b and d]
 
 
 def guard(before: Arm, after: Arm, question: Question, draws: Bootstrap) -> Guard | None:

@@ -76,6 +76,8 @@ def held_out(corpus: CorpusLike, split: SplitLike, config: EvalConfig) -> tuple[
 
     Left out: steps that no validator could judge in the log, prompts without any message, and
     prompts whose very text also stands in a session outside the held-out part.
+    A prompt that several families share is asked once, in the first of them: the same question
+    answered again is no second family.
     Of more than `max_prompts` prompts the families give one each in turn, those with the smallest
     content hash first: one long document does not crowd out the others.
     """
@@ -83,10 +85,9 @@ def held_out(corpus: CorpusLike, split: SplitLike, config: EvalConfig) -> tuple[
     elsewhere = _hashes_elsewhere(corpus, split, set(steps))
     families: dict[str, list[tuple[str, _Key]]] = defaultdict(list)
     for at, keys in steps.items():
-        if at not in elsewhere:
-            judged = [key for key in keys if _state(corpus, key) != "unjudged" and key[1] > 0]
-            for family, key in _first_per_family(judged, split):
-                families[family].append((at, key))
+        key = next((k for k in keys if _state(corpus, k) != "unjudged" and k[1] > 0), None)
+        if key is not None and at not in elsewhere:
+            families[split.family.get(key[0], key[0])].append((at, key))
     picked = [
         (turn, at, key)
         for found in families.values()
@@ -115,15 +116,6 @@ def _hashes_elsewhere(corpus: CorpusLike, split: SplitLike, wanted: set[str]) ->
         for at in corpus.bare_keys(name).values()
         if at in wanted
     }
-
-
-def _first_per_family(keys: Sequence[_Key], split: SplitLike) -> Iterator[tuple[str, _Key]]:
-    seen: set[str] = set()
-    for key in keys:
-        family = split.family.get(key[0], key[0])
-        if family not in seen:
-            seen.add(family)
-            yield family, key
 
 
 def _held(corpus: CorpusLike, split: SplitLike, at: tuple[_Key, Sequence[_Key]], text: str) -> Held:

@@ -72,7 +72,7 @@ def sign_flip(
     """Two-sided p of a paired permutation test: each family's sign is a fair coin.
 
     Args:
-        differences: one number per family, rate after minus rate before.
+        differences: one number per family, after minus before.
         resamples: draws where counting every sign pattern would take too long; then the p is
             (hits + 1) / (resamples + 1), so that it is never zero (Phipson and Smyth 2010).
 
@@ -81,8 +81,9 @@ def sign_flip(
     """
     scale = math.lcm(*(Fraction(d).denominator for d in differences))
     whole = [int(d * scale) for d in differences if d != 0]
-    sizes = [abs(d) for d in whole]
-    seen = abs(sum(whole))
+    unit = math.gcd(*whole)  # the smaller the numbers, the more families can be enumerated
+    sizes = [abs(d) // unit for d in whole]
+    seen = abs(sum(whole)) // unit if whole else 0
     if seen == 0:
         return 1.0
     if sum(sizes) * (len(sizes) + 1) * len(sizes) > _EXACT_BITS:

@@ -15,8 +15,9 @@ from fractions import Fraction
 from typing import Any
 
 from misstep.config import EvalConfig
-from misstep.evaluate.compare import STAGES, comparisons
+from misstep.evaluate.compare import comparisons, stages_of
 from misstep.evaluate.disagree import MOST_SHOWN, Disagreement, Kind, dealt, disagreeing, tallied
+from misstep.evaluate.figures import weighted
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike
 from misstep.evaluate.measures import AGAINST_GOLD, LOOPS, UNIT, Measure
@@ -126,6 +127,7 @@ def quality(
     settings: Any,
     config: EvalConfig,
     seed: int,
+    final: str | None = None,
 ) -> Quality:
     """Measure every arm.
 
@@ -133,10 +135,12 @@ def quality(
         answers: arm → prompt → answers; a prompt that an arm lacks is left out of all.
         golds: what should have been answered, for the prompts of which that is known.
         settings: of the validators, from `validate.settings`.
+        final: the arm that is judged, as in `compare.evaluate`.
     """
     asked = [h for h in held if all(h.prompt in given for given in answers.values())]
     ordered = sorted(asked, key=lambda each: each.family)
-    names = [n for n in STAGES if n in answers] + sorted(set(answers) - set(STAGES))
+    stages = stages_of(answers, final)
+    names = [*stages, *sorted(set(answers) - set(stages))]
     made = Quality(prompts=sum(each.prompt in golds for each in ordered))
     arms = []
     for name in names:
@@ -149,7 +153,7 @@ def quality(
         for arm in arms:
             into += _figures(arm, measures, draws, confidence=config.confidence, seed=seed)
     by_name = {arm.name: arm for arm in arms}
-    for before, after in comparisons(names) if families else ():
+    for before, after in comparisons(names, final) if families else ():
         made.changes += _changes(by_name[before], by_name[after], draws, config.resamples)
     return made
 
@@ -229,8 +233,8 @@ def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Ite
         old, new = _counted(before.of(kind), measure), _counted(after.of(kind), measure)
         if not sum(old[1]) or not sum(new[1]):
             continue
-        steps = _steps(old, new)
-        up, down = sum(s > 0 for s in steps), sum(s < 0 for s in steps)
+        moved = weighted(old, new)
+        up, down = sum(s > 0 for s in moved), sum(s < 0 for s in moved)
         better, worse = (up, down) if measure.better == "higher" else (down, up)
         exact = measure.kind == "share" and kind == "greedy" and one
         spread = draws.change if measure.kind == "mean" else draws.difference
@@ -239,22 +243,16 @@ def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Ite
             metric=measure.metric,
             before=before.name,
             after=after.name,
-            families=len(steps),
+            families=len(moved),
             better=better,
             worse=worse,
-            p=mcnemar(better, worse) if exact else sign_flip(_coarse(steps), resamples=resamples),
+            p=mcnemar(better, worse) if exact else sign_flip(_coarse(moved), resamples=resamples),
             difference=sum(new[0]) / sum(new[1]) - sum(old[0]) / sum(old[1]),
             low=interval.low,
             high=interval.high,
         )
 
 
-def _steps(old: _Counts, new: _Counts) -> list[Fraction]:
-    """Figure after minus figure before, of each family that has both."""
-    rows = zip(*old, *new, strict=True)
-    return [Fraction(c, d) - Fraction(a, b) for a, b, c, d in rows if b and d]
-
-
-def _coarse(steps: Sequence[Fraction]) -> list[int]:
+def _coarse(moved: Sequence[Fraction]) -> list[int]:
     """Whole numbers: fractions of many lengths of text have no small common denominator."""
-    return [round(step * UNIT) for step in steps]
+    return [round(step * UNIT) for step in moved]

@@ -5,7 +5,8 @@ In: figures. Out: a word and the reason in plain sentences. The rule stands in `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from misstep.evaluate.figures import Guard, Paired
@@ -20,33 +21,70 @@ _GUARD_WORDS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """What became of the arm that the run began with, where a stage lies in between."""
+
+    total: Paired
+    rates: tuple[float, float]
+    guards: tuple[Guard, ...]
+
+
 def rule(
     total: Paired,
     guards: Sequence[Guard],
     *,
     rates: tuple[float, float],
-    families: int,
+    families: tuple[int, int],
     level: float,
+    since: Since | None = None,
 ) -> tuple[Literal["ship", "do-not-ship"], str]:
     """Decide.
 
     Args:
         total: the change of the total failure rate that the verdict is about.
         rates: sampled total failure rate before and after, in [0, 1].
+        families: with judged answers of both arms, and all that were asked.
         level: significance level, for example 0.05.
     """
-    before, after = rates
-    measured = (
-        f"total failure rate {_percent(before)} → {_percent(after)} "
-        f"from {total.before} to {total.after} "
-        f"({_points(total.difference)} points, interval {_points(total.low)} to "
-        f"{_points(total.high)}, {spell_p(total.p)}, {families} families)"
-    )
+    judged, asked = families
+    counted = f"{asked} {'family' if asked == 1 else 'families'}"
+    if judged < asked:
+        counted = f"{judged} of {counted} judged"
+    measured = f"total failure rate {_moved(total, rates, f'{spell_p(total.p)}, {counted}')}"
     down = [guard for guard in guards if guard.down]
     faults = [fault for fault in (_total_fault(total, level), *map(_guard_fault, down)) if fault]
+    faults += _since_faults(since)
     if faults:
         return "do-not-ship", f"{measured}; {'; '.join(faults)}"
     return "ship", f"{measured}; no guard is down"
+
+
+def blind(before: str, after: str, judged: tuple[int, int]) -> str:
+    """Why nothing ships whose answers, or those of the arm before, could not be judged."""
+    each = zip((before, after), judged, strict=True)
+    told = " and ".join(f"{count} of {arm}" for arm, count in each)
+    return f"no failure rate can be compared: {told} held-out answers could be judged"
+
+
+def _moved(total: Paired, rates: tuple[float, float], more: str) -> str:
+    before, after = rates
+    return (
+        f"{_percent(before)} → {_percent(after)} from {total.before} to {total.after} "
+        f"({_points(total.difference)} points, interval {_points(total.low)} to "
+        f"{_points(total.high)}, {more})"
+    )
+
+
+def _since_faults(since: Since | None) -> Iterator[str]:
+    """Worse than what one has without any training, by the whole interval."""
+    if since is None:
+        return
+    first = since.total.before
+    if since.total.low > 0:
+        yield f"worse than {first}: {_moved(since.total, since.rates, spell_p(since.total.p))}"
+    down = (guard for guard in since.guards if guard.down)
+    yield from (_guard_fault(guard, f" since {first}") for guard in down)
 
 
 def _total_fault(total: Paired, level: float) -> str | None:
@@ -59,10 +97,10 @@ def _total_fault(total: Paired, level: float) -> str | None:
     return None
 
 
-def _guard_fault(guard: Guard) -> str:
+def _guard_fault(guard: Guard, since: str = "") -> str:
     words = _GUARD_WORDS.get(guard.metric, guard.metric)
     return (
-        f"guard down: {words} {_percent(guard.value_before)} → "
+        f"guard down{since}: {words} {_percent(guard.value_before)} → "
         f"{_percent(guard.value_after)} "
         f"(interval {_points(guard.low)} to {_points(guard.high)} points)"
     )

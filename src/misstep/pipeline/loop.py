@@ -198,7 +198,7 @@ def _evaluate(
     if name in PREFERENCE and control is not None and training.continued(folder / CONTROL) == start:
         arms.extend(_arm(CONTROL, control))
     arms.extend(_arm(name, tuned))
-    scores = measure(job, corpus, held, arms)
+    scores = measure(job, corpus, held, arms, final=name)
     write_reports(job, measured=path)
     return scores
 

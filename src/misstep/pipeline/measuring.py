@@ -57,9 +57,17 @@ def held_prompts(job: Job, corpus: mine.Corpus, split: mine.Split) -> tuple[eval
 
 
 def measure(
-    job: Job, corpus: mine.Corpus, held: Sequence[evaluate.Held], arms: Sequence[ArmSpec]
+    job: Job,
+    corpus: mine.Corpus,
+    held: Sequence[evaluate.Held],
+    arms: Sequence[ArmSpec],
+    *,
+    final: str | None = None,
 ) -> dict[str, Any]:
     """Sample every arm, judge, and write `scores.json`; gives what it holds.
+
+    Args:
+        final: the arm that is judged; the last stage without it.
 
     Raises:
         LeakError: a held-out prompt was trained on.
@@ -67,13 +75,15 @@ def measure(
     for arm in arms:
         _refuse_leak(job, held, arm)
     answers = _shared(job, {arm.name: _answers(job, corpus, held, arm) for arm in arms})
-    settings = validate.settings(job.config.validate)
-    config, seed = job.config.eval, job.config.seed
-    result = evaluate.evaluate(corpus, held, answers, settings=settings, config=config, seed=seed)
+    how: dict[str, Any] = {
+        "settings": validate.settings(job.config.validate),
+        "config": job.config.eval,
+        "seed": job.config.seed,
+        "final": final,
+    }
+    result = evaluate.evaluate(corpus, held, answers, **how)
     golds = golds_of(corpus, held, job.config)
-    measured = evaluate.quality(
-        corpus, held, answers, golds=golds, settings=settings, config=config, seed=seed
-    )
+    measured = evaluate.quality(corpus, held, answers, golds=golds, **how)
     write_timing(job, corpus, [arm.name for arm in arms])
     keys = {arm.name: arm.adapter_key for arm in arms}
     adapter = keys.get(result.after or "") or None

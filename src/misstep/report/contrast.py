@@ -55,7 +55,8 @@ def _parts(row: dict[str, Any]) -> Iterator[RenderableType]:
         yield grid
         if len(codes) > _CODES:
             yield f"… and {len(codes) - _CODES} rarer codes, see --json"
-        yield f"One interval in twenty misleads; with {len(codes)} codes, trust the total first."
+        told = many(len(codes), "code")
+        yield f"Some intervals mislead by chance; with {told}, trust the total first."
 
 
 def nothing_compared(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from misstep.report.spending import spending
 from misstep.report.tables import GOLD_WORDS, GUARD_WORDS, several
 from misstep.report.view import RunView
-from misstep.report.words import number, percent, points, spell_p
+from misstep.report.words import NO_INTERVAL, number, percent, points, spell_p
 
 Row = Mapping[str, Any]
 _MEASURES = {
@@ -176,7 +176,7 @@ def _price(run: RunView, scores: Row) -> Part:
     if faults:
         word, why = "Something got worse", f"{', '.join(faults)}, by more than chance"
     else:
-        word, why = "Nothing that was measured", "no figure got worse by more than chance"
+        word, why = "Nothing beyond chance", "no figure got worse by more than chance"
     lines = (
         *_gold(scores, cost),
         *_guards(scores),
@@ -256,8 +256,14 @@ def _lengths(scores: Row, cost: Row) -> Iterator[str]:
             move = row["change"]
             yield (
                 f"Tokens of an answer that does not loop: {_values(scores, row)}, change "
-                f"{_count(move['difference'])} [{_count(move['low'])}, {_count(move['high'])}]."
+                f"{_count(move['difference'])} [{_between(move)}]."
             )
+
+
+def _between(move: Row) -> str:
+    if move["low"] == move["high"]:
+        return NO_INTERVAL
+    return f"{_count(move['low'])}, {_count(move['high'])}"
 
 
 def _count(value: float) -> str:

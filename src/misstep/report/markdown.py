@@ -39,7 +39,8 @@ METHOD = (
     "trained on, at most a fixed number from each, picked by content hash and not by outcome; "
     "steps that could not be judged in the log are left out. "
     "Rates are over answers that could be judged. Intervals come from drawing families with "
-    "replacement; p from flipping the sign of each family's change. Codes that one replayed step "
+    "replacement; p from flipping the sign of each family's change, which weighs as much as it has "
+    "answers. Codes that one replayed step "
     "cannot show (a tool's own error, agent loops) are outside the total.",
     "Do not believe the number when the interval is wide, when the families are not like your "
     "future work, when many settings were tried on the same held-out families, when a guard is "
@@ -136,12 +137,14 @@ def _guards(run: RunView) -> Iterator[str]:
             percent(row["value_before"]),
             percent(row["value_after"]),
             f"{points(row['difference'])} [{points(row['low'])}, {points(row['high'])}]",
-            "**down**" if row["down"] else "ok",
+            number(row["n"]),
+            "**down**" if row["down"] else "not down",
         )
         for row in rows_of(run, "guards")
     ]
     if rows:
-        yield from ("## Guards", "", *_table(("guard", "before", "after", "points", ""), rows))
+        head = ("guard", "before", "after", "points", "answers", "")
+        yield from ("## Guards", "", *_table(head, rows))
     for row in rows_of(run, "collateral"):
         rate = Rate(**{key: row[key] for key in ("value", "low", "high", "n", "k")})
         words = COLLATERAL_WORDS.get(row["kind"], row["kind"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from misstep.report.tables import GOLD_WORDS, several
-from misstep.report.words import percent, spell_p
+from misstep.report.words import NO_INTERVAL, percent, spell_p
 
 Row = Mapping[str, Any]
 _WORDS = {
@@ -138,8 +138,10 @@ def _cell(row: Row | None) -> Cell | None:
         return None
     spell = _spelling(row["metric"])
     of = f"{row['k']} of {row['n']}" if row["k"] is not None else f"n = {row['n']}"
-    low, high = spell(row["low"]), spell(row["high"])
-    return Cell(value=spell(row["value"]), range=f"{low}–{high}", counts=of)
+    between = f"{spell(row['low'])}–{spell(row['high'])}"
+    if row["low"] == row["high"]:
+        between = NO_INTERVAL
+    return Cell(value=spell(row["value"]), range=between, counts=of)
 
 
 def _spelling(metric: str) -> Any:

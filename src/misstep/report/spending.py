@@ -33,6 +33,8 @@ class Spending:
 def spending(run: RunView) -> Spending:
     """What sampling and training took, what answering saves, after how many answers they meet."""
     scores = run.scores or {}
+    if scores.get("after") == "control":
+        return Spending(lines=(_UNKNOWN, *_saved(run, None)), short=())
     sft = scores.get("after") == "sft"
     drawn = [] if sft else _rows(run, "sample", scores)
     taught = _rows(run, "sft" if sft else "train", scores)
@@ -46,8 +48,10 @@ def spending(run: RunView) -> Spending:
 
 def _rows(run: RunView, stage: str, scores: Row) -> list[Row]:
     """Of all rounds that lie between the two measured arms."""
-    before = "rft" if scores.get("before") == "rft" else None
-    return [row for row in run.spent if row["stage"] == stage and row["round"] != before]
+    rows = [row for row in run.spent if row["stage"] == stage]
+    if scores.get("after") == "rft":
+        return [row for row in rows if row["round"] == "rft"]
+    return [row for row in rows if row["round"] != "rft" or scores.get("before") != "rft"]
 
 
 def _control(run: RunView) -> Row | None:

@@ -208,6 +208,8 @@ def headline(run: RunView) -> str:
     lines, arms = changes(run.scores), compared(run.scores)
     if run.scores is None:
         return scan_headline(run.summary)
+    if run.scores["verdict"] != "nothing-to-train" and run.scores.get("after") and not lines:
+        return f"Do not ship it: {visible(run.scores['why'])}."
     if run.scores["verdict"] == "nothing-to-train" or not lines or arms is None:
         return f"Nothing to train: {visible(run.scores['why'])}."
     total, loops = lines[0], loops_said(run.scores)
@@ -255,7 +257,7 @@ def also(scores: Row | None) -> tuple[str, ...]:
     sentences.extend(_greedy(scores, arms, totals))
     if scores.get("unanswered"):
         count = number(scores["unanswered"])
-        sentences.append(f"{count} held-out prompts were too long for the model and left out")
+        sentences.append(f"{count} held-out prompts have no answer and are left out")
     return tuple(sentences)
 
 

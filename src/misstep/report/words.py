@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 
+NO_INTERVAL = "no interval: no two families differ"
+"""In the place of one of no width, which would read as certain."""
+
 
 def visible(text: str) -> str:
     """Text with every control, direction and invisible character spelled as `\\u{…}`.
