@@ -48,6 +48,19 @@ def test_a_library_in_rust_that_gave_up_is_one_line_too(monkeypatch):
     assert result.stderr.endswith("; run with --debug to see the traceback\n")
 
 
+def test_an_interrupt_that_hits_the_making_of_a_class_is_an_interrupt(monkeypatch):
+    class Slow:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def fail():
+        type("Client", (), {"_url": Slow()})
+
+    monkeypatch.setattr(formats.command, "callback", fail)
+    result = CliRunner().invoke(main, ["formats"])
+    assert (result.exit_code, result.stderr) == (130, "misstep: stopped\n")
+
+
 @pytest.mark.parametrize("words", [["--debug", "formats"], ["formats", "--debug"]])
 def test_debug_shows_the_traceback_above_it(broken, words):
     result = CliRunner().invoke(main, words)

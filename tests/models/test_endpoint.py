@@ -8,8 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
 
 import pytest
 
@@ -215,6 +218,52 @@ def test_answers_are_heard_of_as_they_come():
     assert [at for at, _ in heard][-1] in (0, 1)  # the slow one came last
     assert sorted(at for at, _ in heard) == [0, 1, 2, 3]
     assert all(found[at] == answers for at, answers in heard)
+
+
+@contextmanager
+def stalling(said):
+    """An address whose first request gets these bytes and no more, and the others an answer."""
+    begun, over = Event(), Event()
+    first = iter([True])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if next(first, False):
+                self.wfile.write(said)
+                begun.set()
+                over.wait(60)
+                return
+            begun.wait(10)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(ok(body)[2]).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{ "])
+def test_an_interrupt_waits_for_no_request_under_way(said):
+    def heard(at, answers):
+        raise KeyboardInterrupt
+
+    with stalling(said) as url:
+        config = EndpointConfig(url=url, concurrency=2, timeout=20)
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            ask_endpoint(config, [QUESTION] * 9, model="m", sampling=SAMPLING, heard=heard)
+        assert time.monotonic() - started < 10
 
 
 def test_an_endpoint_that_asks_for_no_pause_gets_one():

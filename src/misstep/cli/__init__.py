@@ -83,14 +83,14 @@ class _Lazy(click.Group):
             _tell(ctx, error, str(error))
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort) as error:
-            _tell(ctx, error, _stopped(ctx.invoked_subcommand))
-            _forget_interrupt()
-            ctx.exit(STOPPED)
+            _stop(ctx, error)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of a pipe went away
+            if _behind_interrupt(error):
+                _stop(ctx, error)
             _unexpected(ctx, error)
         except BaseException as error:
             if type(error).__module__ != "pyo3_runtime":
@@ -118,6 +118,21 @@ def _tell(ctx: click.Context, error: BaseException, said: str) -> None:
     if ctx.find_root().meta.get("misstep.debug"):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"misstep: {said}", err=True)
+
+
+def _stop(ctx: click.Context, error: BaseException) -> NoReturn:
+    """What Ctrl-C ends with."""
+    _tell(ctx, error, _stopped(ctx.invoked_subcommand))
+    _forget_interrupt()
+    ctx.exit(STOPPED)
+
+
+def _behind_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: CPython wraps one that hits the making of a class."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 def _unexpected(ctx: click.Context, error: BaseException) -> NoReturn:

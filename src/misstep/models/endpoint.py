@@ -89,7 +89,7 @@ def ask_endpoint(
                 if heard is not None:
                     heard(places[done], answers)
         except BaseException:
-            stop.set()
+            client.hang_up()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     client.check_reached()

@@ -2,23 +2,33 @@
 
 In: a JSON body. Out: the JSON object that came back. `Refused` says that this body is at fault;
 `ModelError` that no body could be answered. Only the standard library is used: one request at a
-time and thread, no connection is kept.
+time and thread, no connection is kept. `Client.hang_up` ends what is under way in any thread.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from threading import Event, Lock
 from typing import IO, Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+from urllib.request import (
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+    build_opener,
+)
+from weakref import WeakSet
 
 import orjson
 
@@ -92,6 +102,57 @@ class _Stay(HTTPRedirectHandler):
         return None
 
 
+@dataclass(slots=True)
+class _Lines:
+    """The sockets of the requests under way, so that another thread can end them."""
+
+    _open: WeakSet[socket.socket] = field(default_factory=WeakSet)
+    _cut: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def dialled(self, line: socket.socket) -> None:
+        """A request has its socket.
+
+        Raises:
+            ConnectionAbortedError: all lines were cut meanwhile.
+        """
+        with self._lock:
+            if self._cut:
+                raise ConnectionAbortedError("the request was given up")
+            self._open.add(line)
+
+    def cut(self) -> None:
+        """End every request, those that have no socket yet too."""
+        with self._lock:
+            self._cut = True
+            for line in self._open:
+                with suppress(OSError):
+                    # not SSLSocket's own, which takes the reading thread's object away
+                    socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+    def through(self, kind: Any) -> Any:
+        """A connection of this class that says when it has its socket."""
+        lines = self
+
+        class Connection(kind):
+            def connect(self) -> None:
+                super().connect()
+                lines.dialled(cast(HTTPConnection, self).sock)
+
+        return Connection
+
+
+class _Calls(HTTPHandler, HTTPSHandler):
+    """Opens http and https with lines that can be cut."""
+
+    def __init__(self, lines: _Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def do_open(self, http_class: Any, req: Request, **more: Any) -> HTTPResponse:
+        return super().do_open(self._lines.through(http_class), req, **more)
+
+
 def completions_url(url: str) -> str:
     """The address that is posted to, from a base address or the whole one.
 
@@ -119,6 +180,7 @@ class Client:
     _url: str = field(init=False)
     _opener: OpenerDirector = field(init=False)
     _pace: _Pace = field(init=False)
+    _lines: _Lines = field(default_factory=_Lines, init=False)
     _reached: bool = False
     _last: str = ""
 
@@ -126,7 +188,7 @@ class Client:
         most = self.config.requests_per_minute
         self._pace = _Pace(60 / most if most else 0.0)
         self._url = completions_url(self.config.url or "")
-        self._opener = build_opener(_Stay())
+        self._opener = build_opener(_Stay(), _Calls(self._lines))
 
     def post(self, body: bytes) -> Mapping[str, Any]:
         """The answer to one request.
@@ -155,6 +217,11 @@ class Client:
                 return answer
         tries = f"no answer after {self.config.retries + 1} tries: {said}"
         raise Refused(tries, read=False)
+
+    def hang_up(self) -> None:
+        """End all waits and all requests under way, in whichever thread."""
+        self.stop.set()
+        self._lines.cut()
 
     def check_reached(self) -> None:
         """Raise where not one request was answered and the reason is not in the requests.
