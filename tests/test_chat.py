@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from misstep import chat
+from misstep.mine.source import unfit
 from misstep.types import Context, Message, Part, Session, ToolCall, ToolResult, ToolSpec
 
 
@@ -60,6 +61,29 @@ def test_content_parts_keep_images_by_their_address():
         ("text", "a"),
         ("image", "data:x"),
     ]
+
+
+def test_a_sound_and_a_file_are_parts_that_no_row_can_show():
+    sound = {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}}
+    file = {"type": "file", "file": {"file_id": "f1"}}
+    row = {"role": "user", "content": [{"type": "text", "text": "a"}, sound, file]}
+    message = chat.from_chat(row)
+    assert [p.kind for p in message.parts] == ["text", "image", "image"]
+    assert unfit([message]) is not None
+    assert (
+        unfit([chat.from_chat({"role": "user", "content": [{"type": "text", "text": "a"}]})])
+        is None
+    )
+
+
+@pytest.mark.parametrize("beside", [[], [{"type": "text", "text": "look"}]])
+def test_an_image_in_a_result_is_named_in_its_text_and_makes_the_prompt_unfit(beside):
+    shot = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    message = chat.from_chat({"role": "tool", "tool_call_id": "c", "content": [*beside, shot]})
+    (result,) = message.results
+    assert "iVBOR" not in result.text
+    assert result.text.startswith("look\nblake2b:" if beside else "blake2b:")
+    assert unfit([message]) is not None
 
 
 def test_tools_are_read_in_three_spellings_and_written_in_one():

@@ -61,7 +61,7 @@ def test_every_section_is_frozen():
         ("dpo.per_device_train_batch_size", 0, "dpo.per_device_train_batch_size: out of range"),
         ("dpo.loss_weights", [1.0], "dpo.loss_weights: out of range, expected one per loss_type"),
         ("eval.confidence", 1.0, "eval.confidence: out of range, expected between 0 and 1"),
-        ("mine.heldout", 0.0, "mine.heldout + mine.dev: out of range"),
+        ("mine.heldout", 0.0, "mine.heldout: out of range, expected above 0"),
         ("mine.rejected", [], "mine.rejected: out of range, expected at least one kind"),
         ("mine.rejected", "loop", "got 'loop', did you mean loops?"),
         ("mine.score_margin", 0, "mine.score_margin: out of range, expected above 0, at most 1"),

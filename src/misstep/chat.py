@@ -25,6 +25,10 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_ATTACHED = frozenset(
+    {"input_audio", "audio", "audio_url", "file", "input_file", "video", "video_url", "document"}
+)
+"""Types of content parts that are neither text nor an image."""
 
 
 def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -106,8 +110,18 @@ def _parts(row: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
+def content_hash(text: str) -> str:
+    """How an attachment that is kept nowhere is named: by the hash of its text."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    return f"blake2b:{digest.hexdigest()}"
+
+
 def content_parts(content: Any) -> Iterable[Part]:
-    """Text and image parts of a chat `content`: a string, a list of parts, or nothing."""
+    """Text and image parts of a chat `content`: a string, a list of parts, or nothing.
+
+    A sound, a film or a file is an image part with the hash for its name: it was in the prompt, and
+    no row can show it.
+    """
     if isinstance(content, str):
         if content:
             yield Part(kind="text", text=content)
@@ -122,16 +136,26 @@ def content_parts(content: Any) -> Iterable[Part]:
                 url = item["image_url"]
                 got = url.get("url") if isinstance(url, Mapping) else url
                 yield Part(kind="image", text=str(got))
+            elif item.get("type") in _ATTACHED:
+                yield Part(kind="image", text=content_hash(orjson.dumps(item).decode()))
 
 
 def content_text(content: Any) -> str:
-    """The text of a chat `content`; anything that is no text is written as JSON."""
+    """The text of a chat `content`, attachments by name; what is neither is written as JSON."""
     if content is None:
         return ""
     if isinstance(content, str):
         return content
-    texts = [p.text or "" for p in content_parts(content) if p.kind == "text"]
-    return "".join(texts) if texts else orjson.dumps(content).decode()
+    parts = list(content_parts(content))
+    if not parts:
+        return orjson.dumps(content).decode()
+    texts = "".join(part.text or "" for part in parts if part.kind == "text")
+    return "\n".join(filter(None, [texts, *(_named(p) for p in parts if p.kind == "image")]))
+
+
+def _named(part: Part) -> str:
+    text = part.text or ""
+    return content_hash(text) if text.startswith("data:") else text
 
 
 def call_from_chat(call: Any, index: int) -> ToolCall:

@@ -178,7 +178,8 @@ class MineConfig:
     near_duplicate: float = 0.95
     """Pairs whose prompt and sides are at least this alike are one (`NEAR_DUPLICATE`); 1: equal."""
     supported_values: bool = True
-    """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`)."""
+    """Refuse sampled chosen sides with values that nobody gave (`UNSUPPORTED`, `GIVES_UP`), and
+    retries that trade a value of the prompt for one (`GIVES_UP`)."""
     min_agreement: float = 0.0
     """Of a sampled chosen side with what the log accepted, where it did (`DISAGREES`)."""
     score_margin: float = 0.2
@@ -315,7 +316,8 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
 def _of_mining(mine: MineConfig) -> tuple[tuple[str, bool, str], ...]:
     shares = mine.heldout + mine.dev
     return (
-        ("mine.heldout + mine.dev", 0 <= shares < 1 and mine.heldout > 0, "between 0 and 1"),
+        ("mine.heldout", mine.heldout > 0, "above 0: a part must be left to measure on"),
+        ("mine.heldout + mine.dev", 0 <= shares < 1, "from 0 to below 1"),
         ("mine.max_pairs_per_code", mine.max_pairs_per_code >= 0, "not negative"),
         ("mine.max_pairs_per_tool", mine.max_pairs_per_tool >= 0, "not negative"),
         ("mine.max_shortened", mine.max_shortened >= 0, "not negative"),

@@ -152,3 +152,16 @@ def test_a_line_that_is_no_json_is_shown_with_its_place(tmp_path):
     path.write_text('{"a":\n', encoding="utf-8")
     result = CliRunner().invoke(main, ["lint", str(path)])
     assert "pairs.jsonl line 1: expected a JSON object, got '{\"a\":'" in result.output
+
+
+def test_a_folder_of_one_family_holds_nothing_out_and_is_examined(tmp_path):
+    log, folder = tmp_path / "log.jsonl", tmp_path / "out"
+    mixed(log, 1)
+    assert run("mine", log, "-o", folder).exit_code == 0
+    assert not pl.read_parquet(folder / "heldout.parquet").height
+    got = run("lint", folder)
+    assert (got.exit_code, got.output.splitlines()[-1]) == (0, "no fault found")
+    assert "LEAK: asked with --heldout" in got.output
+    empty = run("lint", folder, "--heldout", folder / "heldout.parquet")
+    assert empty.exit_code == 2
+    assert "holds no held-out prompts" in empty.output

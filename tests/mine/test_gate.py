@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from misstep import mine
+from misstep.chat import content_hash
 from misstep.config import MineConfig
 from misstep.mine.desk import Desk
 from misstep.mine.door import FULL
@@ -133,6 +134,14 @@ def test_a_prompt_with_an_image_cannot_stand_in_a_row():
     page = {"role": "user", "content": content}
     found = mined(session(page, WRONG), session(page, RIGHT))
     assert [r.reason for r in found.refused] == ["UNFIT_PROMPT"]
+
+
+def test_a_prompt_with_an_image_in_a_result_cannot_stand_in_a_row():
+    screen = f"{content_hash('its bytes')}\nthe screen after the click"
+    seen = (ASK, called("look", {}), result(screen, error=False))
+    found = mined(session(*seen, WRONG), session(*seen, RIGHT))
+    assert [r.reason for r in found.refused if r.prompt.step == 3] == ["UNFIT_PROMPT"]
+    assert 3 not in {row.prompt.step for row in found.unpaired}
 
 
 def test_a_flood_of_white_space_makes_a_difference():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -76,6 +77,14 @@ def written(tmp_path_factory):
     return path / "out"
 
 
+TEMPLATES = (
+    ("qwen3", '"arguments": {"city": "Oslo"}'),
+    ("qwen2_5", '"arguments": "{\\"city\\": \\"Oslo\\"}"'),
+    ("llama3_1", '"parameters": "{\\"city\\": \\"Oslo\\"}"'),
+    ("glm4moe", "refused"),
+    ("qwen3_5_nothink", "refused"),
+)
+"""Chat templates, and what stands in the chosen side where arguments are text."""
 WAYS = (((), "pairs"), (("pairs",), "pairs"), (("unpaired",), "unpaired"))
 """Arguments behind the folder, and the rows that they name."""
 
@@ -193,6 +202,32 @@ def test_the_typed_folder_holds_arguments_as_objects_without_null_members(folder
 
 def _lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("name", "as_text"), TEMPLATES)
+def test_the_typed_folder_is_what_templates_that_want_objects_take(folder, name, as_text):
+    """What the table in docs/export.md says of TRL's copies of chat templates."""
+    trl = pytest.importorskip("trl", reason="needs the train extra")
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    template = Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja"
+    if not template.exists():
+        pytest.skip(f"this TRL has no {name}")
+
+    def rendered(path):
+        row = datasets.load_dataset(str(path), "pairs")["train"][0]
+        tools = row["tools"] if isinstance(row["tools"], list) else json.loads(row["tools"])
+        chat = [[*row["prompt"], *row["chosen"]]]
+        given = {"chat_template": template.read_text(encoding="utf-8"), "bos_token": ""}
+        return render_jinja_template(chat, tools=tools, **given)[0][0]
+
+    if as_text == "refused":
+        with pytest.raises(Exception, match=r"item|mapping"):
+            rendered(folder[0])
+    else:
+        assert as_text in rendered(folder[0])
+    assert "Oslo" in rendered(folder[0] / "hf").rpartition("day number")[2]
+    assert '"{\\"' not in rendered(folder[0] / "hf")
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from typing import Any
 import msgspec
 
 from misstep import store
+from misstep.chat import content_hash
 from misstep.config import IngestConfig, PagesConfig
 from misstep.types import Part
 
@@ -90,12 +90,6 @@ def resolved(part: Part) -> Part:
     if part.kind != "image" or not (part.text or "").startswith("data:"):
         return part
     return Part(kind="image", text=inline(part.text) or content_hash(part.text or ""))
-
-
-def content_hash(text: str) -> str:
-    """How any other attachment is named: by the hash of its text."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
-    return f"blake2b:{digest.hexdigest()}"
 
 
 def _found(block: Any, kind: str, deep: int) -> Iterator[tuple[str, str]]:

@@ -13,9 +13,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from misstep.chat import content_hash as content_hash
 from misstep.chat import content_parts, from_chat
 from misstep.ingest.format import Misfit, Record
-from misstep.ingest.images import content_hash as content_hash
 from misstep.ingest.images import inline as inline
 from misstep.ingest.images import resolved
 from misstep.types import Message, Part, Usage

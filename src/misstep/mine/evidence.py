@@ -44,7 +44,7 @@ def torn(split: Split) -> frozenset[str]:
 
 def ambiguous(desk: Desk, d: Draft) -> str | None:
     """The log judged an equal answer to an equal prompt the other way round."""
-    passed, failed = _told(desk, d.candidate.prompt)
+    passed, failed = told(desk, d.candidate.prompt)
     if canonical(d.candidate.chosen) in failed:
         return "an answer equal to the chosen side failed on an equal prompt"
     if not d.candidate.wrong and canonical(d.candidate.rejected) in passed:
@@ -52,7 +52,7 @@ def ambiguous(desk: Desk, d: Draft) -> str | None:
     return None
 
 
-def _told(desk: Desk, prompt: Prompt) -> tuple[frozenset[str], frozenset[str]]:
+def told(desk: Desk, prompt: Prompt) -> tuple[frozenset[str], frozenset[str]]:
     """Contents that passed and that failed on the same prompt, in the log."""
     key = ("told", desk.part(prompt), desk.key(prompt) if prompt.step else prompt.session)
     if key not in desk.memo:
@@ -100,8 +100,8 @@ def _kept_call(finding: Finding, rejected: Message, chosen: Message) -> str | No
             return f"a call of {clip(call.name, 60)!r}"
         if call.arguments.strip() == failed.arguments.strip():
             return f"the same call of {clip(call.name, 60)!r}"
-        told = list(_values_at(finding.where, failed, call))
-        if len(told) == 2 and told[0] == told[1]:
+        given = list(_values_at(finding.where, failed, call))
+        if len(given) == 2 and given[0] == given[1]:
             return f"the same value at {clean_pointer(finding.where)}"
     return None
 

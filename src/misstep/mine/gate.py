@@ -59,7 +59,11 @@ RULES: tuple[Rule, ...] = tuple(
         ("UNSUPPORTED", "the chosen side brings in a value that nobody gave", worth.unsupported),
         ("LONE", "too few clean answers say what the chosen side says", worth.lone),
         ("DISAGREES", "the chosen side is unlike every accepted answer", worth.disagrees),
-        ("GIVES_UP", "the chosen side lacks a value that the failed side had", worth.gives_up),
+        (
+            "GIVES_UP",
+            "the chosen side lacks a value that the failed side had right",
+            worth.gives_up,
+        ),
         (
             "LEARNED_LATER",
             "the chosen side knows what only a later message told",

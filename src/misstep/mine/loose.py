@@ -1,6 +1,7 @@
 """Failures without a partner: what of them may be trained on with a False label.
 
-In: the desk and a failed answer. Out: `Unpaired`, or None where its prompt may not stand in a row.
+In: the desk and a failed answer. Out: `Unpaired`, or None where its prompt may not stand in a row
+or an equal answer to an equal prompt passed in the log: one of the two labels would be wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from misstep.mine import kinds
 from misstep.mine.desk import Desk
+from misstep.mine.evidence import told
 from misstep.mine.placing import with_place
 from misstep.mine.resample import RESAMPLE, answered
 from misstep.mine.source import answer_id, canonical, origins_of
@@ -68,6 +70,8 @@ def _loose(
     defects = tuple(defects)
     if not _fit(desk, prompt) or kinds.unasked(desk, answer, defects):
         return None
+    if canonical(answer) in told(desk, prompt)[0]:
+        return None  # it may be an accepted row of the other label
     trimmed = trim(answer, with_place(answer, defects), periods=desk.config.trim_periods)
     return Unpaired(
         id=answer_id(desk.key(prompt), answer),

@@ -168,9 +168,10 @@ def _counts(desk: Desk, door: Door, unpaired: Sequence[Unpaired]) -> dict[str, A
 
     `failed_steps` = `heldout_failed` + `paired_failures` + `unpaired_failures` +
     `repeated_failures` (an equal answer to an equal prompt) + `left_out` (the prompt holds
-    held-out text, is empty, or lacks its image) + `unasked_failures`, where `mine.rejected` leaves
-    any out + `crashed_failures`, where there are any (mining its session ended a process, time and
-    again). `candidates` = `pairs` + the sum of `refused`.
+    held-out text, is empty, or lacks its image; an equal answer to an equal prompt passed) +
+    `unasked_failures`, where `mine.rejected` leaves any out + `crashed_failures`, where there are
+    any (mining its session ended a process, time and again). `candidates` = `pairs` + the sum of
+    `refused`.
     """
     pairs, refused = door.pairs, door.refused
     failed = desk.failed()

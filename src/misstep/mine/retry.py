@@ -9,7 +9,8 @@ What is taken is put back on the original prompt, where nothing has gone wrong y
 was wrong is exchanged: failed calls are replaced one for one by their corrected calls and the
 message around them stays (`splice`); where the message itself was at fault, the corrected calls
 stand alone (`calls-only`), without the apology that goes with them. A text answer that failed
-(structured output) is replaced by the next text answer if both say much the same.
+(structured output) is replaced by the next text answer if both say much the same, without the
+reasoning that led to it (`text-only`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ REACH = 4
 _ALIKE = 60.0
 """Least `fuzz.ratio`, of 100, between a failed text and the text taken as its correction."""
 _COMPARED = 8_000
+_ALONE = {"call": "calls-only", "text": "text-only"}
 _NO_CALL = frozenset({"NO_CALL", "TOOL_AS_TEXT", "EMPTY_OUTPUT"})
 """Faults of an answer without a call that a call puts right."""
 
@@ -143,12 +145,17 @@ def _corrected(
     if failed.calls or not failed.text.strip() or not later.text.strip():
         return None
     alike = fuzz.ratio(failed.text[:_COMPARED], later.text[:_COMPARED])
-    return (later, ()) if alike >= _ALIKE else None
+    return _only(later, "text") if alike >= _ALIKE else None
 
 
 def _calls_only(later: Message) -> tuple[Message, tuple[str, ...]]:
-    parts = tuple(part for part in later.parts if part.kind == "call")
-    edits = () if parts == later.parts else ("calls-only",)
+    return _only(later, "call")
+
+
+def _only(later: Message, kind: str) -> tuple[Message, tuple[str, ...]]:
+    """The parts of one kind: what was thought and said beside them had the error in view."""
+    parts = tuple(part for part in later.parts if part.kind == kind)
+    edits = () if parts == later.parts else (_ALONE[kind],)
     return replace(later, parts=parts), edits
 
 
@@ -183,10 +190,12 @@ def spliced(
 
 
 def _match(call: ToolCall, left: Sequence[ToolCall], *, alone: bool) -> ToolCall | None:
-    """The call that corrects `call`: the first of the same name, or a lone one much like it."""
-    same = next((other for other in left if other.name == call.name), None)
-    if same is not None or not alone:
-        return same
+    """The call that corrects `call`: the likest of the same name, or a lone one much like it."""
+    named = [other for other in left if other.name == call.name]
+    if named:
+        return max(named, key=lambda other: fuzz.ratio(call.arguments, other.arguments))
+    if not alone:
+        return None
     only = left[0]
     alike = max(fuzz.ratio(call.name, only.name), fuzz.ratio(call.arguments, only.arguments))
     return only if alike >= _ALIKE else None

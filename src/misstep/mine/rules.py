@@ -20,7 +20,7 @@ from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft, margin
 from misstep.mine.source import blamable, keeps_tools, texts_of, tools_of, values_of
 from misstep.redact import clip
-from misstep.types import Finding, Message, Verdict
+from misstep.types import Finding, Message, Part, ToolCall, Verdict
 
 _NUMBER = re.compile(r"\d+")
 
@@ -141,11 +141,17 @@ def different_tool(desk: Desk, d: Draft) -> str | None:
 
 
 def other_tool(desk: Desk, d: Draft) -> str | None:
-    """For pairs of samples: gold answers and recoveries may name another tool on purpose."""
-    if d.candidate.source in ("reference", "retry", "recovery", "human"):
-        return None
+    """For pairs of samples: gold answers and recoveries may name another tool on purpose, and so
+    may a retry, but not where a call that was written as text only had to be made."""
     offered = {tool.name for tool in desk.corpus.context(d.candidate.prompt).tools}
     chosen, rejected = d.candidate.chosen, d.candidate.rejected
+    if d.candidate.source == "retry" and not rejected.calls:
+        named = {name for name in offered if f'"{name}"' in rejected.text}
+        if named and not named & tools_of(chosen):
+            wrote = _spell(frozenset(named))
+            return f"the failed side wrote down a call of {wrote}, the chosen side makes another"
+    if d.candidate.source in ("reference", "retry", "recovery", "human"):
+        return None
     if keeps_tools(chosen, rejected, offered):
         return None
     called, got = _spell(tools_of(rejected)), _spell(tools_of(chosen))
@@ -159,7 +165,10 @@ def learned_later(desk: Desk, d: Draft) -> str | None:
     failed, step = d.candidate.retried
     before = desk.corpus.messages(d.candidate.prompt)
     after = desk.corpus.sessions[failed.session].messages[failed.step + 1 : step]
-    new = values_of(d.candidate.chosen) - values_of(d.candidate.rejected)
+    chosen, rejected = d.candidate.chosen, d.candidate.rejected
+    new = _values(chosen) - _values(rejected)
+    if not chosen.calls:  # a text that is no JSON gave its values all the same
+        new = {value for value in new if value not in rejected.text.casefold()}
     if not new:
         return None
     heard = "\n".join(_heard(after))
@@ -168,6 +177,14 @@ def learned_later(desk: Desk, d: Draft) -> str | None:
     known += "\n".join(t.description or "" for t in tools)
     told = sorted(v for v in new if v in heard.casefold() and v not in known.casefold())
     return f"the value {clip(told[0], 60)!r} was learned after the failure" if told else None
+
+
+def _values(answer: Message) -> set[str]:
+    """Of its calls; of an answer without any, of the JSON that its text is."""
+    if answer.calls:
+        return values_of(answer)
+    call = ToolCall(name="", arguments=answer.text)
+    return values_of(Message(role="assistant", parts=(Part(kind="call", call=call),)))
 
 
 def _spell(tools: frozenset[str]) -> str:

@@ -6,6 +6,7 @@ judges. A source proposes; it never decides, and it never sees a held-out sessio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _COMPARED = 8_000
 """Characters of an answer that `distance` looks at."""
+_ATTACHED = re.compile(r"^blake2b:[0-9a-f]{32}$", re.M)
+"""The line that stands in a result for what was no text (`chat.content_hash`)."""
 _FLOOD = 40
 """Outer white space of this many characters is content: half of what the detectors call a flood."""
 
@@ -247,9 +250,15 @@ def blamable(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def unfit(messages: Sequence[Message], images: Path | Collection[str] | None = None) -> str | None:
-    """Why a prompt cannot stand in a row, None if it can: its images must have been kept."""
+    """Why a prompt cannot stand in a row, None if it can: its images must have been kept.
+
+    An image in a result is text by then, the hash that ingest names it by: no row can show it.
+    """
     if not messages:
         return "there is no message before the step"
+    texts = (result.text for message in messages for result in message.results)
+    if any("blake2b:" in text and _ATTACHED.search(text) for text in texts):
+        return "a result in the prompt holds an image or a document, which a row cannot show"
     for part in (part for message in messages for part in message.parts if part.kind == "image"):
         if not store.is_image_name(part.text):
             return "the prompt holds an image whose bytes the log does not hold"

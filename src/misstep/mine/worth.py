@@ -7,6 +7,8 @@ what nobody said when it does not fail. Of 40 pairs of a small model's own sampl
 preference. And of answers that were given once alone fewer are right than of those given twice:
 self-consistency (arXiv 2203.11171), here a count of votes. Asked of calls in `sibling` and
 `resample` pairs, by `mine.supported_values` and `mine.min_votes`: texts seldom agree word for word.
+A retry may well bring in values that stand nowhere, what a file is to hold for example; it may only
+not trade what the prompt says for what nobody gave, in places that were right (design/retries.md).
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from typing import Any
 from misstep.mine.agreement import agreement
 from misstep.mine.desk import Desk
 from misstep.mine.draft import Draft
+from misstep.mine.json_mend import mended
 from misstep.mine.schema_paths import schema_at
 from misstep.mine.source import Candidate
 from misstep.mine.supported import Heard, heard
-from misstep.types import Message, Prompt
+from misstep.types import Message, Prompt, ToolCall
 from misstep.validate.schema import compiled
 from misstep.validate.strict_json import parse, walk
 
@@ -66,7 +69,11 @@ def unsupported(desk: Desk, d: Draft) -> str | None:
 
 def gives_up(desk: Desk, d: Draft) -> str | None:
     """An argument that the chosen side lacks, and that the rejected side gave with support or in
-    a way that its schema refuses: there the fault is to be mended, not left out."""
+    a way that its schema refuses: there the fault is to be mended, not left out. In a retry: an
+    argument, not at fault, that the failed call gave as the prompt says it and the chosen otherwise
+    or not at all."""
+    if d.candidate.source == "retry" and desk.config.supported_values:
+        return _trades(desk, d)
     return _gives_up(desk, d.candidate) if _asked(desk, d.candidate) else None
 
 
@@ -122,6 +129,32 @@ def _gives_up(desk: Desk, candidate: Candidate) -> str | None:
     return None
 
 
+def _trades(desk: Desk, d: Draft) -> str | None:
+    """Nothing is said of what the tool alone turned down: nobody knows which value that was."""
+    candidate = d.candidate
+    known = _known(desk, candidate.prompt)
+    at_fault = {f.code for f in d.rejected_findings if f.level == "defect"} - {"TOOL_ERROR"}
+    failed, corrected = candidate.rejected.calls, candidate.chosen.calls
+    if known.pictured or not at_fault or len(failed) != len(corrected):
+        return None
+    spots = set(_failing(desk, candidate))
+    for old, new in zip(failed, corrected, strict=True):
+        after = dict(_scalars(new))
+        for where, value in _scalars(old):
+            schema = _schema(desk, candidate.prompt, new.name, where)
+            kept = after.get(where, _NOTHING)
+            if not schema or (old.name, _first(where)) in spots or isinstance(value, bool | None):
+                continue
+            if _plain(kept) == _plain(value) or not _supported(value, schema, known):
+                continue
+            if kept is _NOTHING:
+                return f"the failed call gives {new.name}{where} as the prompt says it, this none"
+            if not _supported(kept, schema, known):
+                told = json.dumps(kept, ensure_ascii=False)[:60]
+                return f"{told} stands for {new.name}{where}, which the failed call had right"
+    return None
+
+
 def _failing(desk: Desk, candidate: Candidate) -> Iterator[Spot]:
     """Tool and argument of every value of the rejected side that breaks its schema."""
     prompt, calls = candidate.prompt, candidate.rejected.calls
@@ -166,6 +199,17 @@ def _leaves(answer: Message) -> Iterator[tuple[Spot, Any]]:
         for where, value in walk(parse(call.arguments).value):
             if not isinstance(value, dict | list):
                 yield (call.name, where), value
+
+
+def _scalars(call: ToolCall) -> Iterator[tuple[str, Any]]:
+    """JSON pointers and values of a call; of one that is no JSON as far as it can be mended."""
+    read = parse(call.arguments)
+    if not read.ok:
+        made = mended(call.arguments)
+        read = parse(made.text) if made else read
+    for where, value in walk(read.value):
+        if not isinstance(value, dict | list):
+            yield where, value
 
 
 def _tools(desk: Desk, prompt: Prompt) -> set[str]:

@@ -32,7 +32,7 @@ def funnel(facts: Mapping[str, Any], folder: Path) -> Iterator[str]:
     for name, what in (
         ("heldout_failed", "in held-out families"),
         ("repeated_failures", "an equal answer to an equal prompt again"),
-        ("left_out", "the prompt holds held-out text, is empty or lacks its image"),
+        ("left_out", "the prompt cannot stand in a row, or an equal answer to it passed"),
         ("unpaired_failures", "nothing better was found or let in: unpaired rows"),
     ):
         yield f"{-facts[name]:7}   {what}"

@@ -58,7 +58,7 @@ def lint(
         ModelError: the model's tokenizer cannot be used.
     """
     held_path = heldout or (path / "heldout.parquet" if path.is_dir() else None)
-    held = _heldout(held_path) if held_path is not None and held_path.exists() else None
+    held = _heldout(held_path, own=heldout is None) if held_path and held_path.exists() else None
     if heldout is not None and held is None:
         raise InputError(f"{heldout}: does not exist; give a file of held-out prompts")
     images = _images(path)
@@ -135,9 +135,14 @@ def _loose(row: _Row) -> foreign.Loose:
     return loose
 
 
-def _heldout(path: Path) -> Heldout:
-    """Hashes and families of a run's `heldout.parquet`, or the prompts of rows of any form."""
+def _heldout(path: Path, *, own: bool) -> Heldout | None:
+    """Hashes and families of a run's `heldout.parquet`, or the prompts of rows of any form.
+
+    `own`: it is the folder's, and None where that holds nothing out.
+    """
     rows = [row.value for row in _rows(path, path)]
+    if own and not rows:
+        return None
     known = [row for row in rows if isinstance(row, Mapping)]
     hashes = {str(row["hash"]) for row in known if row.get("hash")}
     families = {str(row["family"]) for row in known if row.get("family")}
