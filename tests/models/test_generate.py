@@ -30,6 +30,22 @@ def test_greedy_answers_are_those_of_transformers(network, common):
     assert [a.ids for (a,) in got] == [by_transformers(network, p, 20) for p in prompts]
 
 
+def test_prompts_that_go_on_from_one_another_are_answered_as_if_each_were_alone(network):
+    rng = random.Random(7)
+
+    def more(tokens, count):
+        return [*tokens, *(rng.randrange(3, 300) for _ in range(count))]
+
+    tools = more([], 40)
+    steps = [tools]
+    for count in (70, 30, 65):  # the middle one is too short to be read for itself
+        steps.append(more(steps[-1], count))
+    others = [more(tools, 90), more(steps[2], 2), more([], 12)]
+    prompts = [steps[3], others[2], steps[1], *others[:2], steps[2], steps[3], tools]
+    got = sample(network, prompts, temperature=0, max_new_tokens=16)
+    assert [a.ids for (a,) in got] == [by_transformers(network, p, 16) for p in prompts]
+
+
 def test_k_greedy_answers_are_all_the_same(network):
     prompts = prompts_of(5, common=20)
     got = sample(network, prompts, num_generations=3, temperature=0, max_new_tokens=12)

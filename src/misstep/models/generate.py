@@ -1,10 +1,10 @@
 """Sampling: prompts as token ids in, k answers for each out; fast on two cores.
 
-Prompts that begin alike and are of like length go into one batch, the shared part of a batch and
-every prompt is encoded once (`shared`), an answer leaves the batch at its end of turn. Equal calls
-give equal answers (on a GPU with as much free memory, which bounds a batch: `room`); `draw` says
-what the random numbers depend on. `sample` is `divided`, `batches` and `answered` in one; other
-processes may answer the batches. torch is imported lazily.
+Prompts that begin alike, or are of like length, go into one batch (`beginnings`), what they share
+and every prompt is encoded once (`shared`), an answer leaves the batch at its end of turn. Equal
+calls give equal answers (on a GPU with as much free memory, which bounds a batch: `room`); `draw`
+says what the random numbers depend on. `sample` is `divided`, `batches` and `answered` in one;
+other processes may answer the batches. torch is imported lazily.
 """
 
 from __future__ import annotations
@@ -13,19 +13,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from time import perf_counter
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
+from misstep.models.beginnings import order
 from misstep.models.draw import pick, prompt_keys, uniforms
-from misstep.models.eye import STAND_IN
 from misstep.models.load import Loaded
 from misstep.models.room import GB, columns, read_bytes, room
 from misstep.models.stopping import StopLoops, Watch
-
-_CLUSTER = 48
-"""Prompts whose first 48 tokens agree are batched together: they offer the same tools, most likely.
-A batch shares what all its prompts begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,21 +218,17 @@ def _engine(job: _Job) -> Engine:
 
 
 def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]:
-    """Indices of prompts that are decoded together: alike at the start, then by length."""
+    """Indices of prompts that are decoded together: alike at the start, or of like length."""
     from misstep.models.sight import Sight
 
     once = _shares(job.model)  # otherwise each answer has a copy of what the prompt left
     even = isinstance(job.model, Sight) and not once
 
-    def place(i: int) -> tuple[tuple[int, ...], int, int]:
-        words = takewhile(lambda token: token < STAND_IN, prompts[i][:_CLUSTER])
-        return () if even else tuple(words), len(prompts[i]), i
-
-    order = sorted(range(len(prompts)), key=place)
+    by_length = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     most = max(1, job.batch_size // job.num_generations)
     batch: list[int] = []
     longest = 0
-    for i in order:
+    for i in by_length if even else order(prompts):
         longest = max(longest, len(prompts[i]))
         size = (len(batch) + 1) * _bytes(job, longest, once=once)
         uneven = even and batch and len(prompts[i]) != len(prompts[batch[0]])

@@ -3,9 +3,9 @@
 Imported lazily: needs torch and transformers. The model's own layers run unchanged; only its
 attention is replaced, through transformers' attention interface, for the time of one call.
 
-- The stretch that all prompts of a batch begin with (system turn, tools) is encoded once, the rest
-  of each prompt once for its k answers. Prompts are padded on the right, so no padding is ever
-  seen by a token that counts.
+- A stretch that several prompts of a batch begin with (system turn, tools, earlier turns of their
+  session) is encoded once (`beginnings`), the rest of each prompt once for its k answers. Rows are
+  padded on the right, so no padding is ever seen by a token that counts.
 - Keys and values lie in one preallocated buffer per layer, (prompts, kv heads, columns, width):
   the prompt's columns, then k columns per step, one for each answer. A step is one attention call
   per prompt and kv head for all its answers and all query heads of the group at once; a mask keeps
@@ -24,13 +24,14 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from misstep.models.beginnings import Read, reads
+
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 """Decoders whose layers attend fully, and whose logits are the output embedding's product."""
 _ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings that do not depend on the length seen so far."""
 _NAME = "misstep_shared"
-_WORTH_SHARING = 16
-"""Tokens; encoding a shorter common stretch by itself costs more than it saves."""
+_NOTHING = Read(start=0, ends=(), rows=())
 _KEEP = 0.75
 """Drop finished prompts from the buffer once fewer than this share is left."""
 
@@ -94,11 +95,11 @@ class Shared:
         self._model = model
         self._answers = answers
         self._room = answers * max_new_tokens
-        self._head: list[tuple[Any, Any]] = []
+        self._read = _NOTHING
         self._buffers: list[tuple[Any, Any]] = []
         self._mask: Any = None
-        self._used = 0
-        self._phase = self._attend_head
+        self._prompts = self._used = 0
+        self._phase = self._attend_prompt
         self._lengths: Any = None
         self._slot_of: Any = None
         self._places: Any = None
@@ -118,22 +119,21 @@ class Shared:
         """Attention of one layer, (rows, heads, new, width) to (rows, new, heads, width)."""
         return self._phase(layer, query, key, value, scaling)
 
-    def _attend_head(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
-        self._head.append((key, value))
+    def _attend_prompt(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
+        read, (_, heads, _, width) = self._read, key.shape
+        if layer == len(self._buffers):
+            size = (self._prompts, heads, self._used + self._room, width)
+            self._buffers.append((key.new_zeros(size), value.new_zeros(size)))
+        keys, values = self._buffers[layer]
+        start = read.start
+        for at, (places, end) in enumerate(zip(read.rows, read.ends, strict=True)):
+            keys[list(places), :, start:end] = key[at, :, : end - start]
+            values[list(places), :, start:end] = value[at, :, : end - start]
+        if start:
+            first = [places[0] for places in read.rows]
+            key = torch.cat([keys[first, :, :start], key], 2)
+            value = torch.cat([values[first, :, :start], value], 2)
         return _grouped(query, key, value, self._mask, scaling)
-
-    def _attend_rest(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
-        prompts, heads, new, width = key.shape
-        size = (prompts, heads, self._used + self._room, width)
-        keys, values = key.new_zeros(size), value.new_zeros(size)
-        head = self._used - new
-        if self._head:
-            keys[:, :, :head], values[:, :, :head] = self._head[layer]
-        keys[:, :, head : self._used] = key
-        values[:, :, head : self._used] = value
-        self._buffers.append((keys, values))
-        seen = slice(0, self._used)
-        return _grouped(query, keys[:, :, seen], values[:, :, seen], self._mask, scaling)
 
     def _attend_step(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
         keys, values = self._buffers[layer]
@@ -163,19 +163,19 @@ class Shared:
 
     def start(self, prompts: Sequence[Sequence[int]]) -> Any:
         """Encode the prompts; logits of each one's next token, (prompts, vocabulary)."""
-        head = _common(prompts)
-        if head:
-            self._run_prompt([prompts[0][:head]], 0, self._attend_head)
-        rest = [prompt[head:] for prompt in prompts]
-        hidden = self._run_prompt(rest, head, self._attend_rest)
-        self._head = []
-        lengths = torch.tensor([len(r) for r in rest], device=hidden.device)
-        self._lengths = lengths + head
-        self._slot_of = torch.arange(len(rest), device=hidden.device)
-        self._mask = self._answer_mask(lengths, head)
+        self._prompts, self._used = len(prompts), max(map(len, prompts))
+        last: list[Any] = [None] * len(prompts)
+        for read in reads(prompts):
+            hidden = self._run_read(read, prompts)
+            for at, (places, end) in enumerate(zip(read.rows, read.ends, strict=True)):
+                if end == len(prompts[places[0]]):
+                    last[places[0]] = hidden[at, end - read.start - 1]
+        found = torch.stack(last)
+        self._lengths = torch.tensor([len(prompt) for prompt in prompts], device=found.device)
+        self._slot_of = torch.arange(len(prompts), device=found.device)
+        self._mask = self._answer_mask(self._lengths)
         self._phase = self._attend_step
-        last = hidden[torch.arange(len(rest), device=hidden.device), lengths - 1]
-        return self._model.get_output_embeddings()(last)
+        return self._model.get_output_embeddings()(found)
 
     def step(self, tokens: Any, rows: Any) -> Any:
         """Logits behind `tokens` of the answers `rows` (ascending), (len(rows), vocabulary)."""
@@ -187,19 +187,18 @@ class Shared:
         hidden = self._run(tokens[:, None], positions[:, None])
         return self._model.get_output_embeddings()(hidden[:, -1])
 
-    def _run_prompt(self, rows: Sequence[Sequence[int]], seen: int, phase: Any) -> Any:
-        """Hidden states of rows padded on the right, behind `seen` columns."""
-        device = self._model.device
-        length = max(map(len, rows))
-        ids = torch.zeros(len(rows), length, dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
+    def _run_read(self, read: Read, prompts: Sequence[Sequence[int]]) -> Any:
+        """Hidden states of rows padded on the right, behind the columns that they build on."""
+        device, start = self._model.device, read.start
+        length = max(read.ends) - start
+        ids = torch.zeros(len(read.rows), length, dtype=torch.long)
+        for at, (places, end) in enumerate(zip(read.rows, read.ends, strict=True)):
+            ids[at, : end - start] = torch.tensor(prompts[places[0]][start:end])
         groups = self._model.config.num_attention_heads // self._model.config.num_key_value_heads
-        causal = torch.ones(length, seen + length, dtype=torch.bool, device=device).tril(seen)
+        causal = torch.ones(length, start + length, dtype=torch.bool, device=device).tril(start)
         self._mask = causal.repeat(groups, 1)
-        self._used = seen + length
-        self._phase = phase
-        positions = torch.arange(seen, seen + length, device=device).expand(len(rows), -1)
+        self._read = read
+        positions = torch.arange(start, start + length, device=device).expand(len(ids), -1)
         return self._run(ids.to(device), positions)
 
     def _run(self, ids: Any, positions: Any) -> Any:
@@ -212,12 +211,12 @@ class Shared:
         )
         return out.last_hidden_state
 
-    def _answer_mask(self, lengths: Any, head: int) -> Any:
+    def _answer_mask(self, lengths: Any) -> Any:
         """(prompts, 1, k × group, columns) to add: 0 where an answer may look, else -inf."""
         config, k = self._model.config, self._answers
         groups = config.num_attention_heads // config.num_key_value_heads
         columns = torch.arange(self._used + self._room, device=lengths.device)
-        in_prompt = columns[None] < (lengths[:, None] + head)
+        in_prompt = columns[None] < lengths[:, None]
         own = (columns - self._used) % k == torch.arange(k, device=lengths.device)[:, None]
         own &= columns >= self._used
         seen = in_prompt[:, None, :] | own[None]
@@ -253,14 +252,3 @@ def _spread(tensor: Any, places: Any, slots: int) -> Any:
     out = tensor.new_zeros((slots, *tensor.shape[1:]))
     out[places] = tensor
     return out
-
-
-def _common(prompts: Sequence[Sequence[int]]) -> int:
-    """Length of the stretch that all begin with; each keeps a token of its own behind it."""
-    if len(prompts) < 2:
-        return 0
-    ordered = sorted(map(list, prompts))
-    low, high = ordered[0], ordered[-1]  # what these two share, all between them share
-    room = min(map(len, prompts)) - 1
-    shared = next((i for i in range(room) if low[i] != high[i]), room)
-    return shared if shared >= _WORTH_SHARING else 0
