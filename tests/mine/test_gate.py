@@ -292,6 +292,8 @@ DAYS = {"city": "Oslo", "days": 3}
         ("GIVES_UP", {"city": "Oslo"}, {"city": "Oslo", "unit": "kelvin"}),  # mended by omission
         (None, {"city": "Oslo"}, {"city": "Oslo", "unit": "celsius", "town": "x"}),
         ("UNSUPPORTED", {"city": "weather"}, {"town": "Oslo"}),  # a tool's name is no value
+        (None, {"city": "Oslo"}, '{"city": Oslo}'),  # nothing is known of what is no JSON
+        ("UNSUPPORTED", DAYS, '{"city": Oslo}'),
     ],
 )
 def test_a_sampled_chosen_side_brings_in_nothing_that_nobody_gave(code, chosen, rejected):

@@ -195,8 +195,10 @@ def _supported(value: Any, schema: dict[str, Any], known: Heard) -> bool:
 
 
 def _leaves(answer: Message) -> Iterator[tuple[Spot, Any]]:
+    """Of arguments that are no JSON nothing: which values they hold is not known."""
     for call in answer.calls:
-        for where, value in walk(parse(call.arguments).value):
+        read = parse(call.arguments)
+        for where, value in walk(read.value) if read.ok else ():
             if not isinstance(value, dict | list):
                 yield (call.name, where), value
 
