@@ -165,3 +165,24 @@ def test_a_folder_of_one_family_holds_nothing_out_and_is_examined(tmp_path):
     empty = run("lint", folder, "--heldout", folder / "heldout.parquet")
     assert empty.exit_code == 2
     assert "holds no held-out prompts" in empty.output
+
+
+def test_a_folder_is_held_against_the_demands_that_it_was_mined_with(tmp_path):
+    folder = tmp_path / "mined"
+    folder.mkdir()
+    write(folder / "pairs.jsonl", rows(3))
+    assert run("lint", folder, "--strict").exit_code == 0
+    own = "mine: {length_ratio: [2, 9], references: no.jsonl}\nvalidate: {validators: ['no:it']}\n"
+    (folder / "config.yaml").write_text(own)
+    got = json.loads(run("lint", folder, "--json").stdout)
+    assert got["wrong"] == {"LENGTH_RATIO": 3}
+    assert run("lint", folder, "--strict", "--set", "mine.length_ratio=[0, 9]").exit_code == 0
+
+
+@pytest.mark.parametrize(("label", "wrong"), [(True, {"NO_TOOLS": 1}), (False, {})])
+def test_a_call_of_what_was_not_offered_is_a_fault_where_it_is_taught(tmp_path, label, wrong):
+    ask = [{"role": "user", "content": "Start a timer of two minutes."}]
+    row = {"prompt": ask, "completion": [answer(RIGHT % 2)], "label": label}
+    file = write(tmp_path / "rows.jsonl", [row])
+    found = json.loads(run("lint", file, "--json").stdout)["wrong"]
+    assert {code: n for code, n in found.items() if code == "NO_TOOLS"} == wrong

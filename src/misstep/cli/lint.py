@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, JSON, MODEL, SET, VALIDATOR, build_config
+from misstep.cli.options import CONFIG, JSON, MODEL, SET, VALIDATOR, build_config, run_config
+from misstep.config import read_yaml
+
+
+def _demands(pairs: Path, given: Path | None) -> Iterator[str]:
+    """The numbers and switches of `mine` in the folder's own settings; whoever sent the folder may
+    name no file there, nor anything that is imported."""
+    own = run_config(pairs, given) if pairs.is_dir() else None
+    mined = read_yaml(own).get("mine") if own is not None and own != given else None
+    for key, value in (mined if isinstance(mined, dict) else {}).items():
+        numbers = value if isinstance(value, list) else [value]
+        if all(isinstance(each, bool | int | float) for each in numbers):
+            yield f"mine.{key}={json.dumps(value)}"
 
 
 @click.command("lint")
@@ -37,7 +51,8 @@ def command(
     """Hold preference data of any origin against the gate: PAIRS is a file or a folder.
 
     Reads misstep's own pairs and `prompt`, `chosen`, `rejected` (or `completion`, `label`) in
-    JSONL, JSON or Parquet. With --model also what its tokenizer can tell.
+    JSONL, JSON or Parquet, a folder of its own under the demands (`mine`) it was made with. With
+    --model also what its tokenizer can tell.
     """
     import orjson
 
@@ -45,7 +60,7 @@ def command(
 
     config = build_config(
         config_path,
-        settings,
+        (*_demands(pairs, config_path), *settings),
         model=model,
         validate__schema=schema,
         validate__validators=validators or None,

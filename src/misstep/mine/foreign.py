@@ -163,9 +163,9 @@ def _check_shape(loose: Loose) -> None:
     if loose.prompt and loose.prompt[-1].role == "assistant":
         said = "the prompt ends with an answer: chat templates would begin another one"
         loose.wrong.append(("PROMPT_ENDS", said))
-    sides = [side for side in (loose.chosen, loose.rejected) if side is not None]
-    if any(side.calls for side in sides) and not loose.context.tools:
-        loose.wrong.append(("NO_TOOLS", "a side calls a tool and the row offers none"))
+    taught = loose.chosen if loose.label is not False else None
+    if taught is not None and taught.calls and not loose.context.tools:
+        loose.wrong.append(("NO_TOOLS", "the chosen side calls a tool and the row offers none"))
 
 
 def _messages(given: Any, role: str) -> tuple[Message, ...]:

@@ -53,7 +53,7 @@ SHAPES = {
     "UNPAIRED": "a side is missing",
     "SEVERAL_MESSAGES": "a side has more than one message: results would be trained on",
     "PROMPT_ENDS": "the prompt ends with an answer",
-    "NO_TOOLS": "a side calls a tool and the row offers none",
+    "NO_TOOLS": "the chosen side calls a tool and the row offers none",
     "LABEL_MISSING": "an unpaired row without a label",
     "LABELS_DISAGREE": "an equal answer to an equal prompt has the other label",
     "DUPLICATE": "the same prompt and sides stand in another row",
