@@ -275,6 +275,37 @@ def test_what_a_request_offers_is_kept(tmp_path):
     assert (context.tools[0].parameters, context.tools[0].strict) == ('{"type":"object"}', True)
 
 
+@pytest.mark.parametrize(
+    ("choice", "read"),
+    [
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required"}}, "required"),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}, "auto"),
+        ({"type": "custom", "custom": {"name": "look_up"}}, "look_up"),
+    ],
+)
+def test_a_demand_for_a_call_is_read_in_every_spelling(tmp_path, choice, read):
+    (session,) = read_one(tmp_path, pair(request(tool_choice=choice), response(call()))).sessions
+    assert session.contexts[0].tool_choice == read
+
+
+def test_a_spoken_answer_is_not_empty_and_is_found_again_in_the_history(tmp_path):
+    spoken = {**said(None), "audio": {"id": "audio_1", "data": "UklG", "transcript": "Rain."}}
+    again = {"role": "assistant", "audio": {"id": "audio_1"}}
+    more = {"role": "user", "content": "And now?"}
+    first = pair(request(), response(spoken))
+    second = pair(request(again, more), response(said("Sun.")))
+    (session,) = read_one(tmp_path, first, second).sessions
+    assert [p.kind for p in session.messages[2].parts] == ["image"]
+    assert steps([session]) == 2
+
+
+def test_a_drawn_answer_is_not_empty(tmp_path):
+    url = "https://pictures.example/a.png"
+    drawn = {**said(""), "images": [{"type": "image_url", "image_url": {"url": url}}]}
+    (session,) = read_one(tmp_path, pair(request(), response(drawn))).sessions
+    assert [(p.kind, p.text) for p in session.messages[-1].parts] == [("image", url)]
+
+
 def test_json_mode_without_a_schema_is_told(tmp_path):
     asked = request(response_format={"type": "json_object"})
     (session,) = read_one(tmp_path, pair(asked, response(said("{}")))).sessions
@@ -302,6 +333,51 @@ def test_a_stream_is_put_together(tmp_path):
     answer = session.messages[-1]
     assert (answer.calls[0].arguments, answer.end) == ('{"city": 1}', "complete")
     assert answer.finish_reason == "tool_calls"
+
+
+def piece(arguments, name=None, **more):
+    function = {"arguments": arguments} | ({} if name is None else {"name": name})
+    return {"tool_calls": [{"function": function, **more}]}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [  # two calls under one index, told apart by their ids
+            piece('{"a":', "look_up", index=0, id="x"),
+            piece("1}", index=0),
+            piece('{"a":', "look_up", index=0, id="y"),
+            piece("2}", index=0),
+        ],
+        [  # without an index
+            piece('{"a":', "look_up", id="x"),
+            piece("1}"),
+            piece('{"a":', "look_up", id="y"),
+            piece("2}"),
+        ],
+        [  # id and name again with every piece
+            piece('{"a":', "look_up", index=0, id="x"),
+            piece('{"a":', "look_up", index=1, id="y"),
+            piece("1}", "look_up", index=0, id="x"),
+            piece("2}", "look_up", index=1, id="y"),
+        ],
+    ],
+)
+def test_streamed_parallel_calls_are_kept_apart(tmp_path, pieces):
+    body = streamed(*map(chunk, pieces), chunk({}, "tool_calls"))
+    (session,) = read_one(tmp_path, pair(request(), body)).sessions
+    got = [(c.id, c.name, c.arguments) for c in session.messages[-1].calls]
+    assert got == [("x", "look_up", '{"a":1}'), ("y", "look_up", '{"a":2}')]
+
+
+def test_a_streamed_spoken_or_drawn_answer_is_not_empty(tmp_path):
+    sound = [chunk({"audio": {"id": "audio_1"}}), chunk({"audio": {"data": "UklG"}})]
+    url = "https://pictures.example/a.png"
+    picture = [chunk({"images": [{"type": "image_url", "image_url": {"url": url}}]})]
+    for told in (sound, picture):
+        body = streamed(*told, chunk({}, "stop"))
+        (session,) = read_one(tmp_path, pair(request(), body)).sessions
+        assert [p.kind for p in session.messages[-1].parts] == ["image"]
 
 
 def test_a_stream_that_breaks_off_is_cut(tmp_path):

@@ -172,9 +172,12 @@ def _choice(request: Mapping[str, Any]) -> str | None:
         return _CHOICES.get(choice, choice)
     if not isinstance(choice, dict):
         return None
-    function = choice.get("function")
+    function = choice.get("function", choice.get("custom"))
     name = function.get("name") if isinstance(function, dict) else choice.get("name")
     if isinstance(name, str):
         return name
     kind = choice.get("type")
+    if kind == "allowed_tools":
+        allowed = choice.get("allowed_tools")
+        kind = allowed.get("mode") if isinstance(allowed, dict) else choice.get("mode")
     return _CHOICES.get(kind) if isinstance(kind, str) else None

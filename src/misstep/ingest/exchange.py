@@ -109,7 +109,7 @@ class ExchangeReader:
         if self._memory is not None and self._memory.lacks(request):
             self._late.append((record, halves, answers))
             return
-        context = self._context(request, halves.request_at)
+        context = self._context(halves)
         messages = request.get("messages")
         since = self._since(messages)
         if since is not None and type(messages) is History:
@@ -132,14 +132,15 @@ class ExchangeReader:
         if self._memory is not None and node is not None:
             self._memory.keep(halves, node)
 
-    def _context(self, request: Body, at: str) -> Context:
+    def _context(self, halves: Exchange) -> Context:
         try:
-            offered = self._provider.offered(request)
+            offered = self._provider.offered(halves.request or {})
             if self._memory is not None:
-                offered = self._memory.with_loaded(request, offered)
+                offered = self._memory.with_loaded(halves, offered)
             return self._contexts.of(offered)
         except Misfit as misfit:
-            raise Misfit(at + misfit.pointer, misfit.said, misfit.reason) from None
+            at = halves.request_at + misfit.pointer
+            raise Misfit(at, misfit.said, misfit.reason) from None
 
     def _since(self, messages: Any) -> Mark | None:
         """Where the reader stood behind the earlier messages that these go on from."""

@@ -54,13 +54,16 @@ class Memory:
                 return Turn(node.message, message_key(node.message), "", placed=True)
         return None
 
-    def with_loaded(self, request: Body, offered: Body) -> Body:
-        """What a request offers, with the tools that were loaded earlier in its conversation."""
-        more = self._tools.get(self._stored.before(request) or "")
-        if not more:
-            return offered
+    def with_loaded(self, exchange: Exchange, offered: Body) -> Body:
+        """What a request offers, with the tools that its conversation loaded up to the answer.
+
+        A search that the provider runs loads tools and lets the same answer call them.
+        """
         tools = offered.get("tools")
-        return {**offered, "tools": [*(tools if isinstance(tools, list) else []), *more]}
+        earlier = self._tools.get(self._stored.before(exchange.request or {}) or "", [])
+        known = [*(tools if isinstance(tools, list) else []), *earlier]
+        more = [tool for tool in self._stored.loaded(exchange) if tool not in known]
+        return {**offered, "tools": [*known, *more]} if earlier or more else offered
 
     def keep(self, exchange: Exchange, node: Node) -> None:
         """Take one exchange and its answer."""

@@ -54,7 +54,8 @@ def _index(piece: Mapping[str, Any]) -> int:
 
 def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
     at = _index(piece)
-    choice = choices.setdefault(at, {"index": at, "message": {"role": "assistant"}, "calls": {}})
+    fresh = {"index": at, "message": {"role": "assistant"}, "calls": [], "open": {}}
+    choice = choices.setdefault(at, fresh)
     if piece.get("finish_reason") is not None:
         choice["finish_reason"] = piece["finish_reason"]
     delta = piece.get("delta")
@@ -63,19 +64,45 @@ def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) ->
     for key in ("content", "reasoning_content", "reasoning", "refusal"):
         if isinstance(delta.get(key), str):
             choice["message"][key] = choice["message"].get(key, "") + delta[key]
+    _add_shown(choice["message"], delta)
     if isinstance(delta.get("function_call"), dict):
         legacy = choice["message"].setdefault("function_call", {"name": "", "arguments": ""})
         _extend(legacy, delta["function_call"], ("name", "arguments"))
     listed = delta.get("tool_calls")
     for call in listed if isinstance(listed, list) else ():
         if isinstance(call, dict):
-            _add_call(choice["calls"], call)
+            _add_call(_open_call(choice, call), call)
 
 
-def _add_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+def _add_shown(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    """The id of a spoken answer, whose sound comes in pieces, and pictures, which come whole."""
+    sound, pictures = delta.get("audio"), delta.get("images")
+    if isinstance(sound, dict) and isinstance(sound.get("id"), str):
+        message["audio"] = {"id": sound["id"]}
+    if isinstance(pictures, list):
+        message.setdefault("images", []).extend(pictures)
+
+
+def _open_call(choice: dict[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
+    """The call that a piece goes on with, or a new one.
+
+    Some servers give parallel calls one index, or none: another id beside a name begins a call.
+    """
     index = piece.get("index")
-    at = index if isinstance(index, int) else len(calls)
-    call = calls.setdefault(at, {"type": "function", "function": {"name": "", "arguments": ""}})
+    at = index if isinstance(index, int) else -1
+    known: dict[str, Any] | None = choice["open"].get(at)
+    body = piece.get("function") or piece.get("custom")
+    named = bool(body.get("name")) if isinstance(body, dict) else False
+    has, given = known.get("id") if known else None, piece.get("id")
+    other = named and has and given and has != given
+    if known is None or other or (named and at < 0 and not given):
+        known = {"type": "function", "function": {"name": "", "arguments": ""}}
+        choice["open"][at] = known
+        choice["calls"].append((at, known))
+    return known
+
+
+def _add_call(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
     if isinstance(piece.get("id"), str) and piece["id"]:
         call["id"] = piece["id"]
     if isinstance(piece.get("custom"), dict):
@@ -88,14 +115,18 @@ def _add_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> Non
 
 def _extend(known: dict[str, Any], piece: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in keys:
-        if isinstance(piece.get(key), str):
-            known[key] += piece[key]
+        said = piece.get(key)
+        # some servers say the name again with every piece of the arguments
+        if isinstance(said, str) and not (key == "name" and said == known[key] and len(piece) > 1):
+            known[key] += said
 
 
 def _closed(choice: dict[str, Any]) -> dict[str, Any]:
     calls = choice.pop("calls")
+    del choice["open"]
     if calls:
-        choice["message"]["tool_calls"] = [calls[index] for index in sorted(calls)]
+        ordered = sorted(calls, key=lambda placed: placed[0])  # in one place, as they came
+        choice["message"]["tool_calls"] = [call for _, call in ordered]
     if "finish_reason" not in choice:
         choice[CUT] = True
     return choice

@@ -82,6 +82,8 @@ def read(error: Any, schema: Any) -> Iterable[Breach]:
         return [_unexpected(error, schema, where, name) for name in kind.value]
     if keyword in _COMBINED:
         return _combined(error, schema)
+    if keyword == "enum" and error.instance is None and _nullable(error, schema):
+        return ()  # Gemini's options are strings alone, so that null cannot stand among them
     if keyword == "enum" and _of_items(error, schema):
         return _items_outside(error, where)
     code = _CODES.get(keyword, "SCHEMA_COMBO")

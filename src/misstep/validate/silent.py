@@ -40,6 +40,8 @@ def _silent(step: Step) -> Iterator[Finding]:
 
 
 def _truncated(step: Step) -> Iterator[Finding]:
+    if step.context.max_tokens == 1:
+        return  # one token is a probe or a label: no answer could have gone on
     if step.finish in CUT:
         said = f"finish_reason is {step.message.finish_reason!r}"
         yield step.find("TRUNCATED", "content", evidence=said)

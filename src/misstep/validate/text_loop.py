@@ -55,7 +55,16 @@ more; 73 % of ordinary answers have fewer, and are spared the compression)."""
 GAP = 200
 """White space characters on end inside a JSON text that are a flood."""
 MOST_MISSED = len(PROBES) - FEW_PROBES
-CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"})
+CUT = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "model_length",
+        "incomplete",
+        "model_context_window_exceeded",
+    }
+)
 
 _VOLATILE = re.compile(r"\b[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,}){0,4}\b|\d+")
 _DIGITS = re.compile(r"\d+")

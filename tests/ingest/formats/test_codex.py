@@ -179,6 +179,7 @@ def test_an_old_exit_code_in_json_and_a_newer_one_in_the_head_are_read(tmp_path)
         ("aborted", "human"),
         ("unsupported call: read_file", "model"),
         ("failed in sandbox LinuxSeccomp with exit code 1", None),
+        ("apply_patch verification failed: Failed to find expected lines in /x/a:\nx", None),
     ],
 )
 def test_fixed_sentences_of_the_program_tell_the_cause(tmp_path, text, cause):

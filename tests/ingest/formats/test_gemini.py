@@ -105,6 +105,14 @@ def test_results_without_ids_belong_to_their_calls_by_order_and_name(tmp_path):
     ]
 
 
+def test_an_answer_that_is_one_of_the_options_owes_no_json(tmp_path):
+    options = {"type": "STRING", "enum": ["x", "y"]}
+    config = {"responseMimeType": "text/x.enum", "responseSchema": options}
+    asked = pair([content("user", "go")], {"text": "x"}, generationConfig=config)
+    (context,) = read_one(tmp_path, asked).sessions[0].contexts
+    assert (context.response_schema, context.json_mode) == (None, False)
+
+
 def test_thoughts_code_and_its_result_keep_their_kinds(tmp_path):
     parts = [
         {"text": "hm", "thought": True},

@@ -142,6 +142,19 @@ def test_tools_of_namespaces_and_of_searches_are_known(tmp_path):
     assert {t.name for t in context.tools} == {"inside", "found", "tool_search"}
 
 
+def test_tools_that_a_search_of_the_provider_loads_are_offered_to_the_same_answer(tmp_path):
+    space = {"type": "namespace", "name": "crm", "tools": [{**TOOL, "name": "inside"}]}
+    items = [
+        {"type": "tool_search_call", "execution": "server", "arguments": {"q": "look"}},
+        {"type": "tool_search_output", "execution": "server", "tools": [TOOL, space]},
+        call("inside", namespace="crm"),
+    ]
+    request = {"tools": [{"type": "tool_search"}, TOOL]}
+    (session,) = read_one(tmp_path, pair("go", *items, request=request)).sessions
+    (context,) = session.contexts
+    assert sorted(t.name for t in context.tools) == ["inside", "look", "tool_search"]
+
+
 def test_namesakes_of_two_namespaces_lose_their_schema(tmp_path):
     spaces = [
         {"type": "namespace", "name": n, "tools": [{**TOOL, "parameters": {"title": n}}]}

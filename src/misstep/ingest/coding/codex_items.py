@@ -27,7 +27,12 @@ _TURNED_DOWN = ("unsupported call: ", "unsupported custom tool call: ")
 _HUMAN = re.compile(
     r"(?:exec command |patch |command |tool call )?(?:rejected|aborted|denied) by (?:the )?user"
 )
-_FAILED = ("failed in sandbox", "execution error: ", "exec_command failed")
+_FAILED = (
+    "failed in sandbox",
+    "execution error: ",
+    "exec_command failed",
+    "apply_patch verification failed: ",
+)
 _EXIT = re.compile(
     r"(?:Exit code: (-?\d+)\nWall time: "
     r"|(?:Chunk ID: [^\n]*\n)?(?:Wall time: [^\n]*\n)?Process exited with code (-?\d+)\n)"

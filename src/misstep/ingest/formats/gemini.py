@@ -163,7 +163,10 @@ def _offered(request: Body) -> Body:
     schema = config.get("responseJsonSchema")
     if schema is None:
         schema = json_schema(config.get("responseSchema"))
-    wants = config.get("responseMimeType") == "application/json"
+    kind = config.get("responseMimeType")
+    wants = kind == "application/json"
+    if kind == "text/x.enum":
+        schema = None  # the answer is one of the options as it stands, without the quotes of JSON
     return {
         "tools": None if tools is None else list(declared(tools)),
         "tool_choice": _choice(inside(inside(asked, "toolConfig"), "functionCallingConfig")),

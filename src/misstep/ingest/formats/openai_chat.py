@@ -19,8 +19,10 @@ from misstep.ingest.format import Misfit, Record
 from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys
 from misstep.ingest.messages import (
     chat_message,
+    content_hash,
     kind_of,
     place,
+    shown,
     text_or_none,
     unix_time,
     usage_of,
@@ -52,7 +54,29 @@ def _rows(request: Body) -> Iterator[tuple[Any, str]]:
 
 
 def _turns(row: Any, pointer: str) -> list[Message]:
-    return [chat_message(row, pointer)]
+    return [_message(row, pointer)]
+
+
+def _message(row: Any, pointer: str) -> Message:
+    """A chat dict as a message; a spoken or drawn answer without text is what it holds of both."""
+    message = chat_message(row, pointer)
+    if message.role != "assistant" or not _only_thinks(message):
+        return message
+    seen = tuple(_attached(row))
+    return replace(message, parts=(*message.parts, *seen)) if seen else message
+
+
+def _only_thinks(message: Message) -> bool:
+    return all(part.kind == "reasoning" for part in message.parts)
+
+
+def _attached(row: Body) -> Iterator[Part]:
+    """A sound goes by its id, which is all that a later request repeats of it."""
+    sound, pictures = row.get("audio"), row.get("images")
+    if isinstance(sound, dict) and (named := text_or_none(sound.get("id"))):
+        yield Part(kind="image", text=content_hash(named))
+    if isinstance(pictures, list):
+        yield from (part for part in shown(pictures) if part.kind == "image")
 
 
 def _answers(exchange: Exchange, record: Record) -> list[Message]:
@@ -80,7 +104,7 @@ def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Mess
     said = choice.get("message")
     if isinstance(said, dict) and said.get("role") is None:
         said = {**said, "role": "assistant"}
-    message = chat_message(said, f"{at}/message")
+    message = _message(said, f"{at}/message")
     if message.role != "assistant":
         raise Misfit(f"{at}/message/role", f"an answer with the role {message.role!r}")
     refusal = text_or_none(said.get("refusal")) if isinstance(said, dict) else None
@@ -109,6 +133,8 @@ def _repeated(exchange: Exchange) -> list[Any]:
 def _is_plain(said: dict[str, Any]) -> bool:
     """Whether an equal message reads to the same; numbers of different types are equal."""
     if said.get("role") != "assistant" or said.get("refusal"):
+        return False
+    if said.get("audio") or said.get("images"):
         return False
     return all(
         isinstance(call.get("function"), dict) and type(call["function"].get("arguments")) is str

@@ -209,7 +209,7 @@ def _loaded(exchange: Exchange) -> list[Any]:
     body = exchange.response if isinstance(exchange.response, dict) else {}
     told = body.get("output")
     items = [*(asked if isinstance(asked, list) else ()), *(told if isinstance(told, list) else ())]
-    return list(_loaded_by(items))
+    return flat(list(_loaded_by(items)))
 
 
 def _guess(halves: Exchange) -> float:
