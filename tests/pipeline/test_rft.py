@@ -93,6 +93,7 @@ def test_the_adapter_that_is_asked_about_is_the_one_that_is_judged(
     assert scores["adapter"] == note(place)["sha256"]
     assert ("base", arm) in {(row["from"], row["to"]) for row in scores["paired"]}
     assert f"(sft → {arm})" in (folder / "report.md").read_text()
+    assert f"adapter: {place}\n" in api.run_text(folder, width=400)
 
 
 def test_the_prompts_that_it_learned_are_noted_beside_every_later_adapter(finished):

@@ -449,6 +449,9 @@ def test_the_adapter_of_sft_is_measured_as_that_and_not_as_a_preference(finished
     card = (run / "adapter" / "README.md").read_text()
     api.evaluate(run, config, run / "sft")
     assert (run / "adapter" / "README.md").read_text() == card
+    assert f"adapter: {run / 'sft'}\n" in api.run_text(run, width=400)
+    api.evaluate(run, config)
+    assert f"adapter: {run / 'adapter'}\n" in api.run_text(run, width=400)
 
 
 @pytest.mark.parametrize(

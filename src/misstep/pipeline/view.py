@@ -18,6 +18,7 @@ import misstep
 from misstep import mine, report, store, train, validate
 from misstep.config import RunConfig, load_config
 from misstep.errors import InputError
+from misstep.evaluate.effect import CONTROL
 from misstep.pipeline.digest import digest_of
 from misstep.pipeline.disagreed import disagreed
 from misstep.pipeline.excerpt import span_of
@@ -93,13 +94,22 @@ def view(folder: Path, *, whole: bool = False) -> report.RunView:
         training=tuple(_training(run, config)),
         rounds=tuple(_rounds(run, config)),
         model=config.model,
-        adapter=str(folder / "adapter") if trained else None,
+        adapter=_adapter(folder, measured) if trained else None,
         report=str(page) if (page := folder / "report.html").exists() else None,
         config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
         version=misstep.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=tuple(n for n in (mined.get("policy") if trains else "", unseen_said(summary)) if n),
     )
+
+
+def _adapter(folder: Path, scores: Mapping[str, Any] | None) -> str | None:
+    """The adapter that the figures are of; None where it lies outside of the run, or is no more."""
+    figures = (scores or {}).get("adapter")
+    if not figures:
+        return str(folder / "adapter")
+    known = (*(folder / name for name in ("adapter", "sft", CONTROL)), folder / RFT / "adapter")
+    return next((str(path) for path in known if store.weights_digest(path) == figures), None)
 
 
 def _timing(folder: Path, part: str) -> Sequence[Mapping[str, Any]]:
