@@ -10,7 +10,7 @@ import misstep
 from logs import mixed
 from misstep import calls
 from misstep.config import RunConfig
-from misstep.errors import ConfigError, InputError
+from misstep.errors import ConfigError, InputError, SetupError
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def test_a_scan_gives_values_and_frames(log):
     assert steps.filter(pl.col("state") == "fail").height == 10
     assert steps.row(0, named=True)["tools"] == ["set_timer"]
     assert found.frame("sessions")["failed_steps"].sum() == 10
+    with pytest.raises(SetupError, match="unknown frame 'step'; did you mean steps"):
+        found.frame("step")
 
 
 def test_paths_may_be_one_or_many_words_or_paths(log):

@@ -8,13 +8,14 @@ polars frame. Nothing is printed. Errors are those of `misstep.errors`. Type che
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from misstep import api
 from misstep.config import RunConfig, dump_config, load_config
+from misstep.errors import UnknownName
 from misstep.types import Finding, Session, SetAside, Verdict
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Scan:
     def frame(self, of: Literal["findings", "steps", "sessions"] = "findings") -> polars.DataFrame:
         """One row a finding, a step or a session."""
         rows = {"findings": self._findings, "steps": self._steps, "sessions": self._sessions}
-        return _frame(rows[of]())
+        return _frame(rows[_known(of, rows)]())
 
     def write_html(self, path: str | Path) -> None:
         """The failure page, as `misstep scan --html` writes it."""
@@ -136,7 +137,8 @@ class Mined:
         """The rows of a part, `train` or `dev` (schemas/pair.json); empty where it has none."""
         import polars
 
-        path = self.folder / of / f"{part}.parquet"
+        name = _known(of, ("pairs", "unpaired"))
+        path = self.folder / name / f"{_known(part, ('train', 'dev'))}.parquet"
         return polars.read_parquet(path) if path.exists() else polars.DataFrame()
 
 
@@ -172,7 +174,8 @@ class Evaluated:
         self, of: Literal["scores", "paired", "guards", "collateral"] = "scores"
     ) -> polars.DataFrame:
         """The rates with their intervals, the comparisons with p, the guards, the collateral."""
-        return _frame([dict(row) for row in self.scores.get(of, ())])
+        known = _known(of, ("scores", "paired", "guards", "collateral"))
+        return _frame([dict(row) for row in self.scores.get(known, ())])
 
 
 def scan(
@@ -335,6 +338,17 @@ def _config(config: Config, settings: Settings, model: str | None = None) -> Run
         ground = yaml.safe_load(dump_config(config))
         return load_config(None, named, ground)
     return config if model is None else replace(config, model=model)
+
+
+def _known(name: str, names: Collection[str]) -> Any:
+    """The name of a frame.
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    if name not in names:
+        raise UnknownName("frame", name, names)
+    return name
 
 
 def _shown(progress: Progress | None) -> dict[str, Any]:
