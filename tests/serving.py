@@ -49,23 +49,24 @@ class Server:
             act = self.script.pop(0) if self.script else ok
         try:
             reply = act(body) if callable(act) else act
-            if reply == "cut before":
-                request.connection.shutdown(socket.SHUT_RDWR)
-                request.close_connection = True
-                return
-            status, headers, answer = reply
-            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            request.send_response(status)
-            for name, value in headers.items():
-                request.send_header(name, value)
-            if "Content-Length" not in headers:
-                request.send_header("Content-Length", str(len(data)))
-            request.end_headers()
-            with suppress(BrokenPipeError, ConnectionResetError):
-                request.wfile.write(data)
         finally:
+            # Before a byte is sent: whoever reads the answer may ask again at once.
             with self.lock:
                 self.at_once -= 1
+        if reply == "cut before":
+            request.connection.shutdown(socket.SHUT_RDWR)
+            request.close_connection = True
+            return
+        status, headers, answer = reply
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        if "Content-Length" not in headers:
+            request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            request.wfile.write(data)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -179,17 +180,17 @@ def test_while_an_endpoint_is_busy_nobody_sends_it_anything():
 
     def busy(body):
         times.append(time.monotonic())
-        return 429, {"Retry-After": "0.5"}, b""
+        return 429, {"Retry-After": "1.0"}, b""
 
     def fine(body):
         times.append(time.monotonic())
-        time.sleep(0.05)
+        time.sleep(0.2)
         return ok(body)
 
     with serving(busy, *[fine] * 30) as (_, config):
         ask(replace(config, concurrency=3), *[QUESTION] * 9)
     first, *rest = times
-    assert sum(at - first < 0.45 for at in rest) <= 2  # those that were under way
+    assert sum(at - first < 0.9 for at in rest) <= 2  # those that were under way
     assert len(times) == 10
 
 
@@ -335,8 +336,10 @@ def test_the_key_comes_from_the_environment_and_is_in_no_body(monkeypatch):
 
 
 def test_no_more_prompts_are_asked_at_a_time_than_allowed_and_answers_keep_their_order():
+    three = threading.Barrier(3, timeout=30)
+
     def numbered(body):
-        time.sleep(0.02)
+        three.wait()
         text = body["messages"][0]["content"]
         message = {"role": "assistant", "content": f"to {text}"}
         return 200, {}, {"choices": [{"message": message, "finish_reason": "stop"}]}
@@ -355,7 +358,7 @@ def test_no_more_prompts_are_asked_at_a_time_than_allowed_and_answers_keep_their
             sampling=replace(SAMPLING, num_generations=1),
         )
     assert [f.answers[0].text for f in found] == [f"to {i}" for i in range(12)]
-    assert 1 < server.most_at_once <= 3
+    assert server.most_at_once == 3
 
 
 @pytest.mark.parametrize(
