@@ -25,7 +25,7 @@ def test_a_file_is_explained_with_its_kind_its_scores_and_its_books(tmp_path):
         "  json; looked at the first 3 records, 1 of them decoded\n"
         "  sure in [0, 1]: tau-bench 1.00; 0.25 is needed\n"
         "  read as tau-bench (json file): the surest of those above\n"
-        "  tau-bench: 3 rows = 1 used + 1 ignored + 1 set aside; 1 sessions\n"
+        "  tau-bench: 3 rows = 1 used + 1 ignored + 1 set aside; 1 session\n"
         "  ignored by kind: blank 1\n"
         "  set aside at line 3: not-json: unexpected end of data: line 1 column 2 (char 1)\n"
     )

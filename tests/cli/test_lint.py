@@ -40,7 +40,7 @@ def pairs(tmp_path):
 def test_good_pairs_pass_and_strict_says_so(pairs):
     got = run("lint", pairs, "--strict")
     assert got.exit_code == 0, got.output
-    assert got.output.startswith(f"3 rows in 1 files of {pairs}: 3 pairs; 3 without objection\n")
+    assert got.output.startswith(f"3 rows in 1 file of {pairs}: 3 pairs; 3 without objection\n")
     assert got.output.endswith("no fault found\n")
 
 
@@ -177,6 +177,10 @@ def test_a_folder_is_held_against_the_demands_that_it_was_mined_with(tmp_path):
     got = json.loads(run("lint", folder, "--json").stdout)
     assert got["wrong"] == {"LENGTH_RATIO": 3}
     assert run("lint", folder, "--strict", "--set", "mine.length_ratio=[0, 9]").exit_code == 0
+    (folder / "config.yaml").write_text("mine: {min_votes: 0}\n")
+    told = run("lint", folder)
+    assert told.exit_code == 2
+    assert f"{folder / 'config.yaml'}: mine.min_votes: out of range" in told.output
 
 
 @pytest.mark.parametrize(("label", "wrong"), [(True, {"NO_TOOLS": 1}), (False, {})])

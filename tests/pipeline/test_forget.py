@@ -223,7 +223,7 @@ def test_the_command_says_what_it_did(copy):
     name = pair_sessions(copy)[1]
     result = CliRunner().invoke(main, ["forget", str(copy), "--session", name])
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"forgot 1 sessions: {name}\n")
+    assert result.stdout.startswith(f"forgot 1 session: {name}\n")
     assert "the next run does again: sft rows, mine" in result.stdout
     told = CliRunner().invoke(main, ["forget", str(copy), "--session", name, "--json"])
     assert json.loads(told.stdout)["already"] == [name]

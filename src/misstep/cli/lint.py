@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from misstep.cli.options import CONFIG, JSON, MODEL, SET, VALIDATOR, build_config, run_config
 from misstep.config import read_yaml
+from misstep.errors import ConfigError
 
 
-def _demands(pairs: Path, given: Path | None) -> Iterator[str]:
+def _demands(pairs: Path, given: Path | None) -> tuple[str, ...]:
     """The numbers and switches of `mine` in the folder's own settings; whoever sent the folder may
     name no file there, nor anything that is imported."""
     own = run_config(pairs, given) if pairs.is_dir() else None
     mined = read_yaml(own).get("mine") if own is not None and own != given else None
-    for key, value in (mined if isinstance(mined, dict) else {}).items():
+    found = tuple(_numbers(mined if isinstance(mined, dict) else {}))
+    try:
+        build_config(None, found)
+    except ConfigError as error:
+        said = str(error).removeprefix("the options: ")
+        raise ConfigError(f"{own}: {said}; mend it, or give another file with --config") from None
+    return found
+
+
+def _numbers(mined: dict[str, Any]) -> Iterator[str]:
+    for key, value in mined.items():
         numbers = value if isinstance(value, list) else [value]
         if all(isinstance(each, bool | int | float) for each in numbers):
             yield f"mine.{key}={json.dumps(value)}"

@@ -18,6 +18,7 @@ from misstep.ingest.lines import fault_of
 from misstep.ingest.recognise import SURE, Known, candidates, look, recognise
 from misstep.ingest.source import DAMAGED
 from misstep.pipeline.rows import aside_row
+from misstep.report.words import count_of
 from misstep.types import SetAside
 
 _SHOWN = 4
@@ -81,8 +82,9 @@ def _books(file: Found, known: Known, config: IngestConfig) -> Iterator[str]:
         formats = {f.name: f.unit for f in ingest.all_formats()}
         unit = formats.get(name, "record")
         yield (
-            f"  {name}: {book.records} {unit}s = {book.used} used + {book.ignored} ignored + "
-            f"{book.set_aside} set aside; {book.sessions} sessions"
+            f"  {name}: {count_of(book.records, unit)} = {book.used} used + "
+            f"{book.ignored} ignored + {book.set_aside} set aside; "
+            f"{count_of(book.sessions, 'session')}"
         )
     if got.counts.ignored:
         kinds = ", ".join(f"{kind} {n}" for kind, n in got.counts.ignored.items())

@@ -19,6 +19,7 @@ from misstep.pipeline.forgetting import Forgetting, Forgotten, tables_of
 from misstep.pipeline.forgotten import forgotten
 from misstep.pipeline.parts import home_of
 from misstep.pipeline.swap import finish, swapping
+from misstep.report.words import count_of
 
 
 def forget(folder: Path, names: Sequence[str]) -> Forgotten:
@@ -98,7 +99,7 @@ def told(done: Forgotten) -> Iterator[str]:
     if not done.sessions:
         return
     forks = f", {len(done.forks)} of them forks" if done.forks else ""
-    yield f"forgot {len(done.sessions)} sessions{forks}: {', '.join(done.sessions)}"
+    yield f"forgot {count_of(len(done.sessions), 'session')}{forks}: {', '.join(done.sessions)}"
     for name, count in sorted(done.rows.items()):
         yield f"  {count:6} rows left {name}"
     for name, count in sorted(done.adapters.items()):

@@ -24,6 +24,7 @@ from misstep.mine.lint import NOT_ASKED, Heldout, Judging, Linted, Objection, co
 from misstep.mine.lint import lint as lint_rows
 from misstep.pipeline.job import IMAGES
 from misstep.redact import redact
+from misstep.report.words import count_of
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
 _EXAMPLES = 3
@@ -230,8 +231,9 @@ def lint_text(facts: Mapping[str, Any]) -> str:
     """The report for a terminal."""
     labels = ", ".join(f"{name} {count}" for name, count in sorted(facts["labels"].items()))
     lines = [
-        f"{facts['rows']} rows in {facts['files']} files of {facts['path']}: {facts['pairs']} "
-        f"pairs{f', labels {labels}' if labels else ''}; {facts['clean']} without objection"
+        f"{count_of(facts['rows'], 'row')} in {count_of(facts['files'], 'file')} of "
+        f"{facts['path']}: {count_of(facts['pairs'], 'pair')}"
+        f"{f', labels {labels}' if labels else ''}; {facts['clean']} without objection"
     ]
     for title, counts in (("wrong", facts["wrong"]), ("cannot be told", facts["unsure"])):
         if counts:

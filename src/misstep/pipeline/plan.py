@@ -21,6 +21,7 @@ from misstep.pipeline.rounds import little, several
 from misstep.pipeline.scan import Scanned, scan
 from misstep.pipeline.tally import unseen_said
 from misstep.redact import clean
+from misstep.report.words import count_of
 from misstep.types import Pair
 
 _SHOWN = 2
@@ -101,8 +102,9 @@ def _head(scanned: Scanned, folder: Path) -> list[str]:
     unseen = unseen_said(counts)
     return [
         f"Plan for {folder} (nothing is written by --dry-run)",
-        f"  scan       {counts['files']} files, {counts['sessions']} sessions, "
-        f"{counts['steps']} steps, {counts['failed_steps']} failed",
+        f"  scan       {count_of(counts['files'], 'file')}, "
+        f"{count_of(counts['sessions'], 'session')}, {count_of(counts['steps'], 'step')}, "
+        f"{counts['failed_steps']} failed",
         *([f"  images     {unseen}"] if unseen else []),
     ]
 

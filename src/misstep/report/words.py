@@ -71,3 +71,8 @@ def noun(plural: str, count: int) -> str:
 def number(count: int) -> str:
     """A count with thousands separators."""
     return f"{count:,}"
+
+
+def count_of(count: int, noun: str) -> str:
+    """A count with its noun: `1 file`, `2 files`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
