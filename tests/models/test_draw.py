@@ -2,6 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from misstep.errors import ModelError  # noqa: E402
 from misstep.models.draw import pick, prompt_keys, uniforms  # noqa: E402
 
 
@@ -42,6 +43,14 @@ def test_a_token_without_weight_is_never_drawn(draw):
     logits = torch.full((1, 1000), -torch.inf)
     logits[0, [300, 700]] = 0.0
     assert int(pick(logits, torch.tensor([draw]), temperature=1.0, top_p=1.0)) in (300, 700)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0, 1.0), (1.0, 1.0), (1.0, 0.9)])
+def test_logits_that_are_no_numbers_are_said(temperature, top_p):
+    logits = torch.zeros(2, 700)
+    logits[1, 400] = torch.nan
+    with pytest.raises(ModelError, match=r"not a number \(NaN\): its weights"):
+        pick(logits, torch.tensor([0.3, 0.6]), temperature=temperature, top_p=top_p)
 
 
 def test_picking_leaves_the_logits_as_they_were():

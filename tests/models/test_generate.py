@@ -46,6 +46,23 @@ def test_prompts_that_go_on_from_one_another_are_answered_as_if_each_were_alone(
     assert [a.ids for (a,) in got] == [by_transformers(network, p, 16) for p in prompts]
 
 
+def test_long_prompts_are_read_a_stretch_at_a_time(network, monkeypatch):
+    """What attention takes beside keys and values does not grow with the square of a prompt."""
+    masks = []
+
+    def noted(*given, attn_mask, **named):
+        masks.append(attn_mask.numel())
+        return attention(*given, attn_mask=attn_mask, **named)
+
+    attention = shared_module.scaled_dot_product_attention
+    monkeypatch.setattr(shared_module, "scaled_dot_product_attention", noted)
+    monkeypatch.setattr(shared_module, "_STRETCH", 32, raising=False)
+    prompts = [*prompts_of(3, common=150), *prompts_of(2, common=330, seed=1)]
+    got = sample(network, prompts, temperature=0, max_new_tokens=12)
+    assert [a.ids for (a,) in got] == [by_transformers(network, p, 12) for p in prompts]
+    assert max(masks) <= 2 * 32 * max(map(len, prompts))
+
+
 def test_k_greedy_answers_are_all_the_same(network):
     prompts = prompts_of(5, common=20)
     got = sample(network, prompts, num_generations=3, temperature=0, max_new_tokens=12)

@@ -40,23 +40,31 @@ KINDS = {
         "block_types": ["recurrent", "attention"],
         "head_dim": 8,
     },
+    "openai-gpt": {"n_embd": 32, "n_layer": 2, "n_head": 4},
 }
 """Model types with what is their own in a tiny configuration."""
-REFUSED = ("recurrent_gemma",)
+REFUSED = ("recurrent_gemma", "openai-gpt")
+SWITCH = 24
+"""Tokens beyond which the models of `switching` place all tokens otherwise."""
 
 
-def built(folder, kind):
+def built(folder, kind, **more):
     """A tiny model of that type with random weights, loaded from a folder."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = build_tokenizer()
     usual = {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.3}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
-    own = {"gpt2": {}, "bloom": {"hidden_size": 32}, "mpt": {}}.get(kind, {**usual, **heads})
+    bare = {"gpt2": {}, "openai-gpt": {}, "bloom": {"hidden_size": 32}, "mpt": {}}
+    own = bare.get(kind, {**usual, **heads})
     if "mamba" in kind:
         own = usual
     config = AutoConfig.for_model(
-        kind, vocab_size=len(tokenizer), pad_token_id=0, bos_token_id=1, **{**own, **KINDS[kind]}
+        kind,
+        vocab_size=len(tokenizer),
+        pad_token_id=0,
+        bos_token_id=1,
+        **{**own, **KINDS.get(kind, {}), **more},
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -124,6 +132,60 @@ def test_a_state_that_cannot_be_copied_is_said_before_anything_is_sampled(networ
         "a model of type 'recurrent_gemma' cannot be sampled here: it keeps its state in a way of "
         "its own; serve it and give its address with --endpoint, or take another --model"
     )
+
+
+def test_steps_of_a_session_are_not_padded_to_its_longest(network):
+    """Nothing of what they share is read once, so only their length counts."""
+    steps = [[at] * 30 + [7] * more for more in (0, 9, 20, 45) for at in (5, 6)]
+    places = divided(network("phi3"), steps, batch_size=2)
+    assert places == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_a_model_that_keeps_nothing_of_what_it_read_is_refused(network):
+    with pytest.raises(ModelError, match="'openai-gpt' cannot be sampled here: it keeps nothing"):
+        sample(network("openai-gpt"), PROMPTS)
+
+
+@pytest.fixture(scope="module", params=["phi3", "phimoe"])
+def switching(request, tmp_path_factory):
+    """A model with other rotary positions for short texts than for long ones."""
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10_000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0] * 4,
+        "original_max_position_embeddings": SWITCH,
+    }
+    more = {"original_max_position_embeddings": SWITCH, "max_position_embeddings": 256}
+    if request.param == "phimoe":
+        rope |= {"short_mscale": 1.1, "long_mscale": 1.3}
+        more["num_local_experts"] = 4
+    folder = tmp_path_factory.mktemp(request.param) / "model"
+    return built(folder, request.param, rope_parameters=rope, **more)
+
+
+LENGTHS = (3, 4, SWITCH - 6, SWITCH - 6, SWITCH - 1, SWITCH, SWITCH + 1, SWITCH + 20)
+
+
+def of_lengths(lengths):
+    return [[5 + at * 31 + i * 7 % 97 for i in range(n)] for at, n in enumerate(lengths)]
+
+
+@pytest.mark.parametrize("batch_size", [3, 128])
+def test_no_prompt_is_placed_as_a_longer_one_of_its_batch(switching, batch_size):
+    """Some stay short with their answers, some are long from the start, some grow long."""
+    prompts = of_lengths(LENGTHS)
+    how = {"num_generations": 3, "max_new_tokens": 20, "batch_size": batch_size}
+    got = sample(switching, prompts, temperature=0, **how)
+    wanted = [by_transformers(switching, prompt, 20) for prompt in prompts]
+    assert [{a.ids for a in answers} for answers in got] == [{ids} for ids in wanted]
+    drawn = sample(switching, prompts, seed=3, **how)
+    assert drawn == [sample(switching, [prompt], seed=3, **how)[0] for prompt in prompts]
+
+
+def test_only_prompts_that_grow_long_are_answered_apart(switching):
+    places = divided(switching, of_lengths(LENGTHS), max_new_tokens=20)
+    assert places == [[0, 1], [2, 3], [4], [5], [6, 7]]
 
 
 def test_a_prompt_counts_once_for_each_answer_that_holds_a_copy_of_it(network, tiny, monkeypatch):

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from misstep.errors import ModelError
+
 _BELOW_ONE = 1 - 1e-6
 _BLOCK = 256
 
@@ -48,13 +50,27 @@ def pick(logits: Any, draws: Any, *, temperature: float, top_p: float) -> Any:
     Args:
         logits: (rows, vocabulary), any float type; computed with in float32.
         draws: (rows,) in [0, 1).
+
+    Raises:
+        ModelError: the logits of a row are no numbers.
     """
     if temperature == 0:
-        return logits.float().argmax(-1)
+        tokens = logits.float().argmax(-1)
+        _numbers(logits.gather(-1, tokens[:, None]))
+        return tokens
     scores = logits.float() / temperature
     if top_p < 1:
         return _nucleus(scores, draws, top_p)
     return _invert(scores.softmax(-1), draws)
+
+
+def _numbers(found: Any) -> None:
+    """Looks at one number of each row, which is none if any of the row is none."""
+    if bool(found.isnan().any()):
+        raise ModelError(
+            "what the model gives for its next token is not a number (NaN): its weights, or those "
+            "of its adapter, are broken; train anew or take another --model"
+        )
 
 
 def _invert(weights: Any, draws: Any) -> Any:
@@ -68,6 +84,7 @@ def _invert(weights: Any, draws: Any) -> Any:
     rows, size = weights.shape
     padded = torch.nn.functional.pad(weights, (0, -size % _BLOCK)).view(rows, -1, _BLOCK)
     sums = padded.sum(-1).cumsum(-1)
+    _numbers(sums[:, -1])
     target = draws.to(sums)[:, None] * (sums[:, -1:] * _BELOW_ONE)
     block = torch.searchsorted(sums, target, right=True)
     before = torch.where(block > 0, sums.gather(-1, (block - 1).clamp(min=0)), 0.0)

@@ -218,26 +218,43 @@ def _engine(job: _Job) -> Engine:
 
 
 def _batches(prompts: Sequence[Sequence[int]], job: _Job) -> Iterator[list[int]]:
-    """Indices of prompts that are decoded together: alike at the start, or of like length."""
-    from misstep.models.sight import Sight
+    """Indices of prompts that are decoded together: alike at the start, or of like length.
 
+    Only the length counts where nothing is shared: the longest of a batch pads all others.
+    """
     once = _shares(job.model)  # otherwise each answer has a copy of what the prompt left
-    even = isinstance(job.model, Sight) and not once
-
+    sides = None if once else _sides([len(prompt) for prompt in prompts], job)
     by_length = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     most = max(1, job.batch_size // job.num_generations)
     batch: list[int] = []
     longest = 0
-    for i in by_length if even else order(prompts):
+    for i in order(prompts) if once else by_length:
         longest = max(longest, len(prompts[i]))
         size = (len(batch) + 1) * _bytes(job, longest, once=once)
-        uneven = even and batch and len(prompts[i]) != len(prompts[batch[0]])
-        if batch and (len(batch) == most or size > job.room or uneven):
+        apart = sides is not None and batch and sides[i] != sides[batch[0]]
+        if batch and (len(batch) == most or size > job.room or apart):
             yield batch
             batch, longest = [], len(prompts[i])
         batch.append(i)
     if batch:
         yield batch
+
+
+def _sides(lengths: Sequence[int], job: _Job) -> list[int] | None:
+    """What the prompts of one batch agree in, by prompt; None where any may lie in one batch."""
+    from misstep.models.plain import switch
+    from misstep.models.sight import Sight
+
+    if isinstance(job.model, Sight):
+        return list(lengths)
+    limit = switch(job.model.config)
+    if limit is None:
+        return None
+    # all within the limit, all beyond it, or equally long, so that all pass it at the same step
+    within = (size + job.max_new_tokens <= limit for size in lengths)
+    return [
+        0 if inside else min(size, limit + 1) for size, inside in zip(lengths, within, strict=True)
+    ]
 
 
 def _bytes(job: _Job, length: int, *, once: bool) -> int:

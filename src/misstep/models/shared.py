@@ -34,6 +34,8 @@ _NAME = "misstep_shared"
 _NOTHING = Read(start=0, ends=(), rows=())
 _KEEP = 0.75
 """Drop finished prompts from the buffer once fewer than this share is left."""
+_STRETCH = 1024
+"""Tokens of a read that attend together: a mask of the whole would grow with its square."""
 
 
 def supports(model: Any) -> bool:
@@ -133,7 +135,7 @@ class Shared:
             first = [places[0] for places in read.rows]
             key = torch.cat([keys[first, :, :start], key], 2)
             value = torch.cat([values[first, :, :start], value], 2)
-        return _grouped(query, key, value, self._mask, scaling)
+        return _causal(query, key, value, scaling)
 
     def _attend_step(self, layer: int, query: Any, key: Any, value: Any, scaling: float) -> Any:
         keys, values = self._buffers[layer]
@@ -194,9 +196,6 @@ class Shared:
         ids = torch.zeros(len(read.rows), length, dtype=torch.long)
         for at, (places, end) in enumerate(zip(read.rows, read.ends, strict=True)):
             ids[at, : end - start] = torch.tensor(prompts[places[0]][start:end])
-        groups = self._model.config.num_attention_heads // self._model.config.num_key_value_heads
-        causal = torch.ones(length, start + length, dtype=torch.bool, device=device).tril(start)
-        self._mask = causal.repeat(groups, 1)
         self._read = read
         positions = torch.arange(start, start + length, device=device).expand(len(ids), -1)
         return self._run(ids.to(device), positions)
@@ -238,13 +237,28 @@ class Shared:
         return self._slot_of[prompts] * self._answers + rows % self._answers
 
 
-def _grouped(query: Any, key: Any, value: Any, mask: Any, scaling: float) -> Any:
-    """Attention with the query heads of a group stacked as rows of their kv head."""
+def _causal(query: Any, key: Any, value: Any, scaling: float) -> Any:
+    """The last tokens of some rows attend to what stands before them, and to themselves.
+
+    The query heads of a group are stacked as rows of their kv head, a stretch of tokens at a time.
+    """
     rows, all_heads, new, width = query.shape
-    heads = key.shape[1]
-    stacked = query.reshape(rows, heads, all_heads // heads * new, width)
-    out = scaled_dot_product_attention(stacked, key, value, attn_mask=mask, scale=scaling)
-    return out.view(rows, all_heads, new, width).transpose(1, 2)
+    heads, before = key.shape[1], key.shape[2] - new
+    groups = all_heads // heads
+    found = []
+    for first in range(0, new, _STRETCH):
+        last = min(first + _STRETCH, new)
+        size, seen = last - first, before + last
+        mask = torch.ones(size, seen, dtype=torch.bool, device=query.device).tril(before + first)
+        out = scaled_dot_product_attention(
+            query[:, :, first:last].reshape(rows, heads, groups * size, width),
+            key[:, :, :seen],
+            value[:, :, :seen],
+            attn_mask=mask.repeat(groups, 1),
+            scale=scaling,
+        )
+        found.append(out.view(rows, all_heads, size, width))
+    return torch.cat(found, 2).transpose(1, 2)
 
 
 def _spread(tensor: Any, places: Any, slots: int) -> Any:
