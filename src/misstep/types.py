@@ -150,6 +150,8 @@ class Message(Noun, frozen=True, kw_only=True, gc=False):
     time: float | None = None
     """Unix seconds."""
     origins: tuple[Origin, ...] = ()
+    prefilled: int | msgspec.UnsetType = msgspec.UNSET
+    """Characters at the head of `text` that the caller wrote, not the model. Unset if none."""
 
     @property
     def text(self) -> str:
@@ -229,11 +231,8 @@ class Session(Noun, frozen=True, kw_only=True, gc=False):
     @property
     def steps(self) -> Iterator[int]:
         """Message indices of this session's own steps (those of the parent left out)."""
-        return (
-            i
-            for i, message in enumerate(self.messages)
-            if i >= self.prefix and message.role == "assistant"
-        )
+        said = enumerate(self.messages)
+        return (i for i, m in said if i >= self.prefix and m.role == "assistant")
 
     def context_of(self, step: int) -> Context:
         """What the request of `step` offered; an empty context where nothing is known."""

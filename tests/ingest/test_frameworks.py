@@ -382,3 +382,53 @@ def test_any_json_is_read_or_a_misfit(value):
 
 def offer_of_any(value):
     return offer_of(value) if isinstance(value, dict) else None
+
+
+SOUND = {"id": "audio_1", "data": "@@@langfuseMedia:type=audio/wav|id=a@@@", "transcript": "Rain."}
+SPOKEN = {
+    "chat": {"role": "assistant", "content": None, "audio": SOUND},
+    "chat, the sound as a reference": {"role": "assistant", "audio": SOUND["data"]},
+    "a completion": {"choices": [{"message": {"role": "assistant", "audio": SOUND}}]},
+    "a list": [{"role": "assistant", "content": "", "audio": SOUND}],
+    "langchain": {"type": "ai", "content": "", "additional_kwargs": {"audio": SOUND}},
+    "langchain in chat form": {
+        "role": "assistant",
+        "content": "",
+        "additional_kwargs": {"audio": SOUND},
+    },
+    "the sound alone": SOUND,
+}
+
+
+@pytest.mark.parametrize("output", SPOKEN.values(), ids=SPOKEN.keys())
+def test_a_spoken_answer_is_not_empty(output):
+    (message,) = answers(output)
+    assert [part.kind for part in message.parts] == ["image"]
+
+
+def test_a_later_request_repeats_a_sound_by_its_id_alone():
+    again = {"role": "assistant", "audio": {"id": "audio_1"}}
+    assert messages_of(again, "") == answers(SPOKEN["chat"])
+
+
+def test_words_beside_a_sound_are_the_answer():
+    (message,) = answers({"role": "assistant", "content": "Rain.", "audio": SOUND})
+    assert [part.kind for part in message.parts] == ["text"]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"role": "assistant", "content": None, "audio": None},
+        {"content": None, "tool_calls": None, "refusal": None},
+        {"model": "m", "usage": {"output": 0}, "finish_reason": "stop", "tool_calls": []},
+    ],
+)
+def test_an_answer_that_holds_nothing_stays_empty(output):
+    (message,) = answers(output)
+    assert message.parts == ()
+
+
+def test_a_parsed_object_is_an_answer_though_no_text():
+    (message,) = answers({"city": "Oslo", "degrees": 4})
+    assert [part.kind for part in message.parts] == ["image"]

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from misstep.types import Origin
+from misstep.validate import Settings, validate
 from reading import lines, read, read_one, reasons, shape, steps
 
 TOOL = {
@@ -288,6 +289,34 @@ def test_a_demand_for_a_call_is_read_in_every_spelling(tmp_path, choice, read):
     assert session.contexts[0].tool_choice == read
 
 
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"allowed_tools": {"mode": "auto", "tools": [TOOL]}},
+        {"mode": "auto", "tools": [{"type": "function", "name": "look_up"}]},
+    ],
+)
+def test_what_allowed_tools_leaves_out_is_not_on_offer(tmp_path, allowed):
+    other = {"type": "function", "function": {"name": "book", "parameters": {"type": "object"}}}
+    hosted = {"type": "web_search_preview"}
+    offered = {"tools": [TOOL, other, hosted], "tool_choice": {"type": "allowed_tools", **allowed}}
+    booked = call("{}")
+    booked["tool_calls"][0]["function"]["name"] = "book"
+    asked = request(**offered)
+    (session,) = read_one(tmp_path, pair(asked, response(booked))).sessions
+    assert [tool.name for tool in session.contexts[0].tools] == ["look_up", "web_search_preview"]
+    assert [f.code for f in validate(session, Settings()).findings] == ["TOOL_UNKNOWN"]
+    (session,) = read_one(tmp_path, pair(asked, response(call("{}")))).sessions
+    assert validate(session, Settings()).findings == ()
+
+
+@pytest.mark.parametrize("tools", [[], [{"type": "function", "name": "gone"}], None])
+def test_an_allowance_that_names_no_tool_on_offer_leaves_all(tmp_path, tools):
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": tools}
+    (session,) = read_one(tmp_path, pair(request(tool_choice=choice), response(call()))).sessions
+    assert [tool.name for tool in session.contexts[0].tools] == ["look_up"]
+
+
 def test_a_spoken_answer_is_not_empty_and_is_found_again_in_the_history(tmp_path):
     spoken = {**said(None), "audio": {"id": "audio_1", "data": "UklG", "transcript": "Rain."}}
     again = {"role": "assistant", "audio": {"id": "audio_1"}}
@@ -372,9 +401,10 @@ def test_streamed_parallel_calls_are_kept_apart(tmp_path, pieces):
 
 def test_a_streamed_spoken_or_drawn_answer_is_not_empty(tmp_path):
     sound = [chunk({"audio": {"id": "audio_1"}}), chunk({"audio": {"data": "UklG"}})]
+    bare = [chunk({"audio": {"data": "UklG"}}), chunk({"audio": {"data": "Rg=="}})]
     url = "https://pictures.example/a.png"
     picture = [chunk({"images": [{"type": "image_url", "image_url": {"url": url}}]})]
-    for told in (sound, picture):
+    for told in (sound, bare, picture):
         body = streamed(*told, chunk({}, "stop"))
         (session,) = read_one(tmp_path, pair(request(), body)).sessions
         assert [p.kind for p in session.messages[-1].parts] == ["image"]

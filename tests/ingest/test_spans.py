@@ -228,3 +228,10 @@ def test_a_row_that_is_no_message_says_where():
     with pytest.raises(Misfit) as caught:
         messages_of({"a": 1}, "/gen_ai.input.messages/3")
     assert caught.value.pointer.startswith("/gen_ai.input.messages/3")
+
+
+def test_a_spoken_answer_in_a_span_is_not_empty():
+    (message,) = messages_of({"role": "assistant", "audio": {"id": "audio_1"}}, "")
+    assert [part.kind for part in message.parts] == ["image"]
+    (empty,) = messages_of({"role": "assistant", "content": "", "audio": None}, "")
+    assert empty.parts == ()

@@ -137,6 +137,34 @@ def test_an_unknown_metaschema_is_read_as_the_newest_draft():
     assert codes(schema, {}) == ["MISSING_REQUIRED"]
 
 
+@pytest.mark.parametrize(
+    ("bounds", "fit", "break_it"),
+    [
+        ({"minimum": 0, "exclusiveMinimum": True}, (0.1, 1), (0, -1)),
+        ({"maximum": 0, "exclusiveMaximum": True}, (-0.1, -1), (0, 1)),
+        ({"minimum": 0, "exclusiveMinimum": False, "maximum": 1}, (0, 1), (-1, 2)),
+        ({"minimum": 0, "exclusiveMinimum": True, "exclusiveMaximum": 0.9}, (0.5,), (0, 0.9)),
+        ({"exclusiveMinimum": True}, (0, -1), ()),
+    ],
+)
+@pytest.mark.parametrize(
+    "head", [{}, {"$schema": DRAFTS["draft7"]}, {"$schema": DRAFTS["draft4"]}, {"type": "dict"}]
+)
+def test_draft_4s_flags_of_bounds_are_read_in_every_schema(head, bounds, fit, break_it):
+    if head.get("$schema") == DRAFTS["draft4"] and bounds.get("exclusiveMaximum") == 0.9:
+        bounds = bounds | {"maximum": 0.9, "exclusiveMaximum": True}
+    schema = {"type": "object", "properties": {"a": {"items": bounds}}} | head
+    assert [codes(schema, {"a": [value]}) for value in fit] == [[]] * len(fit)
+    assert [codes(schema, {"a": [value]}) for value in break_it] == [["RANGE"]] * len(break_it)
+
+
+def test_a_type_of_another_dialect_in_a_schema_of_draft_4_leaves_its_flags():
+    number = {"type": "float", "minimum": 0, "exclusiveMinimum": True}
+    schema = {"$schema": DRAFTS["draft4"], "type": "object", "properties": {"a": number}}
+    assert codes(schema, {"a": 0}) == ["RANGE"]
+    assert codes(schema, {"a": 0.1}) == []
+
+
 def test_a_million_errors_are_cut():
     schema = {"type": "array", "items": {"type": "string"}}
     assert len(codes(schema, [1] * 100_000)) == MAX_BREACHES

@@ -49,6 +49,8 @@ class Contexts:
         """What the ids in `_made` are those of."""
         self._same: dict[int, tuple[Tools, tuple[ToolSpec, ...]]] = {}
         """Tools by the id of their list, for lists that are recognised by their bytes."""
+        self._among: dict[tuple[int, frozenset[str]], tuple[ToolSpec, ...]] = {}
+        """Those of a tool list, by its id, that a choice allows."""
 
     def of(self, request: Mapping[str, Any]) -> Context:
         """The context of one request.
@@ -57,7 +59,7 @@ class Contexts:
             Misfit: tools or schema have a shape that no provider uses.
         """
         schema, json_mode = _schema(request)
-        tools = self.tools(request.get("tools"), request.get("functions"))
+        tools = self._allowed(request)
         rest = (
             schema,
             json_mode,
@@ -72,6 +74,20 @@ class Contexts:
             known = self._made[id(tools), rest] = self._known.setdefault(known, known)
             self._kept.append(tools)
         return known
+
+    def _allowed(self, request: Mapping[str, Any]) -> tuple[ToolSpec, ...]:
+        """The tools on offer: without the functions that an `allowed_tools` choice leaves out."""
+        listed = request.get("tools")
+        tools = self.tools(listed, request.get("functions"))
+        names = _allowed_names(request.get("tool_choice"))
+        if not names:
+            return tools
+        if (id(tools), names) not in self._among:
+            rows = listed if isinstance(listed, list) else []
+            hosted = {s.name for row, s in zip(rows, tools, strict=False) if _is_hosted(row)}
+            kept = tuple(s for s in tools if s.name in names or s.name in hosted)
+            self._among[id(tools), names] = kept or tools
+        return self._among[id(tools), names]
 
     def tools(self, tools: Any, functions: Any = None) -> tuple[ToolSpec, ...]:
         """A tool list as a list or as JSON text."""
@@ -178,6 +194,28 @@ def _choice(request: Mapping[str, Any]) -> str | None:
         return name
     kind = choice.get("type")
     if kind == "allowed_tools":
-        allowed = choice.get("allowed_tools")
-        kind = allowed.get("mode") if isinstance(allowed, dict) else choice.get("mode")
+        kind = _allowing(choice).get("mode")
     return _CHOICES.get(kind) if isinstance(kind, str) else None
+
+
+def _allowing(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where a choice of the type `allowed_tools` keeps its mode and its tools."""
+    allowed = choice.get("allowed_tools")
+    return allowed if isinstance(allowed, dict) else choice
+
+
+def _allowed_names(choice: Any) -> frozenset[str]:
+    """The functions that a choice allows; none where it leaves all of them."""
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return frozenset()
+    listed = _allowing(choice).get("tools")
+    found = []
+    for row in listed if isinstance(listed, list) else ():
+        if isinstance(row, dict):
+            inner = row.get("function", row.get("custom"))
+            found.append(inner.get("name") if isinstance(inner, dict) else row.get("name"))
+    return frozenset(name for name in found if isinstance(name, str))
+
+
+def _is_hosted(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("type", "function") not in ("function", "custom")

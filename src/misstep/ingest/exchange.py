@@ -31,6 +31,7 @@ from misstep.ingest.halves import (
 )
 from misstep.ingest.identity import message_key
 from misstep.ingest.messages import kind_of, unix_time
+from misstep.ingest.prefill import beginning, joined
 from misstep.ingest.stored import Memory
 from misstep.ingest.threads import Mark, Threads, Turn
 from misstep.types import Context, Message, Session
@@ -60,6 +61,8 @@ class ExchangeReader:
         self._batch: dict[str, tuple[list[_Half], list[_Half]]] = {}
         """Requests and responses of batch files by their id."""
         self._memory = Memory(provider.stored) if provider.stored else None
+        self._said: set[bytes] = set()
+        """The key of each answer, where callers may begin one: these began with their own."""
         self._late: list[tuple[Record, Exchange, list[Message]]] = []
         """Exchanges that go on from a response that was not read yet."""
 
@@ -118,6 +121,11 @@ class ExchangeReader:
             history = self._history(request, halves.request_at)
         if self._memory is not None:
             history = self._memory.joined(request, history)
+        head = self._head(request, history, answers)
+        if head:
+            history = history[:-1]
+            echoed = request.get("echo") is True
+            answers = [joined(answer, head, echoed=echoed) for answer in answers]
         known = since is not None and since.answered
         if not (answers or known or any(turn.message.role == "assistant" for turn in history)):
             origin = record.at(record.origin.pointer or "")
@@ -125,12 +133,21 @@ class ExchangeReader:
             return
         self._tally.use()
         node = self._threads.add(record, history, answers=answers, context=context, since=since)
-        if type(messages) is History:
+        if self._provider.begins is not None and self._threads.mark is not None:
+            self._said.update(self._threads.mark.keys)
+        if type(messages) is History and not head:  # the mark would stand before the last message
             messages.mark = mark = self._threads.mark
             if mark is not None and self._provider.repeated is not None:
                 mark.said = self._provider.repeated(halves)
         if self._memory is not None and node is not None:
             self._memory.keep(halves, node)
+
+    def _head(self, request: Body, history: list[Turn], answers: list[Message]) -> str:
+        """What the caller began the answers with; empty where nobody did."""
+        begins = self._provider.begins
+        if begins is None or not answers or not begins(request):
+            return ""
+        return beginning(history, self._said)
 
     def _context(self, halves: Exchange) -> Context:
         try:

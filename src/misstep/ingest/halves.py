@@ -89,6 +89,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     offered: Callable[[Body], Body] = as_it_is
     """A request's tools, schema, choice and limits in a spelling that `Contexts` reads."""
     stored: Stored | None = None
+    begins: Callable[[Body], bool] | None = None
+    """Whether a request's last message is the beginning of the answer, written by the caller."""
     listed: bool = False
     """True where the rows of a request are the elements of its `messages` and nothing else."""
     repeated: Callable[[Exchange], Sequence[Any]] | None = None
@@ -268,12 +270,15 @@ def joined_by(value: Any, provider: Provider) -> Iterator[str]:
 def path_keys(value: Any, provider: Provider, level: int) -> list[str] | None:
     """Keys by the first messages but the system's, `level` behind the first one, answers included.
 
-    None where a record does not hold both halves: its own conversation then cannot be told.
+    None where a record does not hold both halves, or its caller began the answer: its own
+    conversation then cannot be told.
     """
     halves = split(value, provider) if isinstance(value, dict) else None
     if halves is None:
         return []
     if halves.request is None or halves.response is None or provider.stored is not None:
+        return None
+    if provider.begins is not None and provider.begins(halves.request):
         return None
     path: list[str] = []
     try:

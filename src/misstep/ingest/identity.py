@@ -69,6 +69,7 @@ def session_id(messages: Sequence[Message], contexts: Sequence[Context]) -> str:
             message.error,
             message.model,
             *([message.fault] if message.fault is not None else []),
+            *([message.prefilled] if isinstance(message.prefilled, int) else []),
         )
         written.append(orjson.dumps(plain))
     written.append(b"")

@@ -37,9 +37,30 @@ def chat_message(row: Any, pointer: str) -> Message:
         message = from_chat(row)
     except ValueError as error:
         raise Misfit(pointer, str(error)) from None
+    if message.role == "assistant" and (seen := attached(row, message.parts)):
+        return replace(message, parts=(*message.parts, *seen))
     if not any(part.kind == "image" for part in message.parts):
         return message
     return replace(message, parts=tuple(map(resolved, message.parts)))
+
+
+def attached(row: Mapping[str, Any], said: Sequence[Part]) -> tuple[Part, ...]:
+    """The sound and the pictures beside an assistant's content, where it holds no more than
+    reasoning: a spoken or drawn answer is not empty."""
+    if any(part.kind != "reasoning" for part in said):
+        return ()
+    sound, pictures = sound_of(row.get("audio")), row.get("images")
+    spoken = () if sound is None else (Part(kind="image", text=content_hash(sound)),)
+    drawn = shown(pictures) if isinstance(pictures, list) else ()
+    return (*spoken, *(part for part in drawn if part.kind == "image"))
+
+
+def sound_of(audio: Any) -> str | None:
+    """What names a spoken answer: its id, which is all that a later request repeats of it."""
+    if not isinstance(audio, Mapping):
+        return text_or_none(audio)
+    told = (text_or_none(audio.get(key)) for key in ("id", "data", "transcript"))
+    return next((text for text in told if text), None)
 
 
 def shown(content: Any) -> Iterator[Part]:

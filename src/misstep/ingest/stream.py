@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from misstep.ingest.blocks import RAW_INPUT
+from misstep.ingest.messages import sound_of
 
 CUT = "misstep_cut"
 """Key that marks a choice or a message whose stream broke off."""
@@ -75,10 +76,10 @@ def _add_choice(choices: dict[int, dict[str, Any]], piece: Mapping[str, Any]) ->
 
 
 def _add_shown(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    """The id of a spoken answer, whose sound comes in pieces, and pictures, which come whole."""
+    """What names a spoken answer, whose sound comes in pieces; pictures, which come whole."""
     sound, pictures = delta.get("audio"), delta.get("images")
-    if isinstance(sound, dict) and isinstance(sound.get("id"), str):
-        message["audio"] = {"id": sound["id"]}
+    if (named := sound_of(sound)) is not None:
+        message.setdefault("audio", {"id": named})
     if isinstance(pictures, list):
         message.setdefault("images", []).extend(pictures)
 

@@ -5,8 +5,9 @@ jsonschema-rs judges (Draft 2020-12 unless `$schema` says another), with formats
 `Reading` says otherwise, and retrieval disabled, so that a schema can neither fetch nor hang: a
 `$ref` to what is not at hand, a schema that is none, or a pattern beyond the backtracking limit is
 the tool owner's fault (`TOOL_SCHEMA_INVALID`).
-Schemas of benchmark dialects (`dict`, `float`, `tuple`, `any`, upper-case types) are read as what
-they mean, in memory only, and only where they do not compile as they stand.
+Schemas of benchmark dialects (`dict`, `float`, `tuple`, `any`, upper-case types), and those with
+draft 4's `exclusiveMinimum: true` that do not say that they are draft 4, are read as what they
+mean, in memory only, and only where they do not compile as they stand.
 """
 
 from __future__ import annotations
@@ -147,8 +148,11 @@ def _foreign(schema: Any) -> str:
             for kind in (kinds if isinstance(kinds, list) else [kinds])
             if isinstance(kind, str) and kind not in _STANDARD
         )
-        if isinstance(part, dict) and not isinstance(part.get("required", []), list | dict):
-            found.add(f"required {part['required']!r}")
+        if isinstance(part, dict):
+            if not isinstance(part.get("required", []), list | dict):
+                found.add(f"required {part['required']!r}")
+            flags = (key for key in _FLAGS if isinstance(part.get(key), bool))
+            found.update(f"{key} {str(part[key]).lower()}" for key in flags)
     return ", ".join(sorted(found)) or "keywords that are no JSON Schema"
 
 
@@ -230,15 +234,20 @@ def _followed(schema: Any, root: Any) -> Any:
     return None
 
 
-def translated(schema: Any) -> Any:
+def translated(schema: Any, *, old: bool = False) -> Any:
     """A copy with the type names of other dialects in standard spelling.
 
     Also drops an unknown `$schema`, a `required` or `properties` that is no list or object, and
     patterns that no engine takes stay as they are: the schema then cannot be used.
+
+    Args:
+        old: whether a schema around this one says that it is of draft 4.
     """
     if not isinstance(schema, dict):
         return schema
     out = dict(schema)
+    old = old or str(out.get("$schema", "")).startswith(_OLD_DRAFTS)
+    _translate_bounds(out, old=old)
     if not str(out.get("$schema", "")).removesuffix("#").startswith(_KNOWN_DRAFTS):
         out.pop("$schema", None)
     _translate_type(out)
@@ -247,15 +256,15 @@ def translated(schema: Any) -> Any:
     _lift_required(out)
     for key in _NAMED:
         if isinstance(out.get(key), dict):
-            out[key] = {name: translated(part) for name, part in out[key].items()}
+            out[key] = {name: translated(part, old=old) for name, part in out[key].items()}
         elif key in out and not out[key]:
             del out[key]
     for key in _ONE:
         if isinstance(out.get(key), dict):
-            out[key] = translated(out[key])
+            out[key] = translated(out[key], old=old)
     for key in _MANY:
         if isinstance(out.get(key), list):
-            out[key] = [translated(part) for part in out[key]]
+            out[key] = [translated(part, old=old) for part in out[key]]
     return out
 
 
@@ -271,6 +280,19 @@ def _lift_required(schema: dict[str, Any]) -> None:
 
 
 _KNOWN_DRAFTS = ("http://json-schema.org/draft-", "https://json-schema.org/draft")
+_OLD_DRAFTS = ("http://json-schema.org/draft-03", "http://json-schema.org/draft-04")
+_FLAGS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+"""Flags of draft 4 beside their bounds, which newer drafts write as one."""
+
+
+def _translate_bounds(schema: dict[str, Any], *, old: bool) -> None:
+    """A flag and its bound as one number; a flag without a bound says nothing, in draft 4 too."""
+    for flag, bound in _FLAGS.items():
+        told = schema.get(flag)
+        if isinstance(told, bool) and not (old and bound in schema):
+            del schema[flag]
+            if told and bound in schema:
+                schema[flag] = schema.pop(bound)
 
 
 def _translate_type(schema: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def _truncated(step: Step) -> Iterator[Finding]:
 
 
 def _empty(step: Step) -> Iterator[Finding]:
-    if step.withheld or step.text.strip():
+    if step.withheld or step.text[step.prefilled :].strip():
         return
     if any(part.kind in ("image", "result") for part in step.message.parts):
         return
@@ -71,7 +71,8 @@ def _empty(step: Step) -> Iterator[Finding]:
         "content",
         # without a finish reason the log may have lost the rest of the message
         level="defect" if step.finish else "suspect",
-        evidence=f"expected an answer or a call; got {len(step.text)} characters of text{beside}",
+        evidence=f"expected an answer or a call; got "
+        f"{len(step.text) - step.prefilled} characters of text{beside}",
     )
 
 

@@ -1,6 +1,7 @@
 """Tool calls against what was offered: the name, the arguments as JSON, the arguments' schema.
 
-In: a step's calls and its request's tools. Out: TOOL_UNKNOWN where the offer is known,
+In: a step's calls and its request's tools. Out: TOOL_UNKNOWN where the offer is known, or where
+`tool_choice` rules the call out,
 ARGS_UNPARSABLE (tagged with the JSON code), ARGS_NOT_OBJECT, the schema codes with JSON pointers
 into the arguments, and NO_CALL where a call was demanded and none was made. Arguments that cannot
 be read are not held against the schema. What a harness says that it could not use fails the step
@@ -27,6 +28,8 @@ _UNEXPECTED = "unexpected_tool_call"
 def _in_order(step: Step) -> bool:
     """A quick look: true only for calls that keep to their schemas, where nothing else is told."""
     if step.finish == _UNEXPECTED or step.message.fault is not None or step.demanded is not None:
+        return False
+    if step.context.tool_choice == "none":
         return False
     for made in step.exchanges:
         call, spec = made.call, made.spec
@@ -74,6 +77,8 @@ def _call(step: Step, index: int, call: ToolCall) -> Iterator[Finding]:
     if spec is None and step.complete:
         yield _unknown(step, call, index)
         spec = _variant(step, call.name)
+    elif (why := _ruled_out(step, call)) is not None:
+        yield _not_allowed(step, call, index, why)
     parsed = step.arguments[index]
     if parsed is not None:
         yield from _arguments(step, index, parsed, spec)
@@ -126,6 +131,26 @@ def _unknown(step: Step, call: ToolCall, index: int) -> Finding:
         level="suspect" if sanitised else "defect",
         tags=tags,
         evidence=f"expected one of {offered}; got {call.name!r}",
+    )
+
+
+def _ruled_out(step: Step, call: ToolCall) -> str | None:
+    """Why the request allowed no such call; a step without the named call is NO_CALL instead."""
+    choice = step.context.tool_choice
+    if choice == "none":
+        return "tool_choice is 'none'"
+    named = choice in step.tools and any(made.name == choice for made in step.calls)
+    return f"tool_choice names {choice!r} alone" if named and call.name != choice else None
+
+
+def _not_allowed(step: Step, call: ToolCall, index: int, why: str) -> Finding:
+    return step.find(
+        "TOOL_UNKNOWN",
+        "arguments",
+        call=index,
+        level="suspect",  # providers keep to the choice themselves: the model may not have seen it
+        tags=("not_allowed",),
+        evidence=f"{why}; got a call of {call.name!r}",
     )
 
 

@@ -55,6 +55,8 @@ USUAL = frozenset(
     {"", "stop", "tool_calls", "tool_use", "end_turn", "function_call", "stop_sequence", "length"}
 )
 """Finish reasons (lower case) of answers and calls that somebody could use."""
+_BEGINS = '{["-0123456789'
+"""What a JSON text may begin with, words left out."""
 _REJECTED = re.compile(
     r"tool_use_failed|failed_generation|malformed_?.?function_?.?call|malformed_tool_use"
     r"|invalid sequence as part of tooluse",
@@ -176,10 +178,26 @@ class Step:
     @once
     def parsed(self) -> Parsed | None:
         """The text as JSON where JSON was asked for; None where it was not."""
-        wanted = self.schema is not None or self.context.json_mode or self.settings.json
-        if not wanted or self.calls or self.withheld:
+        if not self._wants_json or self.calls or self.withheld or self.misbegun:
             return None
         return parse(self.text)
+
+    @property
+    def _wants_json(self) -> bool:
+        return self.schema is not None or self.context.json_mode or self.settings.json
+
+    @property
+    def prefilled(self) -> int:
+        """Characters at the head of the text that the caller wrote."""
+        told = self.message.prefilled
+        return told if isinstance(told, int) else 0
+
+    @property
+    def misbegun(self) -> bool:
+        """True where JSON was asked for and the caller began the answer with something else: a
+        fence or prose, that the caller will take away again, so that the whole is not JSON."""
+        head = self.text[: self.prefilled].lstrip()
+        return head != "" and head[0] not in _BEGINS and self._wants_json and not self.calls
 
     @once
     def arguments(self) -> tuple[Parsed | None, ...]:

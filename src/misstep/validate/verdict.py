@@ -54,6 +54,7 @@ def decide(
         broken: what the user's own validators failed with; a step that could pass is unjudged then.
     """
     scores = group_scores(findings, groups)
+    judges = () if step.misbegun else judges
     if not findings and judges and not broken:
         return Verdict(
             session=step.session.id,
@@ -113,6 +114,8 @@ def weight(finding: Finding) -> float:
 def _why(step: Step) -> str:
     if step.withheld:
         return "there is no answer: an error or a refusal of the provider"
+    if step.misbegun:
+        return "the caller began the answer, and not with JSON"
     if not step.calls:
         return "plain text, and nothing was demanded of it"
     guessed = sorted({c.name for c in step.calls if c.name in step.guessed})

@@ -87,6 +87,15 @@ def test_declarations_and_hosted_tools_are_offered(tmp_path, spelling):
     assert context.tool_choice == "a"
 
 
+def test_functions_that_the_config_does_not_allow_are_not_offered(tmp_path):
+    tools = [{"functionDeclarations": [{"name": n} for n in "abc"]}, {"googleSearch": {}}]
+    config = {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["a", "c"]}}
+    row = pair([content("user", "go")], use("a"), tools=tools, toolConfig=config)
+    (context,) = read_one(tmp_path, row).sessions[0].contexts
+    assert [tool.name for tool in context.tools] == ["a", "c", "googleSearch"]
+    assert context.tool_choice == "required"
+
+
 def test_results_without_ids_belong_to_their_calls_by_order_and_name(tmp_path):
     asked = [content("user", "go")]
     first = pair(asked, "I look.", use(x=1), use("other"))

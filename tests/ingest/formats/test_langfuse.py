@@ -10,6 +10,7 @@ import re
 from corpus import CORPUS, needs_corpus
 from misstep.ingest import ingest
 from misstep.types import Outcome
+from misstep.validate import Settings, validate
 from reading import balances, lines, read, read_one, shape, steps
 from samples import read_sample
 
@@ -272,3 +273,12 @@ def test_real_traces_hold_as_many_calls_as_a_plain_count_finds():
     named = [c for s in got.sessions for m in s.messages for c in m.calls if c.id]
     assert len(named) == len(ids) == 6
     assert steps(got.sessions) == 14
+
+
+def test_a_generation_that_speaks_has_no_finding(tmp_path):
+    sound = {"id": "audio_1", "data": "@@@langfuseMedia:type=audio/wav|id=a@@@"}
+    told = {"role": "assistant", "content": None, "audio": sound}
+    (session,) = read_one(tmp_path, trace(generation("a", told))).sessions
+    assert validate(session, Settings()).findings == ()
+    (silent,) = read_one(tmp_path, trace(generation("a", {**told, "audio": None}))).sessions
+    assert [f.code for f in validate(silent, Settings()).findings] == ["EMPTY_OUTPUT"]

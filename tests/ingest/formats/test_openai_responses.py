@@ -192,6 +192,15 @@ def test_tool_choice_in_every_spelling(tmp_path, choice, read):
     assert got.sessions[0].contexts[0].tool_choice == read
 
 
+def test_what_allowed_tools_leaves_out_is_not_on_offer(tmp_path):
+    other = {"type": "function", "name": "book", "parameters": {"type": "object"}}
+    choice = {"type": "allowed_tools", "mode": "required", "tools": [other]}
+    asked = {"tools": [TOOL, other, {"type": "web_search"}], "tool_choice": choice}
+    (context,) = read_one(tmp_path, pair("go", call(), request=asked)).sessions[0].contexts
+    assert [tool.name for tool in context.tools] == ["book", "web_search"]
+    assert context.tool_choice == "required"
+
+
 def test_the_demanded_schema_is_kept(tmp_path):
     form = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
     got = read_one(tmp_path, pair("go", said("{}"), request={"text": form}))

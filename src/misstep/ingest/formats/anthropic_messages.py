@@ -24,6 +24,7 @@ from misstep.ingest.formats.openai_chat import (
 )
 from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys
 from misstep.ingest.messages import kind_of, place, text_or_none, usage_of
+from misstep.ingest.prefill import ends_with_assistant
 from misstep.ingest.stream import CUT, join_message
 from misstep.types import Message
 
@@ -116,6 +117,7 @@ PROVIDER = Provider(
     turns=_turns,
     answers=_answers,
     join=join_message,
+    begins=ends_with_assistant,
 )
 
 FORMAT = replace(

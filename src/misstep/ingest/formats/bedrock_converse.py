@@ -30,6 +30,7 @@ from misstep.ingest.messages import (
     place,
     text_or_none,
 )
+from misstep.ingest.prefill import ends_with_assistant
 from misstep.ingest.stream import CUT
 from misstep.types import Message, Part, ToolCall, ToolResult, Usage
 
@@ -248,6 +249,7 @@ PROVIDER = Provider(
     answers=_answers,
     join=join_converse,
     offered=_offered,
+    begins=ends_with_assistant,
 )
 
 FORMAT = traffic(

@@ -178,12 +178,16 @@ def _offered(request: Body) -> Body:
     }
 
 
-def _choice(config: Mapping[str, Any]) -> str | None:
+def _choice(config: Mapping[str, Any]) -> Any:
     mode = config.get("mode")
     names = config.get("allowedFunctionNames")
-    if mode == "ANY" and isinstance(names, list) and len(names) == 1 and isinstance(names[0], str):
-        return names[0]
-    return _MODES.get(mode) if isinstance(mode, str) else None
+    listed = names if isinstance(names, list) else []
+    if mode == "ANY" and len(listed) == 1 and isinstance(listed[0], str):
+        return listed[0]
+    known = _MODES.get(mode) if isinstance(mode, str) else None
+    if not listed or known == "none":
+        return known
+    return {"type": "allowed_tools", "mode": known, "tools": [{"name": name} for name in listed]}
 
 
 def _guess(halves: Exchange) -> float:

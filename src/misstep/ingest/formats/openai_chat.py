@@ -19,14 +19,13 @@ from misstep.ingest.format import Misfit, Record
 from misstep.ingest.halves import Body, Exchange, Provider, joined_by, path_keys
 from misstep.ingest.messages import (
     chat_message,
-    content_hash,
     kind_of,
     place,
-    shown,
     text_or_none,
     unix_time,
     usage_of,
 )
+from misstep.ingest.prefill import says_so
 from misstep.ingest.stream import CUT, join_chat
 from misstep.types import Message, Part
 
@@ -54,29 +53,7 @@ def _rows(request: Body) -> Iterator[tuple[Any, str]]:
 
 
 def _turns(row: Any, pointer: str) -> list[Message]:
-    return [_message(row, pointer)]
-
-
-def _message(row: Any, pointer: str) -> Message:
-    """A chat dict as a message; a spoken or drawn answer without text is what it holds of both."""
-    message = chat_message(row, pointer)
-    if message.role != "assistant" or not _only_thinks(message):
-        return message
-    seen = tuple(_attached(row))
-    return replace(message, parts=(*message.parts, *seen)) if seen else message
-
-
-def _only_thinks(message: Message) -> bool:
-    return all(part.kind == "reasoning" for part in message.parts)
-
-
-def _attached(row: Body) -> Iterator[Part]:
-    """A sound goes by its id, which is all that a later request repeats of it."""
-    sound, pictures = row.get("audio"), row.get("images")
-    if isinstance(sound, dict) and (named := text_or_none(sound.get("id"))):
-        yield Part(kind="image", text=content_hash(named))
-    if isinstance(pictures, list):
-        yield from (part for part in shown(pictures) if part.kind == "image")
+    return [chat_message(row, pointer)]
 
 
 def _answers(exchange: Exchange, record: Record) -> list[Message]:
@@ -104,7 +81,7 @@ def _answer(choice: Any, index: int, exchange: Exchange, record: Record) -> Mess
     said = choice.get("message")
     if isinstance(said, dict) and said.get("role") is None:
         said = {**said, "role": "assistant"}
-    message = _message(said, f"{at}/message")
+    message = chat_message(said, f"{at}/message")
     if message.role != "assistant":
         raise Misfit(f"{at}/message/role", f"an answer with the role {message.role!r}")
     refusal = text_or_none(said.get("refusal")) if isinstance(said, dict) else None
@@ -259,6 +236,7 @@ PROVIDER = Provider(
     join=join_chat,
     listed=True,
     repeated=_repeated,
+    begins=says_so,
 )
 
 FORMAT = replace(

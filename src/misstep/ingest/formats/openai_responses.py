@@ -170,7 +170,7 @@ def _choice(choice: Any) -> Any:
     if not isinstance(choice, dict):
         return choice
     if choice.get("type") == "allowed_tools":
-        return choice.get("mode")
+        return choice
     named = choice.get("type") in ("function", "custom") and isinstance(choice.get("name"), str)
     return {"name": choice["name"]} if named else "required"
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import content_hash, inline, kind_of, text_or_none
+from misstep.ingest.messages import attached, content_hash, inline, kind_of, text_or_none
 from misstep.ingest.spans.reprs import from_repr
 from misstep.ingest.spans.results import dumped, id_of, result_part
 from misstep.ingest.spans.span import first, text_at
@@ -115,6 +115,8 @@ def _parts(body: Mapping[str, Any], role: Role) -> list[Part]:
     for call in _listed_calls(body):
         if call.id is None or call.id not in known:
             found.append(Part(kind="call", call=call))
+    if role == "assistant":
+        found.extend(attached(body, found))
     return _numbered(found)
 
 

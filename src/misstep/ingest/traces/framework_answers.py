@@ -15,9 +15,16 @@ from msgspec.structs import replace
 from misstep.ingest.format import Misfit
 from misstep.ingest.formats.openai_chat import refused_parts
 from misstep.ingest.gemini_parts import unread_call
-from misstep.ingest.messages import int_or_none, kind_of, text_or_none, unix_time, usage_of
+from misstep.ingest.messages import (
+    content_hash,
+    int_or_none,
+    kind_of,
+    text_or_none,
+    unix_time,
+    usage_of,
+)
 from misstep.ingest.stream import CUT
-from misstep.ingest.traces.framework_parts import TOO_DEEP, numbered, opened, pieces
+from misstep.ingest.traces.framework_parts import TOO_DEEP, numbered, opened, pieces, written
 from misstep.ingest.traces.framework_printed import literal
 from misstep.ingest.traces.frameworks import messages_of
 from misstep.types import Message, Part, Usage
@@ -71,7 +78,16 @@ def _answer_body(body: Body, pointer: str) -> list[Message]:
     if row.get("type") == "message" and "role" in row:
         row = {key: held for key, held in row.items() if key != "type"}
     made = [m for m in messages_of(row, pointer) if m.role == "assistant"]
+    if len(made) == 1 and not made[0].parts and _says_more(body):
+        made = [replace(made[0], parts=(Part(kind="image", text=content_hash(written(body))),))]
     return [_with(m, body) for m in made]
+
+
+def _says_more(body: Body) -> bool:
+    """Whether an object that reads to nothing holds an answer: a sound, a parsed object."""
+    return _SPOKEN.isdisjoint(body) and any(
+        value not in (None, "", [], {}) for key, value in body.items() if key not in _AROUND
+    )
 
 
 def _objects(listed: Any) -> list[Body]:
@@ -174,6 +190,11 @@ def _told_of(body: Body, parts: Sequence[Part]) -> Message:
 
 
 _REASONS = ("finish_reason", "finishReason", "stop_reason", "stopReason")
+_USAGES = ("usage", "token_usage", "usage_metadata", "usageMetadata")
+_SPOKEN = frozenset(("role", "content", "type", "lc", "kind", "parts"))
+"""Fields of what is a message, be it an empty one."""
+_AROUND = frozenset((*_REASONS, *_USAGES, "id", "object", "model", "model_name", "created"))
+"""Fields that say nothing of what was answered."""
 _FAULTS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL")
 
 
@@ -202,7 +223,7 @@ def _with(message: Message, body: Body, first: bool = True) -> Message:
 
 
 def _usage(body: Body) -> Usage | None:
-    for key in ("usage", "token_usage", "usage_metadata", "usageMetadata"):
+    for key in _USAGES:
         told = body.get(key)
         if isinstance(told, dict):
             return counted(told)

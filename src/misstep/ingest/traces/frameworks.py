@@ -26,7 +26,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import kind_of, text_or_none
+from misstep.ingest.messages import attached, kind_of, text_or_none
 from misstep.ingest.traces.framework_parts import numbered, piece, pieces, result_part
 from misstep.ingest.traces.framework_printed import printed_fields
 from misstep.ingest.traces.langchain_messages import langchain_message, unwrapped
@@ -132,6 +132,7 @@ def _chat(row: Row, pointer: str) -> list[Message]:
         refusal = text_or_none(row.get("refusal")) or text_or_none(inner.get("refusal"))
         if refusal and not parts:
             parts.append(Part(kind="text", text=refusal))
+        parts.extend(attached(row, parts) or attached(inner, parts))
     return split(role, numbered(parts))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from misstep.ingest.format import Misfit
-from misstep.ingest.messages import kind_of, text_or_none, usage_of
+from misstep.ingest.messages import attached, kind_of, text_or_none, usage_of
 from misstep.ingest.traces.framework_parts import call_of, numbered, piece, pieces, result_part
 from misstep.types import Message, Part, Role, ToolCall, Usage
 
@@ -132,7 +132,7 @@ def _answer_parts(body: Body) -> list[Part]:
     parts.extend(Part(kind="call", call=call) for call in calls)
     if not parts and text_or_none(extra.get("refusal")):
         parts.append(Part(kind="text", text=extra["refusal"]))
-    return numbered(parts)
+    return numbered([*parts, *attached(extra, parts)])
 
 
 def _merged(call: ToolCall, calls: list[ToolCall]) -> ToolCall:
