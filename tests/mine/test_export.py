@@ -126,6 +126,8 @@ def test_a_refused_candidate_is_written_with_its_reason(tmp_path):
 def test_the_card_begins_with_front_matter_that_names_the_files(written):
     card = (written[0] / "README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
+    told = {config.pop("description") for config in front["configs"]}
+    assert len(told) == 2
     assert front["configs"] == [
         {
             "config_name": "pairs",

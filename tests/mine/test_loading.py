@@ -119,6 +119,22 @@ def test_what_the_command_writes_is_taken_by_the_scripts_of_trl(written, kind):
     assert len(datasets.load_dataset(told.dataset_name, name=told.dataset_config)["train"])
 
 
+@pytest.mark.parametrize("below", [".", "hf"])
+@pytest.mark.parametrize("kind", ["pairs", "unpaired"])
+def test_rows_that_were_mined_anew_are_loaded_anew(tmp_path, below, kind):
+    out, seen = tmp_path / "out", []
+    for sessions in (40, 30):
+        log = mixed(tmp_path / f"{sessions}.jsonl", sessions)
+        words = ["mine", str(log), "-o", str(out), "--format", "hf", "--quiet"]
+        assert CliRunner().invoke(main, words).exit_code == 0
+        splits = datasets.load_dataset(str(out / below), kind)
+        assert set(splits) == {"train", "validation"}
+        loaded = splits["train"]["id"]
+        assert loaded == [row["id"] for row in store.read_rows(out / f"{kind}/train.parquet")]
+        seen.append(loaded)
+    assert seen[0] != seen[1]
+
+
 def test_a_folder_of_an_earlier_version_is_loaded_once_it_was_worked_in(tmp_path):
     log, out = mixed(tmp_path / "log.jsonl", 6), tmp_path / "out"
     words = ["mine", str(log), "-o", str(out)]

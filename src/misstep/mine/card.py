@@ -17,6 +17,7 @@ from misstep.codes import CODES
 from misstep.mine.door import FULL
 from misstep.mine.figures import EDGES, Figures, largest
 from misstep.mine.formats import OUTPUTS
+from misstep.mine.formats_row import content
 from misstep.mine.gate import RULES
 from misstep.mine.sharing import sharing
 
@@ -205,7 +206,11 @@ def _forgotten(figures: Figures) -> Iterator[str]:
 def _front(figures: Figures) -> dict[str, Any]:
     total = _pairs(figures)
     configs: list[dict[str, Any]] = [
-        {"config_name": name, "data_files": splits}
+        {
+            "config_name": name,
+            "description": content([figures.digests.get(s["path"], "") for s in splits]),
+            "data_files": splits,
+        }
         for name in ("pairs", "unpaired")
         if (splits := list(_splits(name, figures.files)))
     ]

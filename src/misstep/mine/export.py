@@ -123,6 +123,7 @@ def write_parts(
                 name = f"{kind}/{part}.parquet"
                 rows = _passing(source(part), kind, part=part, writers=writers, figures=figures)
                 figures.files[name] = store.write_rows(folder / name, rows, columns=_COLUMNS[kind])
+                figures.digests[name] = store.file_digest(folder / name)
     figures.outputs = {writer.output.name: writer.counts for writer in writers}
 
 

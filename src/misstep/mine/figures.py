@@ -24,6 +24,8 @@ class Figures:
     redact: bool
     files: dict[str, int] = field(default_factory=dict)
     """Rows of each file."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the bytes of each file of rows."""
     redacted: dict[str, int] = field(default_factory=dict)
     """Replacements by kind."""
     outputs: dict[str, Any] = field(default_factory=dict)

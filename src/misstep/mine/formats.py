@@ -124,7 +124,8 @@ class Writer:
         self._stack.__exit__(kind, error, tb)
         if error is not None:
             return
-        beside = dict(self.output.beside(self._rows)) if self._rows else {}
+        written = {path: store.file_digest(self._folder / path) for path in self._rows}
+        beside = dict(self.output.beside(written)) if written else {}
         for name, text in beside.items():
             store.write_text(self._folder / name, text)
         for path in _files(self.output):

@@ -23,6 +23,7 @@ from misstep.mine.formats_row import (
     Output,
     Row,
     calls_of,
+    content,
     fault_of,
     sides_of,
     unsayable,
@@ -60,12 +61,15 @@ def _parsed(function: Mapping[str, Any]) -> Any:
     return json.loads(function["arguments"])
 
 
-def _beside(files: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def _beside(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     kinds = [kind for kind in SIDES if any(path.startswith(f"hf/{kind}/") for path in files)]
     front = {
         "configs": [
             {
                 "config_name": kind,
+                "description": content(
+                    [digest for path, digest in files.items() if path.startswith(f"hf/{kind}/")]
+                ),
                 "data_files": [
                     {"split": split, "path": f"{kind}/{part}.jsonl"}
                     for part, split in _SPLITS

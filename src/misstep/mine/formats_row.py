@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from misstep import store
 
 Row = dict[str, Any]
 Message = Mapping[str, Any]
@@ -24,8 +26,17 @@ class Aside:
     said: str
 
 
-def _nothing_beside(_: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def _nothing_beside(_: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return iter(())
+
+
+def content(digests: Iterable[str]) -> str:
+    """A word that changes with the files of these digests.
+
+    `datasets` keeps what it loaded under the name of the folder and the front matter of its card,
+    whatever the files hold; with this word there, files that were written anew are read anew.
+    """
+    return f"content {store.key_of('content', list(digests))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +53,8 @@ class Output:
     """Which of `pairs` and `unpaired` it can hold."""
     convert: Callable[[str, Row], Row | Aside]
     """The line of a row of this kind, or why there is none."""
-    beside: Callable[[Mapping[str, int]], Iterator[tuple[str, str]]] = _nothing_beside
-    """Names and texts of what else its reader wants, given the rows of each file."""
+    beside: Callable[[Mapping[str, str]], Iterator[tuple[str, str]]] = _nothing_beside
+    """Names and texts of what else its reader wants, given the digest of each file."""
 
     def file(self, kind: str, part: str) -> str:
         """Path of a file below the folder of the export."""

@@ -93,7 +93,7 @@ def _tools(text: str) -> str:
     return json.dumps(functions, ensure_ascii=False) if functions else ""
 
 
-def _beside(files: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def _beside(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     columns = {"messages": "conversations", "system": "system", "tools": "tools"}
     info: dict[str, Any] = {}
     for path in files:
