@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -130,3 +131,25 @@ def test_limits_that_would_call_ordinary_work_a_loop_are_refused(key, value, sai
     with pytest.raises(ConfigError) as caught:
         load_config(None, {key: value})
     assert said in str(caught.value)
+
+
+def test_a_refused_value_is_named_with_where_it_may_come_from(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("dpo: {loss_type: [ipo, sft]}\n")
+    with pytest.raises(ConfigError) as raised:
+        load_config(file, {"dpo.beta": -1})
+    assert str(raised.value).startswith(f"{file}, with the options: ")
+    assert "dpo.beta: out of range, expected above 0, finite, got -1" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("dpo.gradient_checkpointing", "did you mean gradient_checkpointing, outside dpo?"),
+        ("dpo.dataloader_num_workers", "known: "),
+        ("dpo.learning_rat", "did you mean dpo.learning_rate?"),
+    ],
+)
+def test_an_unknown_key_gets_no_hint_that_is_far_from_it(key, hint):
+    with pytest.raises(ConfigError, match=f"unknown key '{key}', {re.escape(hint)}"):
+        load_config(None, {key: 1})

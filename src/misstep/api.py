@@ -209,6 +209,12 @@ def merge(
 
     adapter = run if (run / "adapter_config.json").exists() else run / "adapter"
     if not (adapter / "adapter_config.json").exists():
+        for whole in (run, adapter):
+            if (whole / models.ADAPTER_NOTE).exists():
+                raise InputError(
+                    f"{whole}: is a model folder already, all of whose weights were trained "
+                    f"(lora.enabled: false); nothing is to be merged, give it as --model"
+                )
         raise InputError(f"{run}: holds no adapter; give a run folder or an adapter folder")
     note = adapter / models.ADAPTER_NOTE
     named = store.read_json(note).get("base") if note.exists() else None

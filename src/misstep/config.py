@@ -8,6 +8,7 @@ all faults of a file are reported together. Training options keep TRL's spelling
 from __future__ import annotations
 
 import dataclasses
+import operator
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -268,7 +269,7 @@ def load_config(
     if not faults:
         faults.extend(_out_of_range(config))
     if faults:
-        where = "the options" if path is None else str(path)
+        where = "the options" if path is None else f"{path}{', with the options' * bool(overrides)}"
         raise ConfigError(f"{where}: " + "; ".join(faults))
     return config
 
@@ -291,6 +292,7 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
     rules = (
         *ranges.of_sampling(config.sample, config.endpoint),
         ("rounds", config.rounds > 0, "at least 1"),
+        ("seed", 0 <= config.seed < 2**32, "from 0 to 4294967295"),
         ("images.max_pixels", config.images.max_pixels >= 0, "0 or more"),
         ("resample.num_generations", config.resample.num_generations > 0, "at least 1"),
         ("resample.temperature", config.resample.temperature > 0, "above 0"),
@@ -309,8 +311,18 @@ def _out_of_range(config: RunConfig) -> Iterator[str]:
         *ranges.of_stages(sft=config.sft, rft=config.rft, dpo=config.dpo, kto=config.kto),
     )
     return (
-        f"{key}: out of range, expected {expected}" for key, good, expected in rules if not good
+        f"{key}: out of range, expected {expected}{_got(config, key)}"
+        for key, good, expected in rules
+        if not good
     )
+
+
+def _got(config: RunConfig, dotted: str) -> str:
+    """The value at a place, in words; nothing where the place is that of several."""
+    if not all(part.isidentifier() for part in dotted.split(".")):
+        return ""
+    value = operator.attrgetter(dotted)(config)
+    return f", got {_plain(value)!r}"
 
 
 def _of_mining(mine: MineConfig) -> tuple[tuple[str, bool, str], ...]:

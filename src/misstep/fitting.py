@@ -10,23 +10,38 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 _MISFIT = object()
 
 
-def build(cls: type, data: Mapping[str, Any], at: str, faults: list[str]) -> Any:
-    """A `cls` from keys and values; `at` is the dotted place of the section, with its last dot."""
+def build(
+    cls: type,
+    data: Mapping[str, Any],
+    at: str,
+    faults: list[str],
+    *,
+    above: Collection[str] = (),
+) -> Any:
+    """A `cls` from keys and values.
+
+    Args:
+        at: the dotted place of the section, with its last dot.
+        above: keys that stand outside all sections.
+    """
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, value in data.items():
         where = f"{at}{key}"
         if key not in hints:
-            faults.append(f"unknown key {where!r}, {nearest(str(key), hints, at)}")
+            outside = f"did you mean {key}, outside {at[:-1]}?" if key in above else ""
+            faults.append(f"unknown key {where!r}, {outside or nearest(str(key), hints, at)}")
         elif dataclasses.is_dataclass(hints[key]):
             if isinstance(value, Mapping):
-                values[key] = build(typing.cast(type, hints[key]), value, f"{where}.", faults)
+                values[key] = build(
+                    typing.cast(type, hints[key]), value, f"{where}.", faults, above=above or hints
+                )
             else:
                 faults.append(f"{where}: expected keys and values, got {value!r}")
         else:
@@ -37,7 +52,7 @@ def build(cls: type, data: Mapping[str, Any], at: str, faults: list[str]) -> Any
 def nearest(word: str, known: Iterable[str], at: str = "") -> str:
     """`did you mean X?`, or all known words where none is near."""
     names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {at}{near[0]}?" if near else f"known: {', '.join(names)}"
 
 

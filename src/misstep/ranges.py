@@ -6,6 +6,7 @@ expected of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from misstep.tuning import (
@@ -43,6 +44,7 @@ def of_adapter(lora: LoraConfig, report_to: Sequence[str]) -> tuple[Rule, ...]:
     alone = "none" not in report_to or len(report_to) == 1
     return (
         ("lora.lora_r", lora.lora_r > 0, "at least 1"),
+        ("lora.lora_alpha", lora.lora_alpha > 0, "at least 1 (with 0 an adapter learns nothing)"),
         ("lora.lora_dropout", 0 <= lora.lora_dropout < 1, "from 0 to below 1"),
         (
             "lora.load_in_4bit",
@@ -56,16 +58,26 @@ def of_adapter(lora: LoraConfig, report_to: Sequence[str]) -> tuple[Rule, ...]:
 def of_stages(*, sft: SftConfig, rft: RftConfig, dpo: DpoConfig, kto: KtoConfig) -> Iterator[Rule]:
     """Of `sft`, `rft`, `dpo` and `kto`."""
     yield from _of_losses(dpo)
-    yield "dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), "one per loss_type"
-    yield "dpo.beta", dpo.beta > 0, "above 0"
+    each = f"one per loss_type ({', '.join(dpo.loss_type)})"
+    yield "dpo.loss_weights", len(dpo.loss_weights) == len(dpo.loss_type), each
+    yield "dpo.beta", 0 < dpo.beta < math.inf, "above 0, finite"
+    yield "dpo.discopop_tau", 0 < dpo.discopop_tau < math.inf, "above 0, finite"
     yield "dpo.onset_tokens", dpo.onset_tokens >= 0, "0 or more"
     yield "rft.min_votes", rft.min_votes > 0, "at least 1"
-    yield "kto.beta", kto.beta > 0, "above 0"
+    yield "kto.beta", 0 < kto.beta < math.inf, "above 0, finite"
+    for side in ("desirable_weight", "undesirable_weight"):
+        yield f"kto.{side}", 0 <= getattr(kto, side) < math.inf, "0 or more, finite"
+    some = kto.desirable_weight > 0 or kto.undesirable_weight > 0
+    yield "kto.desirable_weight", some, "above 0 where kto.undesirable_weight is 0"
+    for name, most in (("dpo", dpo.max_chosen_drop), ("kto", kto.max_chosen_drop)):
+        yield f"{name}.max_chosen_drop", most >= 0, "0 (never stops) or more"
     yield "kto.per_device_train_batch_size", kto.per_device_train_batch_size != 1, "above 1"
     for name, stage in (("sft", sft), ("rft", rft), ("dpo", dpo), ("kto", kto)):
         for key in _ABOVE_ZERO:
             value = getattr(stage, key)
-            yield f"{name}.{key}", value > 0, "at least 1" if isinstance(value, int) else "above 0"
+            whole = isinstance(value, int)
+            said = "at least 1" if whole else "above 0, finite"
+            yield f"{name}.{key}", 0 < value < math.inf, said
         yield f"{name}.warmup_ratio", 0 <= stage.warmup_ratio <= 1, "from 0 to 1"
         size = stage.tokens_per_batch
         good = size == 0 or size >= stage.max_length
@@ -81,7 +93,10 @@ def _of_losses(dpo: DpoConfig) -> Iterator[Rule]:
     barred = {"aot", "aot_unpaired", "hinge"}  # TRL: the last one's gradient cannot be worked out
     weighable = not dpo.use_weighting or losses.isdisjoint(barred)
     apart = dpo.ld_alpha is None or 0 <= dpo.ld_alpha <= 1
+    usable = all(0 <= weight < math.inf for weight in dpo.loss_weights)
     yield "dpo.loss_type", bool(losses), "at least one"
+    yield "dpo.loss_weights", usable, "0 or more, finite"
+    yield "dpo.loss_weights", not losses or any(dpo.loss_weights), "one of them above 0"
     yield "dpo.f_divergence_type", plain or losses <= _OF_MARGIN, "reverse_kl with these losses"
     yield "dpo.use_weighting", weighable, "false with aot, aot_unpaired and hinge"
     yield "dpo.label_smoothing", smoothed, "above 0 with exo_pair"

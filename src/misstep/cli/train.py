@@ -8,6 +8,8 @@ import click
 
 from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, recipes
 from misstep.cli.progress import reporter
+from misstep.config import RunConfig
+from misstep.errors import ConfigError
 
 
 @click.command("train")
@@ -50,6 +52,12 @@ def command(
     from misstep import api
     from misstep.train import ranks
 
+    of_dpo = {
+        "learning_rate": learning_rate,
+        "beta": beta,
+        "num_train_epochs": num_train_epochs,
+        "max_steps": max_steps,
+    }
     config = build_config(
         config_path,
         settings,
@@ -58,13 +66,11 @@ def command(
         folder=folder,
         model=model,
         seed=seed,
-        dpo__learning_rate=learning_rate,
-        dpo__beta=beta,
-        dpo__num_train_epochs=num_train_epochs,
-        dpo__max_steps=max_steps,
         kto__enabled=kto or None,
         sft__enabled=False if no_sft else None,
+        **{f"dpo__{key}": value for key, value in of_dpo.items()},
     )
+    _check_stage(config, {key: value for key, value in of_dpo.items() if value is not None})
     if dry_run:
         click.echo(api.training_plan(folder, config))
         return
@@ -72,3 +78,15 @@ def command(
         facts = api.train(folder, config, progress=show.progress, say=show.say)
     if ranks.is_main():
         click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2) if as_json else facts["said"])
+
+
+def _check_stage(config: RunConfig, of_dpo: dict[str, float]) -> None:
+    """Refuse flags of the DPO stage where KTO takes its place: they would do nothing."""
+    if not (config.kto.enabled and of_dpo):
+        return
+    given = ", ".join(f"--{key}" for key in of_dpo)
+    instead = " ".join(f"--set kto.{key}={value:g}" for key, value in of_dpo.items())
+    raise ConfigError(
+        f"{given}: of the DPO stage, and KTO is trained in its place (--kto, or kto.enabled in the "
+        f"settings); give {instead}, or --set kto.enabled=false for DPO"
+    )

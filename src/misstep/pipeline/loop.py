@@ -15,13 +15,14 @@ from misstep import evaluate as evaluation
 from misstep import mine as mining_room
 from misstep import models, store
 from misstep.config import RunConfig
-from misstep.errors import InputError
+from misstep.errors import InputError, SetupError
 from misstep.evaluate.effect import CONTROL, PREFERENCE
 from misstep.pipeline import checks, mining, parts, rounds, training
 from misstep.pipeline.job import RFT, ROUNDS, Job, Progress, Say, begin, check_folder, mute, silent
 from misstep.pipeline.kept import corpus_of, scan_stage, why_nothing
 from misstep.pipeline.measuring import ArmSpec, held_prompts, measure
 from misstep.pipeline.view import write_reports
+from misstep.report.words import count_of
 
 STOPPED = "stopped"
 """In the place of a verdict: the stage after which the run was to stop is done."""
@@ -122,10 +123,18 @@ def train(
 
     Raises:
         SetupError: the folder holds no pairs or those of another adapter than SFT's, settings or
-            model cannot be used, or another process works there.
+            model cannot be used, or another process works there. The folder then keeps the settings
+            that it had: later commands begin with them.
     """
     with store.working(parts.home_of(folder)):
-        return _train(folder, config, progress, say)
+        kept = folder / "config.yaml"
+        before = kept.read_text(encoding="utf-8") if kept.is_file() else None
+        try:
+            return _train(folder, config, progress, say)
+        except SetupError:
+            if before is not None:
+                store.write_text(kept, before)
+            raise
 
 
 def _train(folder: Path, config: RunConfig, progress: Progress, say: Say) -> dict[str, Any]:
@@ -146,11 +155,13 @@ def _train(folder: Path, config: RunConfig, progress: Progress, say: Say) -> dic
         job.say(checks.NO_RFT)
     dpo = rounds.preference(job, rows, sft, mining.trained_hashes(job, corpus))
     if dpo is None or not dpo.facts["steps"]:
-        why = rounds.untrained(dpo) or "dpo and kto are off"
-        return {"said": f"{folder}: the preference stage trained nothing: {why}", "steps": 0}
+        why = rounds.untrained(dpo, "stages.json") or "dpo and kto are off"
+        left = f"; SFT left {sft.path}" if sft is not None and sft.path is not None else ""
+        return {"said": f"{folder}: the preference stage trained nothing: {why}{left}", "steps": 0}
     steps, trained = dpo.facts["steps"], dpo.facts["rows"]
-    what = "labelled answers" if config.kto.enabled else "pairs"
-    return {"said": f"{dpo.path}: {trained} {what}, {steps} steps", "steps": steps}
+    what = "labelled answer" if config.kto.enabled else "pair"
+    said = f"{dpo.path}: {count_of(trained, what)}, {count_of(steps, 'step')}"
+    return {"said": said, "steps": steps}
 
 
 def evaluate(

@@ -66,7 +66,12 @@ def check_pairs(folder: Path) -> None:
             f"{folder}: its pairs lie in {lying[-1].path / 'pairs'}, in the middle of a run; the "
             f"same `misstep run` goes on there"
         )
-    store.expect(folder / PAIRS)
+    if not (folder / PAIRS).exists():
+        raise InputError(
+            f"{folder / PAIRS}: no such file; `misstep train` takes a folder that `misstep mine` "
+            f"wrote; make one of logs, or of preference rows of your own, with `misstep mine LOGS "
+            f"-o DIR`"
+        )
     start = mined_for(RunFolder(folder))
     if start is not None:
         raise InputError(

@@ -129,7 +129,7 @@ def training_plan(folder: Path, config: RunConfig) -> str:
     lines = [
         head,
         f"  sft        {_sft(config, accepted)}",
-        f"  {'kto' if config.kto.enabled else 'dpo'}        {len(rows)} rows in the folder",
+        f"  {_preference(config)}; {count_of(len(rows), 'row')} in the folder",
         *([] if note is None else [f"  note       {note}"]),
         *([f"  note       {checks.NO_RFT}"] if config.rft.enabled else []),
         *train.memory_lines(config),
@@ -140,7 +140,9 @@ def training_plan(folder: Path, config: RunConfig) -> str:
 def _sft(config: RunConfig, rows: int) -> str:
     if not config.sft.enabled:
         return "off"
-    return f"{rows} accepted steps, learning_rate {config.sft.learning_rate:g}"
+    most = config.sft.max_rows
+    some = f"{most} of {rows}" if 0 < most < rows else f"{rows}"
+    return f"{some} accepted steps, learning_rate {config.sft.learning_rate:g}"
 
 
 def _rft(config: RunConfig) -> str:
@@ -155,15 +157,19 @@ def _preference(config: RunConfig) -> str:
     kto, dpo = config.kto, config.dpo
     if kto.enabled:
         return (
-            f"kto        at most {kto.max_rows} labelled answers, loss {kto.loss_type}, beta "
+            f"kto        {_most(kto.max_rows)} labelled answers, loss {kto.loss_type}, beta "
             f"{kto.beta:g}, learning_rate {kto.learning_rate:g}"
         )
     if not dpo.enabled:
         return "dpo        off"
     return (
-        f"dpo        at most {dpo.max_pairs} pairs, loss {'+'.join(dpo.loss_type)}, beta "
+        f"dpo        {_most(dpo.max_pairs)} pairs, loss {'+'.join(dpo.loss_type)}, beta "
         f"{dpo.beta:g}, learning_rate {dpo.learning_rate:g}"
     )
+
+
+def _most(limit: int) -> str:
+    return f"at most {limit}" if limit > 0 else "all"
 
 
 def _resample(config: RunConfig, policy: mining.Policy, prompts: int) -> str:

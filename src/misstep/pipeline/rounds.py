@@ -222,12 +222,15 @@ def preference(
     return adapter
 
 
-def untrained(adapter: training.Adapter | None) -> str:
-    """Why a preference stage took no step; empty where it is off."""
+def untrained(adapter: training.Adapter | None, told: str = "report.md") -> str:
+    """Why a preference stage took no step; empty where it is off.
+
+    `told` is the file that lists the rows set aside.
+    """
     if adapter is None:
         return ""
     if not adapter.facts["rows"]:
-        return "no row could be trained on; see the rows set aside in report.md"
+        return f"no row could be trained on; see the rows set aside in {told}"
     return str(adapter.facts["stopped"])
 
 
