@@ -66,6 +66,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert message(path) == f"{path}: holds no config.json; expected a model folder"
 
 
+def test_an_adapter_as_a_model_is_told_to_be_merged(tmp_path):
+    path = folder(tmp_path / "m", "adapter_config.json", "adapter_model.safetensors")
+    assert f"it is an adapter: add it to its model with `misstep merge {path} -o" in message(path)
+
+
 def test_a_missing_embedded_package_says_how_to_get_it(monkeypatch):
     import importlib.util
 

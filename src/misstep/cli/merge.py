@@ -18,7 +18,7 @@ from misstep.cli.options import MODEL, run_config
     type=click.Choice(["auto", "float32", "bfloat16"]),
     default="auto",
     show_default=True,
-    help="Of the written weights.",
+    help="Of the written weights; auto: bfloat16 where this machine computes in it.",
 )
 def command(run: Path, out: Path, model: str | None, dtype: str) -> None:
     """Add the adapter of RUN (a run folder, or an adapter folder) to its model's weights.

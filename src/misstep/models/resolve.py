@@ -82,7 +82,11 @@ def check_folder(path: Path) -> None:
         ModelError: it has not. Pickled weights (`.bin`, `.pt`) are refused: loading them runs code.
     """
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path}: holds no config.json; expected a model folder")
+        instead = "expected a model folder"
+        if (path / "adapter_config.json").is_file():
+            instead = f"it is an adapter: add it to its model with `misstep merge {path} -o OUT`"
+            instead += " and give OUT"
+        raise ModelError(f"{path}: holds no config.json; {instead}")
     if any(path.glob("*.safetensors")):
         return
     if any(path.glob("*.bin")) or any(path.glob("*.pt")):
