@@ -110,19 +110,29 @@ def test_a_node_that_is_lost_is_not_held_against_a_piece(cluster):
 
 
 def test_actors_killed_at_random_moments_lose_and_double_nothing(cluster):
-    draw, killed, seen = random.Random(4), [], []
-    for number, result in RayActors(RayEngine(), Needs()).run(job(working.slow, None), range(150)):
-        seen.append((number, result))
-        if len(killed) < 10 and draw.random() < 0.15:
-            pids = [int(p.name) for p in Path("/proc").iterdir() if is_at_work(p)]
-            if pids:
+    draw, killed, stop = random.Random(4), [], threading.Event()
+
+    def kill():
+        while len(killed) < 10 and not stop.wait(0.05 + draw.random() * 0.3):
+            if pids := at_work():
                 killed.append(draw.choice(pids))
                 os.kill(killed[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    seen = list(RayActors(RayEngine(), Needs()).run(job(working.slow, None), range(150)))
+    stop.set()
+    killer.join()
     assert len(killed) >= 5
     assert sorted(number for number, _ in seen) == list(range(150))
     whole = [(number, result) for number, result in seen if not isinstance(result, Crash)]
     assert all(number == result for number, result in whole)
     assert len(whole) >= 150 - len(killed) // 2  # a piece that was hit twice is a crash
+
+
+def at_work():
+    """Processes of the actors that are at a piece now; none is, where all wait for the next."""
+    return [int(p.name) for p in Path("/proc").iterdir() if is_at_work(p)]
 
 
 def is_at_work(process):
