@@ -121,7 +121,7 @@ class SftConfig:
     max_length: int = 1024
     max_steps: int = -1
     max_rows: int = 400
-    """Accepted steps trained on at most, drawn evenly over the families."""
+    """Accepted steps trained on at most, drawn evenly over the families; 0 or less: all."""
     warmup_ratio: float = 0.1
     save_steps: int = 20
     tokens_per_batch: int = 0
@@ -140,7 +140,7 @@ class RftConfig(SftConfig):
     enabled: bool = False
     num_train_epochs: float = 3.0
     max_rows: int = 320
-    """Chosen sides trained on at most, drawn evenly over the families."""
+    """Chosen sides trained on at most, drawn evenly over the families; 0 or less: all."""
     min_votes: int = 2
     """Equal clean answers to the prompt that a chosen side needs."""
     supported_values: bool = True
@@ -171,7 +171,7 @@ class DpoConfig:
     max_length: int = 1024
     max_steps: int = -1
     max_pairs: int = 200
-    """Pairs trained on at most, drawn evenly over the families."""
+    """Pairs trained on at most, drawn evenly over the families; 0 or less: all."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
     preference_tokens: Literal["all", "differing", "failing", "onset"] = "failing"
@@ -206,7 +206,7 @@ class KtoConfig:
     max_length: int = 1024
     max_steps: int = -1
     max_rows: int = 400
-    """Labelled answers trained on at most, drawn evenly over the families."""
+    """Labelled answers trained on at most, drawn evenly over the families; 0 or less: all."""
     warmup_ratio: float = 0.1
     save_steps: int = 10
     max_chosen_drop: float = 4.0

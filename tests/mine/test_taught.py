@@ -159,3 +159,11 @@ def test_the_gate_refuses_pairs_of_such_a_page(tmp_path: Path, redact: bool) -> 
     assert (reasons, len(found.pairs)) == (["GOLD_REDACTED"], 0) if redact else ([], 1)
     if redact:
         assert found.refused[0].said.endswith("mine.redact: false keeps it")
+
+
+@pytest.mark.parametrize(("most", "count"), [(1, 1), (2, 2), (0, 3), (-1, 3)])
+def test_no_limit_above_zero_draws_all_accepted_steps(most, count):
+    asked = [user(f"What is the weather in {city}?") for city in ("Oslo", "Bergen", "Narvik")]
+    known = corpus(*(session(ask, RIGHT) for ask in asked))
+    split = mine.split(known.sessions, TRAIN_ONLY, 0)
+    assert len(mine.taught(known, split, most, 0, mine.Terms(settings=SETTINGS)).prompts) == count

@@ -80,11 +80,11 @@ def accepted_steps(
     part: str = "train",
     terms: Terms = Terms(),
 ) -> tuple[Prompt, ...]:
-    """At most `max_rows` steps whose logged answer is accepted, drawn evenly over the families.
+    """Steps whose logged answer is accepted, drawn evenly over the families.
 
-    Families take turns, in an order that depends on the seed and not on the logs' order; an equal
-    answer to an equal prompt counts once. Retries are accepted steps like any other. Answers that
-    contradict a reference give none.
+    At most `max_rows`, or all where that is not above 0. Families take turns, in an order that
+    depends on the seed and not on the logs' order; an equal answer to an equal prompt counts once.
+    Retries are accepted steps like any other. Answers that contradict a reference give none.
     """
     index = index_of(corpus)
     rows = list(index.in_state("pass"))
@@ -128,7 +128,7 @@ class _Picker:
         index, found, golds = self._index, dict[str, Prompt](), dict[Prompt, Message]()
         order = partial(_order, index, seed)
         for row in in_turn(families, seed, order):
-            if len(found) >= max_rows:
+            if 0 < max_rows <= len(found):
                 break
             prompt = index.prompt(row)
             messages = self._corpus.messages(prompt)

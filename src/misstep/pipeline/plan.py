@@ -148,7 +148,7 @@ def _sft(config: RunConfig, rows: int) -> str:
 def _rft(config: RunConfig) -> str:
     rft = config.rft
     return (
-        f"at most {rft.max_rows} chosen sides of a round of its own, {rft.min_votes} votes each, "
+        f"{_most(rft.max_rows)} chosen sides of a round of its own, {rft.min_votes} votes each, "
         f"learning_rate {rft.learning_rate:g}"
     )
 
