@@ -1,11 +1,11 @@
 """Tool calls against what was offered: the name, the arguments as JSON, the arguments' schema.
 
 In: a step's calls and its request's tools. Out: TOOL_UNKNOWN where the offer is known, or where
-`tool_choice` rules the call out,
-ARGS_UNPARSABLE (tagged with the JSON code), ARGS_NOT_OBJECT, the schema codes with JSON pointers
-into the arguments, and NO_CALL where a call was demanded and none was made. Arguments that cannot
-be read are not held against the schema. What a harness says that it could not use fails the step
-even where the log does not show why. Hosted tools and calls that are not JSON are not judged.
+`tool_choice` rules the call out, ARGS_UNPARSABLE (tagged with the JSON code), ARGS_NOT_OBJECT, the
+schema codes with JSON pointers into the arguments, and NO_CALL where a call was demanded and none
+was made. Arguments that cannot be read are not held against the schema. What a harness says that
+it could not use fails the step even where the log does not show why. Hosted tools and calls that
+are not JSON are not judged.
 """
 
 from __future__ import annotations
