@@ -70,6 +70,21 @@ def test_a_run_folder_is_read_without_reading_its_logs_again(tmp_path):
     assert (found["first"]["sessions"], found["verdict"]) == (6, "no difference shown")
 
 
+def test_a_run_judged_with_other_settings_is_not_compared(tmp_path):
+    log = mixed(tmp_path / "log.jsonl", 20)
+    run = tmp_path / "pairs"
+    exempt = ("--set", "validate.levels={WRONG_TYPE: info}")
+    assert CliRunner().invoke(main, ["mine", str(log), "-o", str(run), *exempt]).exit_code == 0
+    result = compare(run, log)  # one and the same log
+    assert result.exit_code == 2, result.output
+    said = " ".join(result.stderr.split())
+    assert "different settings (validate.levels: {'WRONG_TYPE': 'info'} and {})" in said
+    assert f"--config {run / 'config.yaml'}" in said
+    same = json.loads(compare(run, log, "--config", run / "config.yaml", "--json").stdout)
+    assert same["contrasts"][0]["difference"] == 0
+    assert json.loads(compare(run, run, "--json").stdout)["verdict"] == "no difference shown"
+
+
 def test_a_path_that_is_missing_is_named(tmp_path):
     result = compare(tmp_path / "none", tmp_path)
     assert result.exit_code == 2

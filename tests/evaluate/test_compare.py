@@ -100,6 +100,15 @@ def test_failing_less_by_calling_less_does_not_ship(bench, make, settings) -> No
     assert "guard down: answers without a demanded call 0.0 % → 33.3 %" in lazy.why
 
 
+def test_what_rose_under_a_falling_total_stands_in_the_reason(bench) -> None:
+    got = bench(base=[".www", "...."], dpo=[".mm.", "...."])
+    assert got.verdict == "ship"
+    assert "; no guard is down; MISSING_REQUIRED rose +33.3 points (interval +" in got.why
+    assert got.why.endswith(" corrected for 2 codes)")
+    cold = bench(base=[".www"], dpo=["w..."])
+    assert "; greedy answers fail more often in 60 families and less often in 0 (p < " in cold.why
+
+
 def test_without_sft_the_base_is_what_dpo_is_compared_with(bench) -> None:
     got = bench(base=["wwww"], dpo=["...."])
     assert (got.before, got.after, got.verdict) == ("base", "dpo", "ship")

@@ -10,7 +10,7 @@ import pytest
 from misstep import evaluate, store
 from misstep.config import EvalConfig
 from misstep.evaluate import ArmAnswers, Held, with_effect
-from misstep.evaluate.effect import word
+from misstep.evaluate.effect import cost, word
 from misstep.types import Context, Message, Part, Prompt, Usage, Verdict
 
 CONFIG = EvalConfig(resamples=500)
@@ -200,3 +200,30 @@ def test_without_a_preference_stage_only_the_cost_is_told(corpus, make, settings
     scores = measured(corpus, make, settings, base=[LOOP] * 9, sft=[])
     assert "effect" not in scores
     assert scores["cost"]["codes"] == []
+
+
+def test_a_code_counts_as_risen_only_after_correction_for_all_that_were_tested():
+    def row(code, difference, p):
+        more = {"low": difference - 0.01, "high": difference + 0.01, "fixed": 1, "broken": 1}
+        return {"from": "sft", "to": "dpo", "code": code, "difference": difference, "p": p, **more}
+
+    def told(*codes):
+        scores = {
+            "before": "sft",
+            "after": "dpo",
+            "confidence": 0.95,
+            "scores": [
+                {"metric": "failure_rate", "model": arm, "code": row["code"], "value": 0.1}
+                for arm in ("sft", "dpo")
+                for row in codes
+            ],
+            "paired": codes,
+        }
+        return {each["code"]: (each["p"], each["told"]) for each in cost(scores)["codes"]}
+
+    assert told(row("ENUM", 0.1, 0.02)) == {"ENUM": (0.02, True)}
+    fell = [row(f"C{i}", -0.1, 0.5) for i in range(3)]
+    assert told(row("ENUM", 0.1, 0.02), *fell) == {"ENUM": (0.02, False)}
+    assert told(row("ENUM", 0.1, 0.01), *fell) == {"ENUM": (0.01, True)}
+    absent = {**row("RANGE", 0.0, 1.0), "fixed": 0, "broken": 0}
+    assert told(row("ENUM", 0.1, 0.03), absent) == {"ENUM": (0.03, True)}

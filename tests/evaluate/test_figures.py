@@ -195,3 +195,14 @@ def test_an_arm_against_itself_has_not_changed(words: list[str]) -> None:
     got = paired(same, same, FAILED, Bootstrap(len(words), resamples=100), 100)
     assert (got.fixed, got.broken, got.p, got.greedy_p, got.difference) == (0, 0, 1.0, 1.0, 0.0)
     assert got.low <= 0.0 <= got.high
+
+
+def test_what_is_significant_in_the_families_must_be_what_the_rates_say() -> None:
+    # twenty families that fail now; thirty that failed and cannot be judged: the rate falls
+    before = arm("sft", *["...."] * 20, *["wwww"] * 30)
+    after = arm("dpo", *["ww.."] * 20, *["uuuu"] * 30)
+    got = paired(before, after, FAILED, Bootstrap(50, resamples=500), 1000)
+    assert got.difference == pytest.approx(20 / 60 - 90 / 150)
+    assert got.high < 0
+    assert (got.fixed, got.broken) == (0, 20)
+    assert got.p == 1.0

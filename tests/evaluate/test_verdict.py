@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from misstep.evaluate.figures import Guard, Paired
-from misstep.evaluate.verdict import Since, rule, spell_p
+from misstep.evaluate.verdict import Since, beside, rule, spell_p
 
 FALL = Paired(
     before="sft",
@@ -105,3 +105,27 @@ def test_better_than_sft_and_worse_than_the_base_does_not_ship() -> None:
     assert rule(
         FALL, (HOLDS,), rates=(0.45, 0.25), families=(141, 141), level=0.05, since=since
     ) == ("ship", f"{MEASURED}; no guard is down")
+
+
+def test_a_code_that_rose_under_a_falling_total_is_named_and_decides_nothing() -> None:
+    rose = replace(FALL, code="ENUM", difference=0.1, low=0.05, high=0.15, p=0.001)
+    slight = replace(rose, code="RANGE", p=0.02)  # 0.04 of two tests, and 0.05 is the level
+    assert beside(FALL, [rose], level=0.05) == (
+        "; ENUM rose +10.0 points (interval +5.0 to +15.0, p = 0.001 corrected for 1 code)"
+    )
+    assert "RANGE" in beside(FALL, [rose, slight], level=0.05)
+    many = [rose, slight, *(replace(FALL, code=f"C{i}", p=0.5) for i in range(3))]
+    assert "RANGE" not in beside(FALL, many, level=0.05)
+    absent = replace(rose, code="FORMAT", difference=0.0, low=0.0, fixed=0, broken=0, p=1.0)
+    assert "corrected for 1 code" in beside(FALL, [rose, absent], level=0.05)
+    assert beside(FALL, [replace(rose, low=-0.01)], level=0.05) == ""
+    assert beside(FALL, [replace(FALL, code="ENUM")], level=0.05) == ""
+
+
+def test_greedy_answers_that_got_worse_are_named() -> None:
+    worse = replace(FALL, greedy_fixed=1, greedy_broken=12, greedy_p=0.0034)
+    assert beside(worse, [], level=0.05) == (
+        "; greedy answers fail more often in 12 families and less often in 1 (p = 0.0034)"
+    )
+    assert beside(replace(worse, greedy_p=0.2), [], level=0.05) == ""
+    assert beside(replace(worse, difference=0.1), [], level=0.05) == ""

@@ -16,8 +16,8 @@ SAID = ArmAnswers(greedy=Message(role="assistant"), sampled=())
 def shared(tmp_path, lost):
     said = []
     folder = store.RunFolder(tmp_path)
-    folder.finish("answers base", "key", outputs=[], facts={"lost": 0})
-    folder.finish("answers sft", "key", outputs=[], facts={"lost": lost})
+    folder.finish("answers base", "key", outputs=[], facts={"lost": 0, "prompts": 2})
+    folder.finish("answers sft", "key", outputs=[], facts={"lost": lost, "prompts": 2 - lost})
     job = Job(folder, RunConfig(), say=said.append)
     return measuring._shared(job, {"base": {ONE: SAID, TWO: SAID}, "sft": {TWO: SAID}}), said
 
@@ -36,3 +36,17 @@ def test_answers_that_are_missing_for_no_reason_are_left_for_the_evaluation_to_r
     assert ONE in answers["base"]
     assert ONE not in answers["sft"]
     assert said == []
+
+
+def test_prompts_that_several_arms_lost_are_counted_together(tmp_path):
+    three = {Prompt(session=name, step=1): SAID for name in ("one", "two", "three")}
+    folder, said = store.RunFolder(tmp_path), []
+    for arm in ("base", "sft"):
+        folder.finish(f"answers {arm}", "key", outputs=[], facts={"lost": 1, "prompts": 2})
+    given = {
+        arm: {p: SAID for p in three if p.session != gone}
+        for arm, gone in (("base", "one"), ("sft", "two"))
+    }
+    answers = measuring._shared(Job(folder, RunConfig(), say=said.append), given)
+    assert [p.session for p in answers["base"]] == ["three"]
+    assert said[0].endswith("; 2 are not among the answers of an arm")

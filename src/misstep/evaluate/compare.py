@@ -20,6 +20,7 @@ The verdict. `ship` if and only if all four hold:
      nor a guard (the rate of calls apart) is worse than in the first arm with its whole interval.
 Otherwise `do-not-ship`, also where answers of one of the two arms alone could be judged;
 `nothing-to-train` where there is no trained arm, no held-out prompt, or nothing to judge in either.
+The reason ends with what rose all the same, codes (Holm's correction) and greedy answers.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from misstep.evaluate.figures import (
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike, Mark, mark
 from misstep.evaluate.metrics import Bootstrap
-from misstep.evaluate.verdict import Since, blind, rule
+from misstep.evaluate.verdict import Since, beside, blind, rule
 from misstep.types import Prompt, Score
 
 STAGES = ("base", "sft", "dpo", "kto")
@@ -147,10 +148,14 @@ def evaluate(
     if not _judged(before) and not _judged(after):
         return nothing_to_train("no held-out answer could be judged")
     guards = tuple(_guards(before, after, draws))
+    changes = tuple(_changes(arms, comparisons(names, final), draws, config.resamples))
     verdict, why = _ruled((first, before, after), guards, draws, config)
+    ends = [row for row in changes if (row.before, row.after) == (before.name, after.name)]
+    if ends:
+        why += beside(ends[0], ends[1:], level=1 - config.confidence)
     return Evaluation(
         scores=tuple(_scores(arms, draws, config.confidence)),
-        paired=tuple(_changes(arms, comparisons(names, final), draws, config.resamples)),
+        paired=changes,
         guards=guards,
         collateral=tuple(_collateral(before, after, ordered, draws)),
         verdict=verdict,

@@ -6,8 +6,7 @@ resampled, so millions of sessions take as long as adding them up.
 
 Steps of one session are not independent, so a sample is worth fewer answers than it holds: its
 effective size is that of independent steps with the same variance as the ratio of the sums over
-sessions (linearised ratio estimator, Cochran 1977, 6.3; each residual over 1 less its session's
-share of the steps, the jackknife's correction for a long session that the ratio follows).
+sessions (`metrics.effective`).
 Rates get Wilson's interval at that size, their difference the square-and-add interval of two Wilson
 intervals (Newcombe 1998, method 10). Sessions that match are compared one to one by McNemar's exact
 test. Sessions are taken for independent, which attempts at one task are not: where each side is
@@ -21,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from misstep.evaluate.metrics import Interval, mcnemar, wilson
+from misstep.evaluate.metrics import Interval, effective, mcnemar, wilson
 
 Word = Literal["less", "more", "no difference shown"]
 
@@ -145,19 +144,10 @@ def rate(sample: Sequence[Tried], code: str | None, confidence: float = 0.95) ->
     judged = [session for session in sample if session.judged]
     n, k = sum(s.judged for s in judged), sum(s.count(code) for s in judged)
     value = k / n if n else 0.0
-    size = _effective(judged, code, value) if n else 0.0
+    counts = [s.count(code) for s in judged], [s.judged for s in judged]
+    size = effective(*counts, confidence)
     interval = wilson(value * size, size, confidence) if size else Interval(0.0, 1.0)
     return Rate(value=value, n=n, k=k, low=interval.low, high=interval.high)
-
-
-def _effective(judged: Sequence[Tried], code: str | None, value: float) -> float:
-    """Independent steps that say as much; sessions where they show no variance to go by."""
-    n, m = sum(s.judged for s in judged), len(judged)
-    if m < 2 or value in (0.0, 1.0):
-        return m
-    off = ((s.count(code) - value * s.judged) / (1 - s.judged / n) for s in judged)
-    spread = sum(each**2 for each in off) * (m - 1) / m / n**2
-    return min(float(n), value * (1 - value) / spread) if spread else m
 
 
 def _difference(a: Rate, b: Rate) -> Interval:

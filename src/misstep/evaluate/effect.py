@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from misstep.evaluate.held import CorpusLike, Held
+from misstep.evaluate.metrics import holm
 
 Row = Mapping[str, Any]
 Word = Literal[
@@ -197,15 +198,22 @@ def _against_gold(scores: Row, gold: Row) -> Iterator[dict[str, Any]]:
 
 
 def _codes(scores: Row) -> Iterator[dict[str, Any]]:
-    """Codes that got more frequent, those beyond chance first; p is not corrected for many."""
+    """Codes that got more frequent, those beyond chance first.
+
+    p is that of the code alone; `told` asks for it corrected for all codes that were tested.
+    """
     ends, level = (scores["before"], scores["after"]), 1 - scores["confidence"]
+    tested = [r for r in scores["paired"] if r["code"] and (r["from"], r["to"]) == ends]
+    tested = [r for r in tested if r["fixed"] or r["broken"]]
+    corrected = holm([r["p"] for r in tested])
+    held = {r["code"]: {**r, "p": p} for r, p in zip(tested, corrected, strict=True)}
     rates = {(r["model"], r["code"]): r["value"] for r in scores["scores"] if _of_code(r)}
     rows = [
         {
             "code": row["code"],
             **{name: rates[arm, row["code"]] for name, arm in zip(_ENDS, ends, strict=True)},
             **{key: row[key] for key in ("difference", "low", "high", "p")},
-            "told": _direction(row, level) > 0,
+            "told": _direction(held.get(row["code"], row), level) > 0,
         }
         for row in scores["paired"]
         if row["code"] and (row["from"], row["to"]) == ends and row["difference"] > 0

@@ -43,7 +43,8 @@ class Paired:
     broken: int
     """Families that fail more often after."""
     p: float
-    """Two-sided, sign-flip permutation over families, weighted by answers; of sampled answers."""
+    """Two-sided, sign-flip permutation over families, weighted by answers; of sampled answers. 1
+    where the families that were judged on both sides moved the other way than the rates."""
     difference: float
     """Sampled rate after minus before, in [-1, 1]."""
     low: float
@@ -202,7 +203,9 @@ def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamp
     """The change between two arms, family by family."""
     old, new = before.tally(question), after.tally(question)
     interval = draws.difference((old.k, old.n), (new.k, new.n))
+    difference = new.rate - old.rate
     steps = _differences(old, new)
+    p = sign_flip(steps, resamples=resamples, seed=after.seed)
     greedy = before.greedy_tally(question), after.greedy_tally(question)
     turned = _differences(*greedy)
     fixed, broken = sum(step < 0 for step in turned), sum(step > 0 for step in turned)
@@ -213,8 +216,8 @@ def paired(before: Arm, after: Arm, question: Question, draws: Bootstrap, resamp
         code=question.code,
         fixed=sum(step < 0 for step in steps),
         broken=sum(step > 0 for step in steps),
-        p=sign_flip(steps, resamples=resamples, seed=after.seed),
-        difference=new.rate - old.rate,
+        p=one_way(p, steps, difference),
+        difference=difference,
         low=interval.low,
         high=interval.high,
         greedy_fixed=fixed,
@@ -240,6 +243,15 @@ def weighted(
     """
     rows = zip(*old, *new, strict=True)
     return [Fraction(2 * (c * b - a * d), b + d) for a, b, c, d in rows if b and d]
+
+
+def one_way(p: float, steps: Iterable[Fraction], difference: float) -> float:
+    """The p of a test over families, 1 where they moved the other way than the reported figure.
+
+    A family that is judged on one side alone moves the figure and not the test; so does one with
+    many answers on one side. What is then significant is not what is reported.
+    """
+    return 1.0 if sum(steps) * Fraction(difference) < 0 else p
 
 
 def guard(before: Arm, after: Arm, question: Question, draws: Bootstrap) -> Guard | None:

@@ -17,7 +17,7 @@ from typing import Any
 from misstep.config import EvalConfig
 from misstep.evaluate.compare import comparisons, stages_of
 from misstep.evaluate.disagree import MOST_SHOWN, Disagreement, Kind, dealt, disagreeing, tallied
-from misstep.evaluate.figures import weighted
+from misstep.evaluate.figures import one_way, weighted
 from misstep.evaluate.held import CorpusLike, Held
 from misstep.evaluate.marks import AnswersLike
 from misstep.evaluate.measures import AGAINST_GOLD, LOOPS, UNIT, Measure
@@ -239,6 +239,8 @@ def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Ite
         exact = measure.kind == "share" and kind == "greedy" and one
         spread = draws.change if measure.kind == "mean" else draws.difference
         interval: Interval = spread(old, new)
+        p = mcnemar(better, worse) if exact else sign_flip(_coarse(moved), resamples=resamples)
+        difference = sum(new[0]) / sum(new[1]) - sum(old[0]) / sum(old[1])
         yield Change(
             metric=measure.metric,
             before=before.name,
@@ -246,8 +248,8 @@ def _changes(before: _Arm, after: _Arm, draws: Bootstrap, resamples: int) -> Ite
             families=len(moved),
             better=better,
             worse=worse,
-            p=mcnemar(better, worse) if exact else sign_flip(_coarse(moved), resamples=resamples),
-            difference=sum(new[0]) / sum(new[1]) - sum(old[0]) / sum(old[1]),
+            p=one_way(p, moved, difference),
+            difference=difference,
             low=interval.low,
             high=interval.high,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from misstep.evaluate.figures import Guard, Paired
+from misstep.evaluate.metrics import holm
 
 _GUARD_WORDS = {
     "no_call_rate": "answers without a demanded call",
@@ -58,6 +59,29 @@ def rule(
     if faults:
         return "do-not-ship", f"{measured}; {'; '.join(faults)}"
     return "ship", f"{measured}; no guard is down"
+
+
+def beside(total: Paired, codes: Sequence[Paired], *, level: float) -> str:
+    """What rose while the total fell, to be read after the reason: it decides nothing.
+
+    One failure may take the place of another (a call with a wrong type where there was no call), so
+    a code that rose is named and does not forbid to ship. Its p is corrected for all codes tested.
+    """
+    tested = [code for code in codes if code.fixed or code.broken]
+    many = f"{len(tested)} {'code' if len(tested) == 1 else 'codes'}"
+    rose = [
+        f"{code.code} rose {_points(code.difference)} points (interval {_points(code.low)} to "
+        f"{_points(code.high)}, {spell_p(p)} corrected for {many})"
+        for code, p in zip(tested, holm([code.p for code in tested]), strict=True)
+        if code.low > 0 and p < level
+    ]
+    worse = total.greedy_broken > total.greedy_fixed and total.greedy_p < level
+    if total.difference < 0 and worse:
+        rose.append(
+            f"greedy answers fail more often in {total.greedy_broken} families and less often in "
+            f"{total.greedy_fixed} ({spell_p(total.greedy_p)})"
+        )
+    return "".join(f"; {each}" for each in rose)
 
 
 def blind(before: str, after: str, judged: tuple[int, int]) -> str:

@@ -1,7 +1,9 @@
 """Two sets of logs set against each other: did the new model, prompt or harness fail less?
 
 In: two paths, each with logs or a run folder. Out: a `Comparison`. Sessions of the two match where
-the user's first message is the same, whatever system prompt and tools stand before it.
+the user's first message is the same, whatever system prompt and tools stand before it. A run folder
+keeps the verdicts of its scan; where those were made with other settings than the other side's, the
+two are not compared.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import Any
 import msgspec
 
 from misstep import ingest, report, store
-from misstep.config import RunConfig
+from misstep.config import RunConfig, load_config
+from misstep.errors import InputError
 from misstep.evaluate import Contrast, Tried, contrasts
 from misstep.pipeline.gather import gathered
 from misstep.pipeline.job import Progress, silent
@@ -25,6 +28,8 @@ from misstep.pipeline.kept import FILES
 from misstep.pipeline.limits import look_closer
 from misstep.types import Session, Verdict, content_id
 
+CONFIG = "config.yaml"
+"""In a run folder: the settings that it was made with."""
 _SESSION = msgspec.json.Decoder(Session)
 _VERDICT = msgspec.json.Decoder(Verdict)
 _VERDICTS = msgspec.json.Decoder(tuple[Verdict, ...])
@@ -78,8 +83,10 @@ def compare(
     """Read and judge both with the same settings, and set their failures against each other.
 
     Raises:
-        InputError: a path does not exist, or a tools or schema file cannot be used.
+        InputError: a path does not exist, a tools or schema file cannot be used, or the two sides
+            were judged with different settings.
     """
+    _check_judging(first, second, config)
     sides = []
     for path in (first, second):
         steps = Counter[str]()
@@ -112,13 +119,44 @@ def _tried(
 def _judged(
     path: Path, config: RunConfig, progress: Progress
 ) -> Iterator[tuple[Session, Sequence[Verdict]]]:
-    if all((path / name).exists() for name in FILES):
+    if _is_run(path):
         yield from _kept(path)
         return
     with gathered([path], config, wants=("session", "verdicts"), progress=progress) as found:
         both = zip(found.ledger.kept("session"), found.ledger.kept("verdicts"), strict=True)
         for (session, _), (verdicts, _) in both:
             yield _SESSION.decode(session), _VERDICTS.decode(verdicts)
+
+
+def _is_run(path: Path) -> bool:
+    return all((path / name).exists() for name in FILES)
+
+
+def _check_judging(first: Path, second: Path, config: RunConfig) -> None:
+    """Refuse two sides of which one was asked for more than the other."""
+    one, other = (_judging(path, config) for path in (first, second))
+    differing = [name for name in one if one[name] != other[name]]
+    if not differing:
+        return
+    told = "; ".join(f"validate.{key}: {one[key]!r} and {other[key]!r}" for key in differing)
+    run = first if _is_run(first) else second
+    raise InputError(
+        f"{ingest.printed(first)} and {ingest.printed(second)} are judged with different settings "
+        f"({told}), which alone can make one fail more. Give logs beside a run the settings of "
+        f"that run, --config {ingest.printed(run / CONFIG)}, or compare the logs of both"
+    )
+
+
+def _judging(path: Path, config: RunConfig) -> dict[str, Any]:
+    """The settings on which verdicts depend, by name: the run's own, or those that are given."""
+    kept = path / CONFIG
+    used = load_config(kept) if _is_run(path) and kept.exists() else config
+    found = asdict(used.validate)
+    for name in ("redact", "time_limit"):
+        del found[name]
+    for name in ("schema", "documents"):
+        found[name] = found[name] and str(Path(found[name]).resolve())
+    return found
 
 
 def _kept(folder: Path) -> Iterator[tuple[Session, Sequence[Verdict]]]:

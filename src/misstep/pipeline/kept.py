@@ -110,10 +110,18 @@ def _note_others(job: Job, key: str, logs: Sequence[str]) -> None:
         job.say(f"{job.folder.path}: held pairs of other logs (other paths); it is made anew")
 
 
-def why_nothing(corpus: mine.Corpus, config: RunConfig) -> str | None:
-    """Why a run on these logs would train nothing; None where something could come of it."""
+def why_nothing(
+    corpus: mine.Corpus, config: RunConfig, set_aside: Mapping[str, int] | None = None
+) -> str | None:
+    """Why a run on these logs would train nothing; None where something could come of it.
+
+    Args:
+        set_aside: records that could not be used, by reason, where a run folder has each.
+    """
     if not corpus.verdicts:
-        return "no agent step was found in these logs"
+        said = "no agent step was found in these logs"
+        aside = ", ".join(f"{reason} {count:,}" for reason, count in (set_aside or {}).items())
+        return f"{said}; set aside: {aside}, each in set_aside.jsonl" if aside else said
     if not corpus.failed() and config.mine.on_policy_share <= 1:
         return "no step in these logs failed; there is nothing to learn from"
     return None

@@ -59,9 +59,10 @@ def _run(job: Job, paths: Sequence[Path], until: rounds.Until | None) -> str:
     mining.check_references(job)
     corpus, split = _read(job, paths)
     held = held_prompts(job, corpus, split)
-    why = why_nothing(corpus, config)
+    why = why_nothing(corpus, config, job.folder.noted("scan").get("set_aside"))
     if why is not None:
         return _nothing(job, why)
+    checks.check_sight(config, corpus)
     policy = mining.policy(job, corpus)
     sft = _sft(job, corpus, split)
     if until == "sft":
@@ -110,6 +111,8 @@ def mine(
         mining.check_references(job)
         corpus, split = _read(job, paths)
         held_prompts(job, corpus, split)
+        if resample and config.endpoint.url is None:
+            checks.check_sight(config, corpus)
         policy = mining.all_sources(job, resample=resample)
         mining.sft_rows(job, corpus, split)
         answers = mining.resample(job, corpus, split, None) if resample else None

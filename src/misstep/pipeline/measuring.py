@@ -97,13 +97,14 @@ def _shared(
     job: Job, answers: Mapping[str, Mapping[Prompt, evaluate.ArmAnswers]]
 ) -> dict[str, dict[Prompt, evaluate.ArmAnswers]]:
     """The answers to prompts that every arm has answered: arms are compared on the same ones."""
-    lost = [job.folder.noted(f"answers {arm}").get("lost", 0) for arm in answers]
-    if not any(lost):
+    noted = [job.folder.noted(f"answers {arm}") for arm in answers]
+    if not any(facts.get("lost", 0) for facts in noted):
         return {arm: dict(given) for arm, given in answers.items()}
     shared = set.intersection(*(set(given) for given in answers.values()))
+    asked = max(facts.get("prompts", 0) + facts.get("lost", 0) for facts in noted)
     job.say(
         f"{len(shared)} held-out prompts are compared, those that every arm has answered; "
-        f"{max(lost)} are not among the answers of an arm"
+        f"{asked - len(shared)} are not among the answers of an arm"
     )
     return {arm: {p: each[p] for p in each if p in shared} for arm, each in answers.items()}
 

@@ -88,7 +88,7 @@ class Change:
     @property
     def direction(self) -> Literal["better", "worse", ""]:
         """Empty where the change may be chance."""
-        if self.p is None or self.p >= self.level or self.after.value == self.before.value:
+        if not self.told or self.after.value == self.before.value:
             return ""
         return "better" if self.after.value < self.before.value else "worse"
 
