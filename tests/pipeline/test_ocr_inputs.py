@@ -21,10 +21,12 @@ pytest.importorskip("PIL", reason="pages need Pillow")
 
 import ocr_pages as pages
 import slain
-from misstep import store
+from misstep import api, store
 from misstep.cli import main
 from misstep.config import dump_config, load_config
+from misstep.errors import ModelError
 from misstep.recipes import settings
+from tiny import build_tiny
 from tiny_vision import build_eyed
 
 pytestmark = pytest.mark.slow
@@ -171,3 +173,55 @@ def test_each_page_of_a_log_has_the_reference_of_its_image_as_gold(logged: Path)
     assert rows
     for row in rows:
         assert row["chosen"][0]["content"] == pages.gold_text(shown(row))
+
+
+def test_a_model_that_reads_text_only_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    blind = str(build_tiny(tmp_path / "blind"))
+    folder = pages.write_imagefolder(tmp_path / "pages")
+    config = load_config(None, {"model": blind}, settings("ocr", model=blind, preset="cpu"))
+    said = (
+        f"{blind}: reads text only, and each of the 3 sessions shows an image; "
+        f"give a model that takes images (docs/models.md)"
+    )
+    calls = (
+        lambda: api.plan([folder], tmp_path / "run", config),
+        lambda: api.run([folder], tmp_path / "run", config),
+        lambda: api.mine([folder], tmp_path / "mined", config, resample=True),
+    )
+    for call in calls:
+        with pytest.raises(ModelError) as raised:
+            call()
+        assert str(raised.value) == said
+    assert not (tmp_path / "run" / "sft").exists()
+
+
+def test_text_beside_pages_may_still_be_trained_on_by_a_model_that_reads_text(
+    tmp_path: Path,
+) -> None:
+    blind = str(build_tiny(tmp_path / "blind"))
+    folder = pages.write_imagefolder(tmp_path / "pages")
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"a": 1}'}]
+    write_lines(folder / "talk.jsonl", [{"messages": talk}])
+    config = load_config(None, {"model": blind}, settings("ocr", model=blind, preset="cpu"))
+    assert "evaluate" in api.plan([folder], tmp_path / "run", config)
+
+
+def test_the_plan_and_the_run_say_what_was_set_aside_and_no_pairs_are_shown_where_there_are_none(
+    tmp_path: Path, model: str
+) -> None:
+    config = load_config(None, {"model": model}, settings("ocr", model=model, preset="cpu"))
+    rows = [{"file_name": "images/0.png", "caption": "x"}, {"file_name": "images/1.png"}]
+    folder = pages.write_imagefolder(tmp_path / "unknown", rows)
+    assert api.plan([folder], tmp_path / "run", config).splitlines()[1:] == [
+        "  scan       4 files, 0 sessions, 0 steps, 0 failed",
+        "  set aside  empty-gold 2, no-gold 1 (misstep scan --set-aside FILE writes each)",
+        "Nothing to train: no agent step was found in these logs",
+    ]
+    assert api.run([folder], tmp_path / "run", config) == "nothing-to-train"
+    assert api.scores(tmp_path / "run")["why"] == (
+        "no agent step was found in these logs; set aside: empty-gold 2, no-gold 1, each in "
+        "set_aside.jsonl"
+    )
+    whole = api.plan([pages.write_imagefolder(tmp_path / "pages")], tmp_path / "run", config)
+    assert "set aside" not in whole
+    assert "Logged pairs" not in whole

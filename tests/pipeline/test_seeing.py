@@ -12,6 +12,7 @@ pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("PIL", reason="needs the ocr extra")
 
 from misstep import api, models, store
+from misstep.errors import ModelError
 from misstep.models.eye import STAND_IN
 from misstep.pipeline.loop import run
 from tiny_vision import build_eyed
@@ -92,7 +93,12 @@ def test_a_run_trains_and_measures_on_the_images_of_the_logs(
     assert loaded.eye is not None
 
 
-def test_pairs_with_images_are_set_aside_by_a_model_that_reads_text(logs, small, tmp_path):
-    said = []
-    verdict = run([logs], tmp_path / "run", small(), say=said.append)
-    assert verdict == "nothing-to-train"
+def test_a_model_that_reads_text_is_refused_where_all_show_images_and_sets_pairs_aside_else(
+    logs, small, tmp_path
+):
+    with pytest.raises(ModelError, match=r"reads text only, and each of the 32 sessions shows"):
+        run([logs], tmp_path / "refused", small())
+    talk = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}]
+    text = tmp_path / "text.jsonl"
+    text.write_text(json.dumps({"messages": talk}) + "\n", encoding="utf-8")
+    assert run([logs, text], tmp_path / "run", small()) == "nothing-to-train"

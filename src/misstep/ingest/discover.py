@@ -24,7 +24,7 @@ from misstep.ingest.containers.kinds import ARROW, ARROW_STREAM, BESIDE, PARQUET
 from misstep.ingest.decode import Fault
 from misstep.ingest.exclude import IGNORE_FILE, excluded, patterns_of
 from misstep.ingest.lines import fault_of, head
-from misstep.ingest.pages.beside import standing
+from misstep.ingest.pages.beside import is_picture, standing
 from misstep.ingest.remote import Remote, printed, spelled, url_of, walk, walked
 from misstep.ingest.source import DAMAGED, Damaged, Source, is_archive, members
 
@@ -242,11 +242,10 @@ def _look(entry: _Entry, name: str, root: Path) -> tuple[Found, tuple[int | str,
     if not stat.S_ISREG(status.st_mode):
         return _fault(file, name, "not-a-file", "neither a file nor a folder; not opened"), key
     fault = _content_fault(Source(file))
-    page = standing(file)
-    if page == "no-gold":
-        said = "an image or a PDF, and no gold tells what stands on it (docs/ocr.md)"
-        fault = Fault(page, said)
-    beside = "page" if page == "page" else _beside(file)
+    beside: Literal["", "journal", "page"] = _beside(file)
+    if is_picture(file):
+        untold = standing(file, root)
+        fault, beside = untold or fault, "page" if untold is None else ""
     return Found(path=file, name=name, size=status.st_size, fault=fault, beside=beside), key
 
 

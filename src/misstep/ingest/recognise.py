@@ -145,7 +145,11 @@ def _unknown(file: Found, kind: Kind, seen: Sequence[Item], decoded: bool) -> Pl
     if kind == "json" and not decoded and _meant_as_json(file, seen):
         return Plan(kind=kind)
     last = seen[-1].value if seen else None
-    if not decoded and isinstance(last, Fault) and last.reason in ("broken-archive", "too-large"):
+    if (
+        not decoded
+        and isinstance(last, Fault)
+        and last.reason in ("broken-archive", "not-csv", "too-large")
+    ):
         return last
     said = "none of the known formats; `misstep formats` lists them, --format forces one"
     return Fault("unknown-format", said if seen else "an empty file")

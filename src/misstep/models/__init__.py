@@ -20,6 +20,7 @@ from misstep.models.load import (
     load,
     load_tokenizer,
     load_words,
+    takes_images,
     unpacked,
     write_adapter_note,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "resolve",
     "sample",
     "sheet_of",
+    "takes_images",
     "unpacked",
     "work",
     "write_adapter_note",

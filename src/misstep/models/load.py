@@ -166,6 +166,15 @@ def _reader(folder: Path, ref: ModelRef, images: Gallery | Path | None) -> tuple
     return eye.processor.tokenizer, eye
 
 
+def takes_images(model: str) -> bool:
+    """Whether a model takes images beside text.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    return sees(unpacked(resolve(model))[0])
+
+
 def best_dtype() -> str:
     """`bfloat16` where CUDA or this CPU (AMX, AVX512-BF16) computes in it, else `float32`."""
     import torch

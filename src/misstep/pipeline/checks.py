@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from misstep import models
+from misstep import mine, models
 from misstep.config import RunConfig
-from misstep.errors import ConfigError
+from misstep.errors import ConfigError, ModelError
 from misstep.train import ranks
 
 VOTES, SUPPORTED = "mine.min_votes", "mine.supported_values"
@@ -52,6 +52,24 @@ def check_bits(config: RunConfig) -> None:
     """
     if config.lora.load_in_4bit:
         models.check_four_bits()
+
+
+def check_sight(config: RunConfig, corpus: mine.Corpus) -> None:
+    """Refuse a model that reads text alone where every session shows it an image.
+
+    Raises:
+        ModelError: it would be trained on nothing and asked nothing.
+    """
+    shown = 0
+    for session in corpus.sessions.values():
+        shown += 1
+        if not any(part.kind == "image" for each in session.messages for part in each.parts):
+            return
+    if shown and not models.takes_images(config.model):
+        raise ModelError(
+            f"{config.model}: reads text only, and each of the {shown:,} sessions shows an image; "
+            f"give a model that takes images (docs/models.md)"
+        )
 
 
 def check_alone(command: str) -> None:

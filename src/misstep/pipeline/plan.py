@@ -51,6 +51,7 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
     why = why_nothing(corpus, config)
     if why is not None:
         return "\n".join((*head, f"Nothing to train: {why}"))
+    checks.check_sight(config, corpus)
     seen = models.Gallery(folder=images, max_pixels=config.images.max_pixels)
     template = models.load_tokenizer(config.model, images=seen)[1]
     job = Job(store.RunFolder(folder), config)
@@ -89,9 +90,12 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
         f"samples each at temperature {config.sample.temperature:g}",
         *(f"  note       {note}" for note in notes if note is not None),
         *train.memory_lines(config),
-        f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token text; "
-        f"what is trained on stands between « and »:",
     ]
+    if mined.pairs:
+        lines.append(
+            f"Logged pairs: {len(mined.pairs)}. {min(_SHOWN, len(mined.pairs))} of them as token "
+            f"text; what is trained on stands between « and »:"
+        )
     for pair in mined.pairs[:_SHOWN]:
         lines.extend(_decoded(pair, corpus, template))
     return "\n".join(lines)
@@ -100,11 +104,14 @@ def _plan(scanned: Scanned, folder: Path, config: RunConfig, *, images: Path) ->
 def _head(scanned: Scanned, folder: Path) -> list[str]:
     counts = scanned.summary
     unseen = unseen_said(counts)
+    aside = ", ".join(f"{reason} {count}" for reason, count in counts["set_aside"].items())
+    told = f"{aside} (misstep scan --set-aside FILE writes each)"
     return [
         f"Plan for {folder} (nothing is written by --dry-run)",
         f"  scan       {count_of(counts['files'], 'file')}, "
         f"{count_of(counts['sessions'], 'session')}, {count_of(counts['steps'], 'step')}, "
         f"{counts['failed_steps']} failed",
+        *([f"  set aside  {told}"] if aside else []),
         *([f"  images     {unseen}"] if unseen else []),
     ]
 

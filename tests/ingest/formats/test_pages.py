@@ -355,3 +355,182 @@ def test_an_image_taken_back_in_is_read(tmp_path: Path) -> None:
     got = ingest([folder], config=IngestConfig(exclude=exclude))
     assert len(got.sessions) == 1
     assert asides(got) == [("excluded", None)] * 2
+
+
+def write_files(folder: Path, files: dict[str, bytes | str]) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return folder
+
+
+def aside(got: Ingested) -> dict[str, tuple[str, str]]:
+    return {e.origin.row or e.origin.file: (e.reason, e.said) for e in got.set_aside}
+
+
+PAGE, GOLD = pages.image_bytes(pages.GOLDS[0]), pages.gold_text(pages.GOLDS[0])
+
+
+@pytest.mark.parametrize("names", [("a.PNG", "a.json"), ("a.Png", "a.json"), ("a.png", "a.JSON")])
+def test_a_page_is_read_once_whatever_the_case_of_the_endings(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    got = read(write_files(tmp_path / "in", dict(zip(names, (PAGE, GOLD), strict=True))))
+    assert len(got.sessions) == 1
+    assert not got.set_aside
+    assert got.counts.ignored == {"page": 1}
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.PDF", "a.Pdf"])
+def test_a_pdf_beside_gold_is_read_whatever_the_case_of_its_ending(
+    tmp_path: Path, name: str
+) -> None:
+    folder = pages.write_pdf(tmp_path / "in", [pages.GOLDS[0]], pages=1)
+    (folder / "deed.pdf").rename(folder / name)
+    (folder / "deed.json").rename(folder / "a.JSON")
+    got = read(folder)
+    assert len(got.sessions) == 1
+    assert not got.set_aside
+
+
+@pytest.mark.parametrize("gold", ["", " \n"])
+@pytest.mark.parametrize("page", ["a.png", "a.pdf"])
+def test_a_page_whose_gold_file_is_empty_is_set_aside(tmp_path: Path, gold: str, page: str) -> None:
+    got = read(write_files(tmp_path / "in", {page: PAGE, "a.json": gold}))
+    assert aside(got) == {page: ("empty-gold", "a.json beside it is empty")}
+
+
+def test_two_images_of_one_gold_are_one_page_and_one_that_is_told(tmp_path: Path) -> None:
+    files = {"a.png": PAGE, "a.jpg": pages.image_bytes(pages.GOLDS[1], "JPEG"), "a.json": GOLD}
+    got = read(write_files(tmp_path / "in", files))
+    assert len(got.sessions) == 1
+    assert aside(got) == {"a.jpg": ("no-gold", "a.json is read with a.png, not with this one")}
+
+
+@pytest.mark.parametrize(
+    ("gold", "told"),
+    [
+        ("a.txt", '; a.txt is not read as gold: write its text as {"text": "…"} into a.json'),
+        ("a.md", '; a.md is not read as gold: write its text as {"text": "…"} into a.json'),
+        ("a.gt.txt", '; a.gt.txt is not read as gold: write its text as {"text": "…"} into a.json'),
+        ("a.png.json", "; a.png.json is not read as gold: call it a.json"),
+        ("b.json", " (docs/ocr.md)"),
+    ],
+)
+def test_an_image_without_gold_is_told_what_was_expected_and_what_to_do(
+    tmp_path: Path, gold: str, told: str
+) -> None:
+    got = read(write_files(tmp_path / "in", {"a.png": PAGE, gold: GOLD}))
+    expected = (
+        "no gold tells what stands on it: expected a.json beside it, or a row of metadata.jsonl, "
+        ".csv or .parquet in its folder or above"
+    )
+    assert aside(got)["a.png"] == ("no-gold", expected + told)
+
+
+def test_an_image_of_a_format_that_is_not_read_is_told_to_be_converted(tmp_path: Path) -> None:
+    got = read(
+        write_files(tmp_path / "in", {"a.HEIC": b"\x00\x00\x00\x18ftypheic", "a.json": GOLD})
+    )
+    said = "an image in a format that is not read (.heic); convert it to PNG or JPEG"
+    assert aside(got)["a.HEIC"] == ("broken-image", said)
+
+
+def test_metadata_names_images_in_whatever_depth_and_none_above_what_was_given(
+    tmp_path: Path,
+) -> None:
+    rows = json.dumps({"file_name": "1/2/3/4/5/a.png", "text": "x"})
+    files = {"1/2/3/4/5/a.png": PAGE, "metadata.jsonl": rows}
+    folder = write_files(tmp_path / "in", files)
+    got = read(folder)
+    assert len(got.sessions) == 1
+    assert not got.set_aside
+    assert aside(read(folder / "1/2/3/4/5"))["a.png"][0] == "no-gold"
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [("pa\u0301gina.png", "p\u00e1gina.png"), ("p\u00e1gina.png", "pa\u0301gina.png"),
+     ("a.PNG", "a.png"), ("a\u0301/b.PNG", "\u00e1/b.png")],
+)  # fmt: skip
+def test_a_row_names_its_image_however_accents_are_composed(
+    tmp_path: Path, there: str, named: str
+) -> None:
+    row = json.dumps({"file_name": named, "text": "x"})
+    got = read(write_files(tmp_path / "in", {there: PAGE, "metadata.jsonl": row}))
+    assert len(got.sessions) == 1
+    assert not got.set_aside
+
+
+def test_a_row_without_gold_is_told_which_columns_it_has_and_which_were_expected(
+    tmp_path: Path,
+) -> None:
+    rows = [{"file_name": "images/0.png", "caption": "x"}, {"file_name": "images/1.png", "text": 5}]
+    got = read(pages.write_imagefolder(tmp_path / "in", rows))
+    expected = (
+        "no column with gold: expected text in assistant, text, transcription, header, footer, "
+        "margin; the row has "
+    )
+    assert [(e.reason, e.said) for e in got.set_aside if e.origin.line] == [
+        ("empty-gold", f"{expected}caption (a string)"),
+        ("empty-gold", f"{expected}text (a number)"),
+    ]
+
+
+def test_metadata_that_names_images_otherwise_is_read_or_told_of_row_by_row(tmp_path: Path) -> None:
+    rows = [{"image": "images/0.png", "text": "x"}, {"image": "images/1.png", "text": "y"}]
+    got = read(pages.write_imagefolder(tmp_path / "in", rows))
+    assert [s.format for s in got.sessions] == ["imagefolder"] * 2
+    assert asides(got) == [("no-gold", "images/2.png")]
+    got = read(pages.write_imagefolder(tmp_path / "other", [{"path": "images/0.png", "text": "x"}]))
+    said = "the row names no image: expected its path in file_name; the row has path, text"
+    assert ("no-image", said) in [(e.reason, e.said) for e in got.set_aside]
+    assert got.counts.set_aside == {"no-image": 1, "no-gold": 3}
+
+
+def test_metadata_in_another_encoding_is_told_as_such(tmp_path: Path) -> None:
+    csv = "file_name,text\na.png,olá\n".encode("latin-1")
+    got = read(write_files(tmp_path / "in", {"a.png": PAGE, "metadata.csv": csv}))
+    reason, said = aside(got)["metadata.csv"]
+    assert reason == "not-csv"
+    assert "'utf-8' codec can't decode" in said
+
+
+@pytest.mark.parametrize("column", ["text", "transcription"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_table_of_images_and_plain_text_is_read(tmp_path: Path, column: str, bare: bool) -> None:
+    rows = [{"image": PAGE if bare else {"bytes": PAGE, "path": None}, column: "ovos"}]
+    got = read(pages.write_benchmark(tmp_path / "in", rows))
+    assert [(s.format, s.messages[-1].text) for s in got.sessions] == [
+        ("page-table", '{"text":"ovos"}')
+    ]
+
+
+def test_a_table_of_questions_about_images_is_no_table_of_pages(tmp_path: Path) -> None:
+    rows = [{"image": {"bytes": PAGE, "path": None}, "question": "what?", "text": "a"}]
+    got = read(pages.write_benchmark(tmp_path / "in", rows))
+    assert got.counts.set_aside == {"unknown-format": 1}
+
+
+def test_a_page_number_of_a_pdf_may_be_text_and_is_never_guessed(tmp_path: Path) -> None:
+    golds = [{"page": "2", **pages.GOLDS[0]}, {"page": "ii", "text": "x"}, {"page": 0, "text": "x"}]
+    got = read(pages.write_pdf(tmp_path / "in", golds))
+    assert [s.messages[-1].origins[0].row for s in got.sessions] == ["page 2"]
+    told = {(e.reason, e.said) for e in got.set_aside if e.reason != "no-gold"}
+    assert told == {
+        ("no-image", "page: expected a number from 1, got 'ii'"),
+        ("no-image", "page 0: the PDF has pages 1 to 3"),
+    }
+
+
+def test_gold_of_another_form_is_told_which_one_is_expected(tmp_path: Path) -> None:
+    files = {"a.png": PAGE, "a.json": '"plain"', "b.png": PAGE, "b.json": '["one", "two"]'}
+    files |= {"c.png": PAGE, "c.json": '{"content": "x"}'}
+    got = read(write_files(tmp_path / "in", files))
+    assert got.counts.set_aside == {"gold-not-json": 3, "gold-breaks-schema": 1}
+    said = {e.origin.file: e.said for e in got.set_aside}
+    told = 'gold: expected an object, got a string; plain text is written {"text": "…"}'
+    assert (said["a.json"], said["b.json"]) == (told, told)
+    fields = "its fields are header, text, footer, margin, and --schema FILE gives another one"
+    assert said["c.json"].endswith(fields)

@@ -1,14 +1,14 @@
 """The Hugging Face `imagefolder`: a folder of images and a `metadata` file of rows about them.
 
-In: `metadata.jsonl`, `.csv` or `.parquet`; each row has `file_name` and the gold in `assistant`
-(JSON), in `text` or `transcription` (plain text, or JSON), or in columns named as the fields of the
-schema. Out: one session a row. An image that no row names is set aside (`no-gold`). A name that
-leads out of the folder is refused.
+In: `metadata.jsonl`, `.csv` or `.parquet`; each row has `file_name` (or `image`) and the gold in
+`assistant` (JSON), in `text` or `transcription` (plain text, or JSON), or in columns named as the
+fields of the schema. Out: one session a row. An image that no row names is set aside (`no-gold`). A
+name that leads out of the folder is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from misstep.ingest.pages import (
     Place,
     below,
     bytes_of,
+    composed,
     family_of,
     left_out,
     page,
@@ -32,7 +33,10 @@ from misstep.ingest.pages import (
 from misstep.types import Session
 
 NAME = "imagefolder"
-_NAMES = ("file_name", "image_file_name")
+_NAMES = ("file_name", "image_file_name", "image")
+_BESIDE_IMAGES = 0.3
+"""How sure a file called metadata is of rows that name no image, where images stand below: sure
+enough to say so row by row, and less than any format that knows the rows."""
 
 
 class _Folder:
@@ -41,7 +45,7 @@ class _Folder:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._sessions: list[Session] = []
-        self._named: set[Path] = set()
+        self._named: set[str] = set()
         self._last: Record | None = None
 
     def read(self, record: Record) -> None:
@@ -60,17 +64,20 @@ class _Folder:
             raise Misfit("", f"expected a row object, got {kind_of(row)}", "unknown-record")
         name = _name(row)
         if name is None:
-            raise Misfit("/file_name", "the row names no image", "no-image")
+            held = ", ".join(str(key)[:40] for key in list(row)[:8])
+            said = f"the row names no image: expected its path in file_name; the row has {held}"
+            raise Misfit("/file_name", said, "no-image")
         folder = None if record.file is None else record.file.parent
         if folder is not None:
-            self._named.add(folder / below(name))
+            self._named.add(_key(folder / below(name)))
         place = Place(
             format=NAME,
             record=record,
             row=text_or_none(row.get("id")) or name,
             family=family_of(row),
         )
-        gold = row_gold({key: value for key, value in row.items() if key not in _NAMES})
+        used = next(key for key in _NAMES if row.get(key) == name)
+        gold = row_gold({k: v for k, v in row.items() if k != used and k not in _NAMES[:2]})
         return page(place, bytes_of(folder, name, current().max_bytes), gold)
 
     def close_file(self) -> None:
@@ -79,7 +86,7 @@ class _Folder:
         if last is None or last.file is None:
             return
         for image in _images(last.file.parent):
-            if image not in self._named and not left_out(image):
+            if _key(image) not in self._named and not left_out(image):
                 self._tally.unfold(2)
                 name = image.relative_to(last.file.parent).as_posix()
                 origin = replace(last.origin, line=None, offset=None, row=name, pointer=None)
@@ -91,18 +98,21 @@ class _Folder:
         return self._sessions
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path) -> Iterator[Path]:
     """Images below a folder that has metadata, but for those below folders with their own."""
-    found: list[Path] = []
     for entry in sorted(folder.iterdir()):
         if entry.is_symlink():
             continue
         if entry.is_dir():
             if not any((entry / name).is_file() for name in METADATA):
-                found += _images(entry)
+                yield from _images(entry)
         elif entry.suffix.lower() in IMAGES:
-            found.append(entry)
-    return found
+            yield entry
+
+
+def _key(image: Path) -> str:
+    """An image by its path, as `bytes_of` finds it: accents and the case of its ending aside."""
+    return composed(str(image.with_suffix(image.suffix.lower())))
 
 
 def _name(row: Mapping[str, Any]) -> str | None:
@@ -115,10 +125,13 @@ def _weigh(value: dict[str, Any]) -> float:
 
 
 def sniff(peek: Peek) -> float:
-    """A file called metadata, of rows that name images."""
+    """A file called metadata, of rows that name images, or above images."""
     if peek.name.rsplit("/", 1)[-1].lower() not in METADATA:
         return 0.0
-    return share(peek, _weigh)
+    sure = share(peek, _weigh)
+    if sure >= _BESIDE_IMAGES or peek.file is None or not peek.values:
+        return sure
+    return sure if next(_images(peek.file.parent), None) is None else _BESIDE_IMAGES
 
 
 FORMAT = Format(

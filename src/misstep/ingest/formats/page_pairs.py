@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
 from misstep.ingest.images import current
-from misstep.ingest.messages import kind_of
 from misstep.ingest.oneby import OneByOne
 from misstep.ingest.pages import Place, family_of, file_gold, image_beside, page, read
+from misstep.ingest.pages.gold import no_object
 from misstep.types import Session
 
 NAME = "page-pairs"
@@ -24,7 +24,7 @@ _TALK = ("messages", "request", "response", "conversation", "conversations", "ch
 def _make(record: Record, tally: Tally) -> Sequence[Session]:
     gold = record.value
     if not isinstance(gold, dict):
-        raise Misfit("", f"gold: expected an object, got {kind_of(gold)}", "gold-not-json")
+        raise Misfit("", no_object(gold), "gold-not-json")
     image = None if record.file is None else image_beside(record.file)
     if image is None:
         raise Misfit("", "no image of the same name beside the gold", "no-image")
@@ -34,7 +34,9 @@ def _make(record: Record, tally: Tally) -> Sequence[Session]:
 
 def sniff(peek: Peek) -> float:
     """A JSON file beside an image of its name."""
-    if peek.file is None or peek.file.suffix.lower() != ".json" or len(peek.values) > 1:
+    if peek.file is None or peek.file.suffix.lower() != ".json":
+        return 0.0
+    if len(peek.values) > 1 and any(isinstance(value, dict) for value in peek.values):
         return 0.0
     if any(isinstance(v, dict) and any(key in v for key in _TALK) for v in peek.values):
         return 0.0

@@ -1,9 +1,10 @@
 """Tables of pages: one row with the image and the gold, as DharmaOCR-Benchmark has them.
 
 In: rows of Parquet, Arrow (a folder that `datasets` saved) or JSON lines with `image` (bytes, or
-`{"bytes", "path"}`) or `image_base64`, and the gold in `assistant` (JSON text); `id` and a column
-of the document (`family`, `document`) where there are any. Out: one session a row. An image that is
-only a path is looked for below the table's own folder and nowhere else.
+`{"bytes", "path"}`) or `image_base64`, and the gold in `assistant` (JSON text), or in `text` or
+`transcription` (plain text); `id` and a column of the document (`family`, `document`) where there
+are any. Out: one session a row. An image that is only a path is looked for below the table's own
+folder and nowhere else. A row with a question or a talk is no page unless it has `assistant`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from misstep.ingest.images import current, decoded
 from misstep.ingest.messages import kind_of
 from misstep.ingest.oneby import OneByOne
 from misstep.ingest.pages import IMAGES, Place, bytes_of, family_of, page, row_gold
+from misstep.ingest.pages.gold import TEXT_COLUMNS
 from misstep.types import Session
 
 NAME = "page-table"
-_GOLD = ("assistant", "gold", "ground_truth")
+_GOLD = ("assistant", "gold", "ground_truth", *TEXT_COLUMNS)
+_TALK = ("messages", "conversations", "question", "prompt")
+"""A row of a talk about an image is no page."""
 _BASE64 = ("image_base64", "base64")
 
 
@@ -65,7 +69,8 @@ def _weigh(value: dict[str, Any]) -> float:
     image = value.get("image")
     held = isinstance(image, bytes) or (isinstance(image, Mapping) and "bytes" in image)
     coded = any(isinstance(value.get(name), str) for name in _BASE64)
-    return float((held or coded) and any(name in value for name in _GOLD))
+    asked = any(name in value for name in _TALK) and "assistant" not in value
+    return float((held or coded) and not asked and any(name in value for name in _GOLD))
 
 
 def sniff(peek: Peek) -> float:
@@ -79,7 +84,7 @@ def _reader(tally: Tally) -> OneByOne:
 
 FORMAT = Format(
     name=NAME,
-    about="tables of pages with image and assistant columns (Parquet, Arrow), as DharmaOCR's",
+    about="tables of pages: image and assistant (or text) columns (Parquet, Arrow), as DharmaOCR's",
     unit="row",
     sniff=sniff,
     reader=_reader,

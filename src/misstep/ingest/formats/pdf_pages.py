@@ -9,6 +9,7 @@ are set aside.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from misstep import store
 from misstep.ingest.format import Format, Misfit, Peek, Record, Tally
 from misstep.ingest.images import current
 from misstep.ingest.messages import int_or_none
-from misstep.ingest.pages import Place, file_gold, page, read
+from misstep.ingest.pages import Place, file_gold, page, pdf_beside, read
 from misstep.types import Session
 
 NAME = "pdf-pages"
+_DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _POINTS = 72
 """A PDF measures in points of 1/72 inch."""
 
@@ -55,8 +57,9 @@ class _Pages:
 
     def _page(self, record: Record, pointer: str, gold: Any) -> Session:
         number = self._at
-        if isinstance(gold, Mapping) and (said := int_or_none(gold.get("page"))) is not None:
-            number, gold = said, {key: value for key, value in gold.items() if key != "page"}
+        if isinstance(gold, Mapping) and gold.get("page") is not None:
+            number = _number(gold["page"])
+            gold = {key: value for key, value in gold.items() if key != "page"}
         if self._document is None:
             self._document = _opened(record)
         self._document.told.add(number)
@@ -109,6 +112,19 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
         yield "", value
 
 
+def _number(page: Any) -> int:
+    """The page that a gold says it is of.
+
+    Raises:
+        Misfit: it says no whole number; by its place in the list it might be of another page.
+    """
+    number = int_or_none(int(page) if isinstance(page, str) and _DIGITS.match(page) else page)
+    if number is None:
+        said = f"page: expected a number from 1, got {str(page)[:40]!r}"
+        raise Misfit("/page", said, "no-image")
+    return number
+
+
 class _Document:
     """An open PDF."""
 
@@ -139,7 +155,8 @@ class _Document:
             Misfit: there is no such page, or it is too large, or cannot be rendered.
         """
         if not 1 <= number <= self.pages:
-            raise Misfit("", f"page {number}: the PDF has {self.pages} pages", "no-image")
+            said = f"page {number}: the PDF has pages 1 to {self.pages}"
+            raise Misfit("", said, "no-image")
         settings = current().pages
         scale = settings.dpi / _POINTS
         try:
@@ -164,8 +181,7 @@ def _pdf_beside(gold: Path | None) -> Path | None:
     """The PDF of the same name as a gold file."""
     if gold is None or gold.suffix.lower() not in (".json", ".jsonl"):
         return None
-    spelled = (gold.with_suffix(end) for end in (".pdf", ".PDF"))
-    return next((path for path in spelled if path.is_file() and not path.is_symlink()), None)
+    return pdf_beside(gold)
 
 
 def _opened(record: Record) -> _Document:

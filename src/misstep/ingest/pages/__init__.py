@@ -9,10 +9,11 @@ from misstep.ingest.pages.beside import (
     METADATA,
     below,
     bytes_of,
+    composed,
     image_beside,
     left_out,
+    pdf_beside,
     read,
-    standing,
 )
 from misstep.ingest.pages.gold import schema_text
 from misstep.ingest.pages.page import INSTRUCTION, Place, family_of, file_gold, page, row_gold
@@ -24,13 +25,14 @@ __all__ = [
     "Place",
     "below",
     "bytes_of",
+    "composed",
     "family_of",
     "file_gold",
     "image_beside",
     "left_out",
     "page",
+    "pdf_beside",
     "read",
     "row_gold",
     "schema_text",
-    "standing",
 ]

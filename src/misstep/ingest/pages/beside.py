@@ -2,17 +2,20 @@
 
 In: a folder and a name that a row gives, or the path of a gold file. Out: bytes, or a `Misfit` with
 the reason. A name that leads out of the folder, also by a link, is refused, and so is a file that
-the user left out.
+the user left out. Names beside each other are the same whatever the case of their ending, and
+however their accents are composed: macOS takes `á` apart, and rows seldom do.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from misstep.ingest.decode import Fault
 from misstep.ingest.exclude import excluded
 from misstep.ingest.format import Misfit
 from misstep.ingest.images import current
@@ -22,26 +25,107 @@ METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The names under which the Hugging Face `imagefolder` looks for its rows."""
 _GOLD = (".json", ".jsonl")
 _OUT = "left out by --exclude or a .misstepignore file"
+_TEXTS = (".txt", ".gt.txt", ".md")
+"""Text beside an image, as other tools write it: no gold here, but named in what is said."""
+_OTHER = (".heic", ".heif", ".avif", ".jxl", ".ppm", ".pgm", ".pbm", ".djvu")
+"""Pictures that are not read."""
+_LEAST = 64
+"""Bytes below which a gold file may be blank."""
 _UP = 4
-"""Folders above an image, its own counted, in which its metadata is looked for."""
+"""Folders above an image, its own counted, in which its metadata is looked for where the image was
+not found below a folder that the user gave."""
 
 
-def standing(file: Path) -> str | None:
-    """What an image or a PDF is in its folder: `page` where gold tells of it, `no-gold` where
-    nothing does; None for any other file."""
+def standing(file: Path, given: Path) -> Fault | None:
+    """Why an image or a PDF is no page: nothing tells what stands on it, or an empty file does.
+
+    None where gold tells of it. Ask of `is_picture` files only.
+
+    Args:
+        given: the folder that the user gave; metadata above it is not read, so it tells nothing.
+    """
     suffix = file.suffix.lower()
-    if suffix not in (*IMAGES, ".pdf"):
-        return None
-    if suffix == ".pdf":
-        told = any(file.with_suffix(end).is_file() for end in _GOLD)
-        return "page" if told else "no-gold"
-    if file.with_suffix(".json").is_file():
-        return "page"
+    if suffix in _OTHER:
+        said = f"an image in a format that is not read ({suffix}); convert it to PNG or JPEG"
+        return Fault("broken-image", said)
+    pdf = suffix == ".pdf"
+    gold = _beside(file.with_suffix(""), _GOLD if pdf else _GOLD[:1])
     try:
-        above = [(folder, folder.stat().st_mtime_ns) for folder in list(file.parents)[:_UP]]
-        return "page" if any(_tells(*folder) for folder in above) else "no-gold"
+        if gold is not None and (pdf or image_beside(gold) == file):
+            return Fault("empty-gold", f"{gold.name} beside it is empty") if _blank(gold) else None
+        if not pdf and any(_tells(each, each.stat().st_mtime_ns) for each in _above(file, given)):
+            return None
     except OSError:
-        return "no-gold"
+        pass
+    return Fault("no-gold", _untold(file, gold))
+
+
+def _blank(gold: Path) -> bool:
+    """Whether a gold file holds nothing, so that no record of it could be set aside."""
+    return gold.stat().st_size < _LEAST and not gold.read_bytes().strip()
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file is an image or a PDF by its name."""
+    return file.suffix.lower() in (*IMAGES, ".pdf", *_OTHER)
+
+
+def _above(file: Path, given: Path) -> list[Path]:
+    """The folders whose metadata may name the image."""
+    above = list(file.parents)
+    return above[: above.index(given) + 1] if given in above else above[:_UP]
+
+
+def _untold(file: Path, gold: Path | None) -> str:
+    """What to do about an image or a PDF without gold."""
+    name, end = file.name, file.suffix.lower()
+    if gold is not None and end != ".pdf":
+        other = image_beside(gold)
+        return f"{gold.name} is read with {other.name if other else 'no image'}, not with this one"
+    said = f"no gold tells what stands on it: expected {file.stem}.json beside it"
+    if end != ".pdf":
+        said += ", or a row of metadata.jsonl, .csv or .parquet in its folder or above"
+    there = (_beside(file.with_suffix(""), _TEXTS), _beside(file, _GOLD))
+    held = next((each.name for each in there if each is not None), None)
+    if held is None:
+        return f"{said} (docs/ocr.md)"
+    how = f'write its text as {{"text": "…"}} into {file.stem}.json'
+    if held.lower().startswith(name.lower()):
+        how = f"call it {file.stem}.json"
+    return f"{said}; {held} is not read as gold: {how}"
+
+
+def _beside(stem: Path, ends: Sequence[str]) -> Path | None:
+    """The first file of this name and one of these endings, in any case; a link is none."""
+    for end in ends:
+        path = stem.parent / _on_disk(stem.parent, stem.name + end)
+        if path.is_file() and not path.is_symlink():
+            return path
+    return None
+
+
+def _on_disk(folder: Path, name: str) -> str:
+    """How the folder spells a name; as it is where nothing of it is there."""
+    try:
+        return _names(folder, folder.stat().st_mtime_ns).get(_folded(name), name)
+    except OSError:
+        return name
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, changed: int) -> Mapping[str, str]:
+    """What a folder holds, each by its name with composed accents and its ending in lower case."""
+    return {_folded(name): name for name in sorted(os.listdir(folder))}
+
+
+def _folded(name: str) -> str:
+    stem, dot, end = composed(name).rpartition(".")
+    return f"{stem}{dot}{end.lower()}"
+
+
+def composed(name: str) -> str:
+    """A name with its accents composed (NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=4096)
@@ -54,12 +138,12 @@ def _tells(folder: Path, changed: int) -> bool:
 
 def image_beside(gold: Path) -> Path | None:
     """The image of the same name as a gold file; None where there is none."""
-    for end in IMAGES:
-        for spelled in (end, end.upper()):
-            path = gold.with_suffix(spelled)
-            if path.is_file() and not path.is_symlink():
-                return path
-    return None
+    return _beside(gold.with_suffix(""), IMAGES)
+
+
+def pdf_beside(gold: Path) -> Path | None:
+    """The PDF of the same name as a gold file; None where there is none."""
+    return _beside(gold.with_suffix(""), (".pdf",))
 
 
 def below(name: str) -> PurePosixPath:
@@ -134,6 +218,7 @@ def bytes_of(folder: Path | None, name: str, most: int) -> bytes:
         raise Misfit(
             "", "what stands beside a file in an archive, or behind a URL, is not read", "no-image"
         )
+    spelled = _there(folder, spelled)
     path = (folder / spelled).resolve()
     if not path.is_relative_to(folder.resolve()):
         said = f"{name[:120]!r}: a link that leads out of the folder; nothing outside it is read"
@@ -141,6 +226,15 @@ def bytes_of(folder: Path | None, name: str, most: int) -> bytes:
     if left_out(folder / spelled):
         raise Misfit("", f"{name[:120]!r}: {_OUT}", "excluded")
     return _bytes(path, name, most)
+
+
+def _there(folder: Path, spelled: PurePosixPath) -> PurePosixPath:
+    """The path below the folder as the disk spells it; as it is where nothing is there."""
+    at = PurePosixPath()
+    for part in spelled.parts:
+        there = (folder / at / part).exists()
+        at = at / (part if there else _on_disk(folder / at, part))
+    return at
 
 
 def read(path: Path, name: str, most: int) -> bytes:

@@ -84,7 +84,7 @@ def gold_of(row: Any, schema: str) -> str:
         Misfit: there is none, it is no JSON object, or it breaks the schema.
     """
     if not isinstance(row, Mapping):
-        raise Misfit("", f"gold: expected an object, got {kind_of(row)}", "gold-not-json")
+        raise Misfit("", no_object(row), "gold-not-json")
     for name in JSON_COLUMNS:
         if row.get(name) is not None:
             return _strict(row[name], schema, f"/{name}")
@@ -94,8 +94,22 @@ def gold_of(row: Any, schema: str) -> str:
         if isinstance(row.get(name), str) and set(spelled) <= {name}:
             return _text(row[name], schema, f"/{name}")
     if not spelled:
-        raise Misfit("", "no column with gold, or all are empty", "empty-gold")
+        raise Misfit("", _no_gold(row, own), "empty-gold")
     return _met(spelled, orjson.dumps(spelled).decode(), schema, "")
+
+
+def _no_gold(row: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """What a row without gold has, and what was expected of it."""
+    names = (*JSON_COLUMNS[:1], "text", "transcription", *own)
+    expected = ", ".join(dict.fromkeys(names))
+    held = ", ".join(f"{str(key)[:40]} ({kind_of(value)})" for key, value in list(row.items())[:8])
+    return f"no column with gold: expected text in {expected}; the row has {held or 'nothing more'}"
+
+
+def no_object(value: Any) -> str:
+    """What is said of gold that is no object."""
+    said = f"gold: expected an object, got {kind_of(value)}"
+    return f'{said}; plain text is written {{"text": "…"}}' if isinstance(value, str) else said
 
 
 def _text(text: str, schema: str, at: str) -> str:
@@ -126,7 +140,7 @@ def _strict(gold: Any, schema: str, at: str) -> str:
     if isinstance(value, Mapping) and set(value) == {"gt_parse"}:
         text, value = None, value["gt_parse"]
     if not isinstance(value, dict):
-        raise Misfit(at, f"gold: expected an object, got {kind_of(value)}", "gold-not-json")
+        raise Misfit(at, no_object(value), "gold-not-json")
     return _met(value, text or orjson.dumps(value).decode(), schema, at)
 
 
@@ -136,6 +150,10 @@ def _met(value: Mapping[str, Any], text: str, schema: str, at: str) -> str:
     error = next(iter(_checker(schema).iter_errors(value)), None)
     if error is not None:
         where = "/".join(str(step) for step in error.instance_path)
-        said = f"the gold breaks the schema at /{where}: {' '.join(error.message.split())[:160]}"
+        named = ", ".join(orjson.loads(schema).get("properties", {}))
+        said = (
+            f"the gold breaks the schema at /{where}: {' '.join(error.message.split())[:160]}; "
+            f"its fields are {named[:160] or 'not named'}, and --schema FILE gives another one"
+        )
         raise Misfit(at, said, "gold-breaks-schema")
     return text
