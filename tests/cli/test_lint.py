@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from logs import RIGHT, TOOL, WRONG, answer, mixed, write
 from misstep.cli import main
+from samples import LOGS as SAMPLES
 
 
 def run(*words):
@@ -190,3 +191,14 @@ def test_a_call_of_what_was_not_offered_is_a_fault_where_it_is_taught(tmp_path, 
     file = write(tmp_path / "rows.jsonl", [row])
     found = json.loads(run("lint", file, "--json").stdout)["wrong"]
     assert {code: n for code, n in found.items() if code == "NO_TOOLS"} == wrong
+
+
+def test_rows_that_mining_wrote_are_no_faults_of_their_own(tmp_path):
+    # code as a call's argument, and sessions whose log records no tools
+    logs = ["smolagents", "claude-code"]
+    mined = run("mine", *(SAMPLES / name for name in logs), "-o", tmp_path / "run")
+    assert mined.exit_code == 0, mined.output
+    found = json.loads(run("lint", tmp_path / "run", "--json").stdout)
+    assert found["pairs"] >= 2
+    assert found["labels"]["true"] > 0
+    assert found["wrong"] == {}

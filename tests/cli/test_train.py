@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from click.testing import CliRunner
 
@@ -70,6 +73,14 @@ def test_the_plan_of_a_training_names_the_stage_with_its_settings(pairs):
     assert "  dpo        off; " in said
     said = call("train", pairs, "--dry-run", "--set", "dpo.max_pairs=-1").stdout
     assert "  dpo        all pairs, " in said
+
+
+def test_a_plan_as_json_is_one_object(pairs):
+    text = call("train", pairs, "--dry-run").stdout
+    got = json.loads(call("train", pairs, "--dry-run", "--json").stdout)
+    assert got["verdict"] == "planned"
+    free = re.compile(r"\d+\.\d GB free.*")  # what is free changes from one call to the next
+    assert [free.sub("", line) for line in got["plan"]] == free.sub("", text).splitlines()
 
 
 def test_a_training_without_a_preference_stage_names_what_sft_left(pairs):

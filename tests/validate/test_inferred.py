@@ -69,3 +69,12 @@ def test_the_verdict_says_why_it_is_unjudged():
     subject = called("count", '{"n": 3}', "inferred")
     (verdict,) = validate(subject, Settings()).verdicts
     assert verdict.why == "only an inferred schema is known for count"
+
+
+@pytest.mark.parametrize(
+    ("source", "lacking"), [("inferred", "inferred"), ("filled", "inferred"), ("given", None)]
+)
+def test_a_call_of_an_inferred_schema_lacks_a_certain_one(source, lacking):
+    unchecked = validate(called("count", '{"n": 3}', source), Settings()).unchecked
+    assert "schema" not in unchecked
+    assert unchecked.get("inferred") == (1 if lacking else None)

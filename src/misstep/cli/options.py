@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import orjson
 import yaml
 
 from misstep.config import RunConfig, load_config, merge, read_yaml
@@ -260,3 +261,11 @@ def look() -> dict[str, Any]:
         return {"colour": False, "width": 80}
     width = shutil.get_terminal_size().columns
     return {"colour": wants_colour(sys.stdout), "width": min(max(width, 80), 120)}
+
+
+def planned(plan: str, *, as_json: bool) -> str | bytes:
+    """What `--dry-run` prints: the plan as it is, or with `--json` its lines in an object."""
+    if not as_json:
+        return plan
+    told = {"verdict": "planned", "plan": plan.splitlines()}
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2)

@@ -18,6 +18,7 @@ from misstep.cli.options import (
     check_push,
     given,
     look,
+    planned,
     push,
     pushing,
     reading,
@@ -106,7 +107,8 @@ def command(
     with reporter(quiet=values["quiet"] or as_json) as show:
         config = config if asked else _in_one_round(config, show.say)
         if dry_run:
-            text: str | bytes = api.plan(logs, folder, config, progress=show.progress)
+            plan = api.plan(logs, folder, config, progress=show.progress)
+            text: str | bytes = planned(plan, as_json=as_json)
             verdict = "planned"
         else:
             verdict = api.run(

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from misstep.cli.options import CONFIG, JSON, MODEL, QUIET, SEED, SET, build_config, recipes
+from misstep.cli.options import (
+    CONFIG,
+    JSON,
+    MODEL,
+    QUIET,
+    SEED,
+    SET,
+    build_config,
+    planned,
+    recipes,
+)
 from misstep.cli.progress import reporter
 from misstep.config import RunConfig
 from misstep.errors import ConfigError
@@ -72,7 +82,7 @@ def command(
     )
     _check_stage(config, {key: value for key, value in of_dpo.items() if value is not None})
     if dry_run:
-        click.echo(api.training_plan(folder, config))
+        click.echo(planned(api.training_plan(folder, config), as_json=as_json))
         return
     with reporter(quiet=quiet or as_json or not ranks.is_main()) as show:
         facts = api.train(folder, config, progress=show.progress, say=show.say)

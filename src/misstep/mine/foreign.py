@@ -16,11 +16,13 @@ from itertools import takewhile
 from typing import Any
 
 from misstep.chat import from_chat, tool_from_chat
-from misstep.mine.sides import row_to_sides
+from misstep.mine.sides import labelled_to_sides, row_to_sides
 from misstep.redact import clip
 from misstep.types import Context, Message, Part
 
-_OWN = frozenset({"prompt", "chosen", "rejected", "tools", "context", "exact", "cut", "codes"})
+_SHARED = frozenset({"prompt", "tools", "context", "exact", "cut", "codes"})
+_OWN = _SHARED | {"chosen", "rejected"}
+_OWN_LABELLED = _SHARED | {"completion", "label"}
 _SPEAKERS = {
     "human": "user",
     "gpt": "assistant",
@@ -69,6 +71,8 @@ def read_row(row: object, place: str) -> Loose:
     try:
         if row.keys() >= _OWN:
             _own(loose, row)
+        elif row.keys() >= _OWN_LABELLED:
+            _own_labelled(loose, row)
         else:
             _any(loose, _in_trl_form(row))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -80,6 +84,13 @@ def _own(loose: Loose, row: Mapping[str, Any]) -> None:
     sides = row_to_sides(row)
     loose.prompt, loose.context = sides.prompt, sides.context
     loose.chosen, loose.rejected = sides.chosen, sides.rejected
+
+
+def _own_labelled(loose: Loose, row: Mapping[str, Any]) -> None:
+    """Without a look for tools that were not offered: a log need not record them."""
+    sides = labelled_to_sides(row)
+    loose.prompt, loose.context, loose.chosen = sides.prompt, sides.context, sides.chosen
+    _read_label(loose, row)
 
 
 def _in_trl_form(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -115,10 +126,7 @@ def _any(loose: Loose, row: Mapping[str, Any]) -> None:
     loose.context = Context(tools=tuple(map(tool_from_chat, _tools(row.get("tools")))))
     prompt = _messages(row.get("prompt"), "user")
     if "completion" in row or "label" in row:
-        loose.label = _label(row.get("label"))
-        if loose.label is None:
-            said = f"label is {row.get('label')!r}, expected true or false"
-            loose.wrong.append(("LABEL_MISSING", said))
+        _read_label(loose, row)
         loose.prompt = prompt
         loose.chosen = _side(loose, row.get("completion"), "completion")
         _check_shape(loose)
@@ -131,6 +139,13 @@ def _any(loose: Loose, row: Mapping[str, Any]) -> None:
     loose.chosen = _side(loose, sides["chosen"], "chosen")
     loose.rejected = _side(loose, sides["rejected"], "rejected")
     _check_shape(loose)
+
+
+def _read_label(loose: Loose, row: Mapping[str, Any]) -> None:
+    loose.label = _label(row.get("label"))
+    if loose.label is None:
+        said = f"label is {row.get('label')!r}, expected true or false"
+        loose.wrong.append(("LABEL_MISSING", said))
 
 
 def _label(value: Any) -> bool | None:

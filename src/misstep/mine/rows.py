@@ -240,19 +240,23 @@ def _chat(
 
 
 def _lossy(messages: Sequence[Message]) -> bool:
-    """Whether chat form loses what a template renders: the order in which parts interleave."""
+    """Whether chat form loses how parts interleave, which a template renders, or what a call is."""
     return _gist(messages) != _gist([from_chat(row) for row in to_chat(messages)])
 
 
 def _gist(messages: Sequence[Message]) -> list[tuple[str, str, str]]:
-    """(role, kind, text) of every part, neighbouring texts of one message joined."""
+    """(role, kind, text) of every part, neighbouring texts of one message joined.
+
+    Of a call the text says what it is, too: code is no JSON, and a hosted tool needs none.
+    """
     found: list[tuple[str, str, str]] = []
     for message in messages:
         fresh = True
         for part in message.parts:
             text = part.text or ""
             if part.call is not None:
-                text = f"{part.call.name}\x1f{part.call.arguments}"
+                call = part.call
+                text = "\x1f".join((call.kind, call.syntax, call.name, call.arguments))
             elif part.result is not None:
                 text = part.result.text
             elif found and not fresh and found[-1][1] == part.kind:

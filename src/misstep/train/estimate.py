@@ -287,4 +287,4 @@ def _sizes(config: RunConfig) -> Iterator[tuple[str, _Size, _Size]]:
 
 
 def _gb(size: float) -> str:
-    return f"{size / GB:7.2f} GB"
+    return f"{size / 1e6:7.2f} MB" if 0 < size < GB / 100 else f"{size / GB:7.2f} GB"

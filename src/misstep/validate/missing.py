@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from misstep.types import Session, ToolResult
+from misstep.types import Context, Session, ToolResult
 from misstep.validate.code import unread
 from misstep.validate.code_fences import fenced
 from misstep.validate.effects import changes
@@ -33,6 +33,7 @@ WANTS: dict[str, Want] = {
     want.name: want
     for want in (
         Want(name="schema", said="calls without a schema", add="--tools FILE"),
+        Want(name="inferred", said="calls of an inferred schema", add="confirm it in --tools"),
         Want(name="arguments", said="calls logged only parsed", add="log the raw argument text"),
         Want(name="result", said="calls without a result", add="log tool results"),
         Want(name="outcome", said="results without an error flag", add="failure_when in --tools"),
@@ -61,24 +62,35 @@ def counted(session: Session, transcript: Transcript) -> dict[str, int]:
         if fenced(said.text):
             for _ in unread(said.text):
                 count("grammar")
+        context = session.context_of(step)
         if said.calls:
             for exchange in transcript.exchanges[step]:
-                _of_call(transcript, exchange, count, last=step == last)
-        elif message.error is None and said.text:
-            context = session.context_of(step)
-            if context.response_schema is None and not context.json_mode:
-                count("format")
+                _of_call(transcript, exchange, context, count, last=step == last)
+        elif message.error is None and said.text and not _asked_for_a_format(context):
+            count("format")
     return counts
 
 
+def _asked_for_a_format(context: Context) -> bool:
+    return context.response_schema is not None or context.json_mode
+
+
 def _of_call(
-    transcript: Transcript, exchange: Exchange, count: Callable[[str], None], *, last: bool
+    transcript: Transcript,
+    exchange: Exchange,
+    context: Context,
+    count: Callable[[str], None],
+    *,
+    last: bool,
 ) -> None:
     call, result, contract = exchange.call, exchange.result, exchange.contract
     if call.kind == "hosted":
         return
     if call.syntax == "json":
-        if exchange.spec is None or exchange.spec.parameters is None:
+        guessed = transcript.offer(context).guessed.get(call.name)
+        if guessed is not None and guessed.parameters is not None:
+            count("inferred")
+        elif exchange.spec is None or exchange.spec.parameters is None:
             count("schema")
         if not call.verbatim:
             count("arguments")
