@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,15 +21,20 @@ def weights(folder: Path) -> bytes:
     return (folder / "adapter_model.safetensors").read_bytes()
 
 
-def killed_and_resumed(log: Path, folder: Path, config: RunConfig, at: str) -> None:
-    """A run that dies where progress under a label first shows, and is asked for again."""
+def killed_along(log: Path, folder: Path, config: RunConfig, places: Sequence[str]) -> None:
+    """One run that dies at each place in turn, where progress under that label first shows.
+
+    Each attempt goes on from what the one before it left; the places are in the order of the run.
+    """
+    left = list(places)
 
     def progress(label: str, done: int, total: int) -> None:
-        if label.startswith(at) and (done >= 2 or done >= total):
-            raise Killed
+        if left and label.startswith(left[0]) and (done >= 2 or done >= total):
+            raise Killed(left.pop(0))
 
-    with pytest.raises(Killed):
-        api.run([log], folder, config, progress=progress)
+    for place in places:
+        with pytest.raises(Killed, match=re.escape(place)):
+            api.run([log], folder, config, progress=progress)
     api.run([log], folder, config)
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from killing import ends_alike, killed_and_resumed, stages_said
+from killing import ends_alike, killed_along, stages_said
 from logs import mixed
 from misstep import api, store
 from misstep.cli import main
@@ -118,10 +118,10 @@ def test_a_finished_run_keeps_everything(finished, settings):
     assert all(line.endswith("unchanged, kept") for line in stages), stages
 
 
-@pytest.mark.parametrize("at", ["rft: resample", "rft: train adapter", "train adapter"])
-def test_a_run_killed_in_or_behind_it_resumes_to_the_same(finished, tmp_path, settings, at):
+def test_a_run_killed_in_and_behind_it_resumes_to_the_same(finished, tmp_path, settings):
     log, run = finished
-    killed_and_resumed(log, tmp_path / "run", settings(), at)
+    places = ["rft: resample", "rft: train adapter", "train adapter"]
+    killed_along(log, tmp_path / "run", settings(), places)
     assert ends_alike(tmp_path / "run", run)
 
 

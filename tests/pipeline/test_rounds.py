@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from killing import Killed, ends_alike, killed_and_resumed, stages_said, weights
+from killing import Killed, ends_alike, killed_along, stages_said, weights
 from logs import RIGHT, mixed, session, write
 from misstep import api, store
 from misstep.config import load_config
@@ -117,44 +117,34 @@ def test_a_finished_run_of_rounds_keeps_everything(finished, settings):
     assert (weights(run / "adapter"), (run / "scores.json").read_text()) == before
 
 
-@pytest.mark.parametrize(
-    "at",
-    [
-        "reading",
-        "train sft",
-        "round 1: resample",
-        "round 1: train adapter",
-        "round 2: resample",
-        "round 2: train adapter",
-        "train control",
-        "dpo: sampled",
-    ],
-)
-def test_a_run_killed_anywhere_in_its_rounds_resumes_to_the_same(finished, tmp_path, settings, at):
+def test_a_run_killed_all_along_its_rounds_resumes_to_the_same(finished, tmp_path, settings):
     log, run = finished
-    killed_and_resumed(log, tmp_path / "run", settings(), at)
+    places = ["reading", "train sft"]
+    places += [f"round {n}: {what}" for n in (1, 2) for what in ("resample", "train adapter")]
+    places += ["train control", "dpo: sampled"]
+    killed_along(log, tmp_path / "run", settings(), places)
     assert ends_alike(tmp_path / "run", run)
 
 
-@pytest.mark.parametrize("after", ["answers", "pairs", "adapter"])
 def test_a_run_killed_while_a_round_is_taken_over_resumes_to_the_same(
-    finished, tmp_path, settings, after, monkeypatch
+    finished, tmp_path, settings, monkeypatch
 ):
     log, run = finished
     from misstep.pipeline import rounds
 
-    copied = rounds._copied
+    copied, left = rounds._copied, ["answers", "pairs", "adapter"]
 
     def killed(source, target):
         copied(source, target)
-        if target.parent.name == after or target.name == after:
-            raise Killed
+        if left and left[0] in (target.parent.name, target.name):
+            raise Killed(left.pop(0))
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(rounds, "_copied", killed)
-        with pytest.raises(Killed):
-            api.run([log], folder, settings())
+        for place in list(left):
+            with pytest.raises(Killed, match=place):
+                api.run([log], folder, settings())
     api.run([log], folder, settings())
     assert ends_alike(folder, run)
 

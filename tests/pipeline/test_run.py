@@ -7,7 +7,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from killing import ends_alike, killed_and_resumed, stages_said, weights
+from killing import ends_alike, killed_along, stages_said, weights
 from logs import RIGHT, TOOL, WRONG, mixed, session, write
 from misstep import api, store
 from misstep.cli import main
@@ -123,12 +123,10 @@ def test_a_second_run_keeps_everything(finished):
     assert weights(run / "adapter") == before
 
 
-@pytest.mark.parametrize(
-    "at", ["reading", "train sft", "train adapter", "sft: sampled", "dpo: greedy"]
-)
-def test_a_killed_run_resumes_to_the_same_adapter(finished, tmp_path, at):
+def test_a_run_killed_again_and_again_resumes_to_the_same_adapter(finished, tmp_path):
     log, run, config = finished
-    killed_and_resumed(log, tmp_path / "run", config, at)
+    places = ["reading", "train sft", "train adapter", "sft: sampled", "dpo: greedy"]
+    killed_along(log, tmp_path / "run", config, places)
     assert ends_alike(tmp_path / "run", run)
 
 

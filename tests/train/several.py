@@ -1,6 +1,6 @@
-"""Run by several processes at once: one stage on the tiny model; each tells what it was given.
+"""Run by several processes at once: stages on the tiny model; each tells what it was given.
 
-accelerate launch ... several.py STAGE MODEL OUT CHANGES
+accelerate launch ... several.py MODEL FOLDER JOBS, JOBS as JSON: {name: [stage, changes]}
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ STAGES = {
 
 
 def main(tiny: str, folder: str, jobs: str) -> None:
-    """Train each stage into the folder and leave `told.RANK` with what this process was given."""
+    """Do each job into the folder and leave `told.RANK` with what this process was given."""
     told = {}
-    heard = []
-    for stage, changes in json.loads(jobs).items():
+    for name, (stage, changes) in json.loads(jobs).items():
+        heard: list[int] = []
         do, config = STAGES[stage]
         lora = replace(LORA, enabled=changes.pop("adapter", True))
         trained = do(
             labelled(18) if stage == "kto" else pairs(18),
             base=tiny,
             adapter=None,
-            out=Path(folder) / stage,
+            out=Path(folder) / name,
             config=replace(config, **changes),
             lora=lora,
-            run=settings(progress=lambda step, *_: heard.append(step)),
+            run=settings(progress=lambda step, *_, heard=heard: heard.append(step)),
         )
         losses = [entry["loss"] for entry in trained.log if "loss" in entry]
-        told[stage] = {"losses": losses, "steps": trained.steps, "sha256": trained.sha256}
-        told[stage]["stopped"] = trained.stopped
-        told[stage]["change"] = [log.get("logps/chosen_change") for log in trained.log]
-    told["heard"] = heard
+        told[name] = {"losses": losses, "steps": trained.steps, "sha256": trained.sha256}
+        told[name]["stopped"] = trained.stopped
+        told[name]["change"] = [log.get("logps/chosen_change") for log in trained.log]
+        told[name]["heard"] = heard
     path = Path(folder) / f"told.{ranks.rank()}"
     path.write_text(json.dumps(told), encoding="utf-8")
 
