@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from logs import mixed
 from misstep.cli import COMMANDS, formats, main, watch
+from misstep.errors import StageError
 
 
 @pytest.fixture
@@ -59,6 +60,22 @@ def test_an_interrupt_that_hits_the_making_of_a_class_is_an_interrupt(monkeypatc
     monkeypatch.setattr(formats.command, "callback", fail)
     result = CliRunner().invoke(main, ["formats"])
     assert (result.exit_code, result.stderr) == (130, "misstep: stopped\n")
+
+
+@pytest.mark.parametrize("error", [SyntaxError, StageError])
+def test_an_interrupt_that_another_error_took_the_place_of_is_an_interrupt(monkeypatch, error):
+    def fail():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+        raise error("\\N escapes not supported")
+
+    monkeypatch.setattr(formats.command, "callback", fail)
+    result = CliRunner().invoke(main, ["formats"])
+    assert (result.exit_code, result.stderr) == (130, "misstep: stopped\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("words", [["--debug", "formats"], ["formats", "--debug"]])

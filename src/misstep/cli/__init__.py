@@ -8,18 +8,25 @@ to judge, 130 stopped. A traceback is shown with `--debug` alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from types import TracebackType
+from collections.abc import Iterator
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 import click
 
 from misstep import __version__
 from misstep.errors import MisstepError, near
+
+_INTERRUPTED = "misstep.interrupted"
+"""In a context's `meta`: Ctrl-C has come."""
 
 COMMANDS = (
     "scan",
@@ -78,8 +85,11 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _interrupts_noted(ctx):
+                return super().invoke(ctx)
         except MisstepError as error:
+            if _behind_interrupt(ctx, error):
+                _stop(ctx, error)
             _tell(ctx, error, str(error))
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort) as error:
@@ -89,7 +99,7 @@ class _Lazy(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of a pipe went away
-            if _behind_interrupt(error):
+            if _behind_interrupt(ctx, error):
                 _stop(ctx, error)
             _unexpected(ctx, error)
         except BaseException as error:
@@ -127,12 +137,32 @@ def _stop(ctx: click.Context, error: BaseException) -> NoReturn:
     ctx.exit(STOPPED)
 
 
-def _behind_interrupt(error: BaseException) -> bool:
+@contextlib.contextmanager
+def _interrupts_noted(ctx: click.Context) -> Iterator[None]:
+    """Ctrl-C as Python takes it, with a note that it came: CPython loses one that hits the loading
+    of the names behind `\\N{…}`, and gives a SyntaxError in its place."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        ctx.meta[_INTERRUPTED] = True
+        signal.default_int_handler(number, frame)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _behind_interrupt(ctx: click.Context, error: BaseException) -> bool:
     """Whether Ctrl-C is behind an error: CPython wraps one that hits the making of a class."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, KeyboardInterrupt):
         seen = seen.__cause__ or seen.__context__
-    return seen is not None
+    return seen is not None or _INTERRUPTED in ctx.meta
 
 
 def _unexpected(ctx: click.Context, error: BaseException) -> NoReturn:
