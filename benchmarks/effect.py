@@ -11,7 +11,8 @@ DPO without its SFT term, IPO, `apo_zero`, KTO. 1,230 answers to 410 held-out fa
 temperature 0.7 and 1.0. Each arm goes into FILE as it ends, with its change against the first SFT
 and against the control. `--dev` judges on dev families.
 
-BFCL_EVAL names the package `bfcl_eval`, MISSTEP_LAB the folder in which artefacts are kept.
+BFCL_EVAL names the package `bfcl_eval`, MISSTEP_LAB the folder in which artefacts are kept,
+MISSTEP_LAB_DTYPE the number format.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ there is kept, and an interrupted arm goes on where it stopped.
 with a right program. `--dev` judges on dev families. `--quick` is a check of the works, not a
 measurement.
 
-MISSTEP_LAB names the folder in which artefacts are kept.
+MISSTEP_LAB names the folder in which artefacts are kept, MISSTEP_LAB_DTYPE the number format.
 """
 
 from __future__ import annotations

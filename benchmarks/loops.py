@@ -207,7 +207,7 @@ def record(path: Path, size: Size, row: dict[str, Any]) -> None:
         "name": path.stem,
         "machine": f"{platform.machine()}, {platform.system()}",
         "date": str(datetime.date.today()),
-        "model": "SmolLM2-135M-Instruct, bfloat16",
+        "model": f"SmolLM2-135M-Instruct, {lab_model.number_format()}",
         "size": asdict(size),
         "dpo": lab_model.unusual(DPO),
         "rows": rows,

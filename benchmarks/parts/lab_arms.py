@@ -368,7 +368,7 @@ def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
 def common(lab: Lab) -> dict[str, Any]:
     """What the arms share, for their results."""
     return {
-        "model": "SmolLM2-135M-Instruct, bfloat16",
+        "model": f"SmolLM2-135M-Instruct, {lab_model.number_format()}",
         "questions": counts(lab.asked),
         "common": {
             "first_sft": lab_model.unusual(lab_model.FIRST),

@@ -2,12 +2,14 @@
 
 Everything is kept by what it was made from (`lab_keep`), through misstep's own functions: logs are
 read, scanned and mined as a user's would be, and the rows that `mine` exports are what is trained.
+MISSTEP_LAB_DTYPE is the number format of the model, `auto` (misstep's default) without it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -30,11 +32,13 @@ from misstep.config import (
     ValidateConfig,
 )
 from misstep.mine.source import canonical
+from misstep.models.load import best_dtype
 from misstep.pipeline import mining
 from misstep.pipeline.job import Job
 from misstep.types import Message, Prompt
 
 MODEL = "smollm2"
+DTYPE = os.environ.get("MISSTEP_LAB_DTYPE", "auto")
 TOKENS = 128
 """Of an answer at most; the longest reference has 140, half of them have 50."""
 FIRST = SftConfig(learning_rate=1e-3, num_train_epochs=1.0, max_rows=240)
@@ -44,6 +48,11 @@ VALIDATE = ValidateConfig(expect_call="always")
 CHUNK = 64
 """Questions whose answers are kept together, so that an interrupted run loses little."""
 Answered = tuple[Question, Sequence[Message]]
+
+
+def numberformat_key() -> str:
+    """The model's number format on this machine."""
+    return best_dtype() if DTYPE == "auto" else DTYPE
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -72,7 +81,7 @@ def trained(rows: Sequence[train.Row], *, start: Path | None, config: Stage, see
     rows = sorted(rows, key=lambda row: row.id)
     begun = start.parent.name if start is not None else ""
     stage = type(config).__name__.removesuffix("Config").lower()
-    key = (stage, [_taught(row) for row in rows], begun, unusual(config), seed)
+    key = (stage, [_taught(row) for row in rows], begun, unusual(config), seed, *format_key())
     work = partial(_train, rows=rows, start=start, config=config, seed=seed)
     return kept("adapters", *key, work=work, apart=True) / "adapter"
 
@@ -82,6 +91,11 @@ def unusual(config: Stage | MineConfig) -> dict[str, Any]:
     usual = type(config)()
     both = ((f.name, getattr(config, f.name), getattr(usual, f.name)) for f in fields(config))
     return {name: value for name, value, other in both if value != other}
+
+
+def format_key() -> tuple[str, ...]:
+    """The number format in a key; the default adds none, as before there was another."""
+    return () if DTYPE == "auto" else (DTYPE,)
 
 
 def _taught(row: train.Row) -> str:
@@ -102,7 +116,7 @@ def _train(
         "adapter": start,
         "out": folder / "adapter",
         "lora": LoraConfig(),
-        "run": train.TrainSettings(seed=seed, progress=_progress),
+        "run": train.TrainSettings(seed=seed, dtype=DTYPE, progress=_progress),
     }
     if isinstance(config, DpoConfig):
         done = train.train_dpo(rows, config=config, **common)
@@ -140,7 +154,7 @@ def answers(
         work = partial(
             _sample, asked=asked, adapter=adapter, temperature=temperature, count=count, seed=seed
         )
-        key = (name, key_of(asked), temperature, count, seed, TOKENS)
+        key = (name, key_of(asked), temperature, count, seed, TOKENS, *format_key())
         folder = kept("answers", *key, work=work, apart=True)
         rows = store.read_json(folder / "answers.json")
         for question, row in zip(some, rows, strict=True):
@@ -158,7 +172,7 @@ def _sample(
     seed: int,
 ) -> dict[str, Any]:
     drawn = models.sample(
-        models.load(MODEL, adapter=adapter),
+        models.load(MODEL, adapter=adapter, dtype=DTYPE),
         asked,
         seed=seed,
         num_generations=count,

@@ -71,7 +71,8 @@ def answers(
         asked = [template.prompt_ids(page.messages, page.context) for page in some]
         how = {"temperature": temperature, "num_generations": count, "max_new_tokens": tokens}
         work = partial(_sample, asked=asked, adapter=adapter, how=how, seed=seed)
-        folder = kept("answers", name, key_of(asked), how, seed, work=work, apart=True)
+        key = (name, key_of(asked), how, seed, *lab_model.format_key())
+        folder = kept("answers", *key, work=work, apart=True)
         rows = store.read_json(folder / "answers.json")
         out += [
             (page, [_message(*each) for each in row]) for page, row in zip(some, rows, strict=True)
@@ -87,7 +88,8 @@ def _sample(
     how: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    drawn = models.sample(models.load(lab_model.MODEL, adapter=adapter), asked, seed=seed, **how)
+    loaded = models.load(lab_model.MODEL, adapter=adapter, dtype=lab_model.DTYPE)
+    drawn = models.sample(loaded, asked, seed=seed, **how)
     rows = [[[answer.text, answer.finish_reason] for answer in some] for some in drawn]
     store.write_json(folder / "answers.json", rows)
     return {"prompts": len(asked), "tokens": sum(len(a.ids) for some in drawn for a in some)}

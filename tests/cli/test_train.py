@@ -83,6 +83,22 @@ def test_a_plan_as_json_is_one_object(pairs):
     assert [free.sub("", line) for line in got["plan"]] == free.sub("", text).splitlines()
 
 
+def test_a_dry_run_counts_the_rows_that_cannot_be_used(pairs):
+    def said(*words):
+        return call("train", pairs, "--dry-run", *words).stdout.splitlines()
+
+    assert not any("can be used" in line for line in said())
+    none = said("--no-sft", "--set", "dpo.max_length=20")
+    assert none[3:] == [
+        "             0 can be used, set aside: too-long 1; dpo.max_length is 20",
+        "Nothing to train: no row of dpo can be used",
+    ]
+    assert "too-long 4; kto." in said("--kto", "--no-sft", "--set", "kto.max_length=20")[3]
+    some = said("--set", "sft.max_length=20", "--set", "budget.max_prompt=400")
+    assert some[2].endswith(" 0 can be used, set aside: too-long 2; sft.max_length is 20")
+    assert any("weights" in line for line in some)  # DPO goes on from the base
+
+
 def test_a_training_without_a_preference_stage_names_what_sft_left(pairs):
     got = call("train", pairs, "--set", "dpo.enabled=false", "--quiet")
     assert got.stdout == (

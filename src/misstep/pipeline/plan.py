@@ -126,22 +126,43 @@ def training_plan(folder: Path, config: RunConfig) -> str:
     parts.check_pairs(folder)
     checks.check_bits(config)
     job = Job(store.RunFolder(folder), config)
-    accepted = len(mining.accepted_rows(job))
-    pairs = mining.pair_rows(job)
-    rows = mining.labelled_rows(job) if config.kto.enabled else pairs
+    accepted = mining.accepted_rows(job)
+    rows = mining.labelled_rows(job) if config.kto.enabled else mining.pair_rows(job)
     head = f"Plan for {folder} (nothing is written by --dry-run)"
     if not rows:
         return f"{head}\nNothing to train: the folder holds no pairs"
+    template = models.load_tokenizer(config.model, images=job.gallery)[1]
+    preference = f"{_preference(config)}; {count_of(len(rows), 'row')} in the folder"
+    lines = [head]
+    for name, said, given in (
+        ("sft", f"sft        {_sft(config, len(accepted))}", accepted),
+        ("kto" if config.kto.enabled else "dpo", preference, rows),
+    ):
+        used, told = _used(name, given, template, config)
+        lines += [f"  {said}", *([f"             {told}"] if told else [])]
+        if not used and given is rows:
+            return "\n".join((*lines, f"Nothing to train: no row of {name} can be used"))
     note = little(job, len(rows))
-    lines = [
-        head,
-        f"  sft        {_sft(config, accepted)}",
-        f"  {_preference(config)}; {count_of(len(rows), 'row')} in the folder",
+    lines += [
         *([] if note is None else [f"  note       {note}"]),
         *([f"  note       {checks.NO_RFT}"] if config.rft.enabled else []),
         *train.memory_lines(config),
     ]
     return "\n".join(lines)
+
+
+def _used(
+    name: str, rows: Sequence[train.Row], template: models.Template, config: RunConfig
+) -> tuple[bool, str]:
+    """Whether a stage can use any of its rows, and how many it can where that is not all."""
+    stage = getattr(config, name)
+    if not stage.enabled or not rows:
+        return True, ""
+    run = train.TrainSettings(seed=config.seed, budget=models.budget_of(config))
+    used, aside = train.usable(rows, template, config=stage, run=run)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(aside.items()))
+    longest = f"; {name}.max_length is {stage.max_length}" if "too-long" in aside else ""
+    return used > 0, f"{used} can be used, set aside: {reasons}{longest}" if aside else ""
 
 
 def _sft(config: RunConfig, rows: int) -> str:

@@ -14,7 +14,7 @@ from misstep.config import DpoConfig, KtoConfig, LoraConfig, RunConfig, SftConfi
 from misstep.errors import ExtraMissing
 from misstep.train.card import fill
 from misstep.train.hub import Upload, check_repo, plan_upload, upload
-from misstep.train.rows import Row, Trained, TrainSettings
+from misstep.train.rows import Row, Trained, TrainSettings, usable
 
 __all__ = [
     "Row",
@@ -30,6 +30,7 @@ __all__ = [
     "train_kto",
     "train_sft",
     "upload",
+    "usable",
 ]
 
 

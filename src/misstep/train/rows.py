@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from misstep.config import DpoConfig, KtoConfig, SftConfig
 from misstep.models.budget import Budget, fitted, lost
 from misstep.models.images import Gallery
 from misstep.models.template import Encoded
@@ -163,6 +164,29 @@ def tokenise(
         elif fault is not None:
             aside.append(set_aside(row, *fault))
     return kept, aside
+
+
+def usable(
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    config: SftConfig | DpoConfig | KtoConfig,
+    run: TrainSettings,
+) -> tuple[int, Counter[str]]:
+    """How many rows a stage would train on, and how many it would set aside, by reason.
+
+    Rows that a limit leaves undrawn are neither.
+    """
+    kept, aside = tokenise(
+        evenly(rows, seed=run.seed),
+        template,
+        max_length=config.max_length,
+        pairs=isinstance(config, DpoConfig),
+        limit=config.max_pairs if isinstance(config, DpoConfig) else config.max_rows,
+        budget=run.budget,
+    )
+    counts = Counter(each.reason for each in aside if each.reason != "over-limit")
+    return len(kept), counts
 
 
 def _fitting(
