@@ -226,7 +226,7 @@ class RunConfig:
     seed: int = 42
     """Of the sampling and the training."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the model's weights; auto is bfloat16 where the hardware computes in it."""
+    """Of the model's weights; auto is bfloat16 where the hardware is fast in it."""
     gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
     """Recompute activations to save memory; auto does where they would not fit, never changes
     results."""

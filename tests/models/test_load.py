@@ -58,6 +58,20 @@ def test_the_dtype_is_as_asked(tiny_folder):
     assert load(str(tiny_folder), dtype="bfloat16").model.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_it_has_amx(tiny_folder, monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert load(str(tiny_folder)).model.dtype is expected
+
+
 def test_an_unknown_dtype_is_refused(tiny_folder):
     said = refusal(str(tiny_folder), dtype="int3")
     assert said == "unknown dtype 'int3'; expected auto, float32 or bfloat16"
