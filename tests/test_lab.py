@@ -407,6 +407,33 @@ def test_a_log_row_is_read_with_its_argument_text_as_the_model_wrote_it(tmp_path
     assert session.context_of(step).tools[0].strict is True
 
 
+def test_seeds_are_pooled_from_the_rows_of_the_results(tmp_path):
+    path = tmp_path / "results.json"
+    other = replace(OSLO, id="q2", family="g")
+    asked = {"heldout": [other, OSLO]}
+    good, bad = said(("weather", '{"city": "Oslo"}')), said(("weather", '{"town": "Oslo"}'))
+    arm = lab_arms.Arm(name="recipe")
+    labs = [lab_arms.Lab(asked, "heldout", seed) for seed in (1, 2)]
+    for lab, name, ours, theirs in (
+        (labs[0], "sft", [bad, bad, good], [bad, bad, bad]),
+        (labs[1], "sft", [bad, bad, bad], [bad, bad, good]),
+        (labs[0], "recipe", [good, good, good], [good, bad, good]),
+        (labs[1], "recipe", [good, good, good], [good, good, good]),
+    ):
+        one = {0.7: lab_measure.measure([(OSLO, ours), (other, theirs)])}
+        told = {"at": lab_measure.all_told(one), "by_family": lab_measure.by_family(one)}
+        lab_results.record(path, {**lab.named(name), **told}, {})
+    lab_arms.pool(path, labs, [arm])
+    before, after = json.loads(path.read_text())["pooled"]
+    assert (before["arm"], after["arm"], after["seeds"]) == ("sft", "recipe", [1, 2])
+    assert (before["at"]["0.7"]["failed"]["k"], before["at"]["0.7"]["n"]) == (10, 12)
+    assert before["at"]["both"]["codes"]["MISSING_REQUIRED"] == 10
+    assert after["at"]["0.7"]["failed"]["k"] == 1
+    assert after["against"]["sft"]["0.7"]["failed"]["difference"] == -0.75
+    with pytest.raises(ValueError, match="of other questions"):
+        lab_arms.pool(path, [lab_arms.Lab({"heldout": [OSLO]}, "heldout", 1)], [arm])
+
+
 def test_seeds_together_are_the_sums_of_their_families():
     def one(failed, codes):
         counts = lab_measure.Counts(failed, (3, 3))

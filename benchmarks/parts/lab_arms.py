@@ -19,7 +19,7 @@ from parts.lab_keep import facts, say
 from parts.lab_measure import Measured
 from parts.lab_model import Answered
 from parts.lab_questions import Question, counts, place
-from parts.lab_results import has, record, short
+from parts.lab_results import has, is_row, known, record, short
 from parts.lab_signed import agreeing, signed
 
 from misstep import store, train
@@ -339,16 +339,14 @@ def _later(lab: Lab, arm: Arm, control: Arm) -> Any:
 def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
     """Each arm over all seeds, beside each that stands before it, the start first.
 
-    What is not kept is made.
+    Every seed is read from its row in the results: its answers need not be kept.
     """
+    names = ["sft"] * labs[0].beside_start + [arm.name for arm in arms]
     found: dict[str, dict[float, Measured]] = {}
-    if labs[0].beside_start:
-        starts = [lab.measured(lab.start()) for lab in labs]
-        found["sft"] = {t: lab_measure.together([one[t] for one in starts]) for t in starts[0]}
-    for arm in arms:
-        adapters = [(lab, lab.train(arm)[1]) for lab in labs]
-        seeds = [lab.measured(adapter) for lab, adapter in adapters if adapter is not None]
-        found[arm.name] = {t: lab_measure.together([one[t] for one in seeds]) for t in seeds[0]}
+    for name in names:
+        seeds = [read for lab in labs if (read := _remembered(path, lab, name)) is not None]
+        if seeds:
+            found[name] = {t: lab_measure.together([one[t] for one in seeds]) for t in seeds[0]}
     rows = [
         {
             "arm": name,
@@ -363,6 +361,14 @@ def pool(path: Path, labs: Sequence[Lab], arms: Sequence[Arm]) -> None:
         for name, one in found.items()
     ]
     store.write_json(path, {**store.read_json(path), "pooled": rows})
+
+
+def _remembered(path: Path, lab: Lab, name: str) -> dict[float, Measured] | None:
+    """A row of the results; None for an arm that had no pairs."""
+    row = next(row for row in known(path) if is_row(row, lab.named(name)))
+    if "said" in row:
+        return None
+    return lab_measure.remembered(row, lab.asked[lab.part], ANSWERS[lab.part])
 
 
 def common(lab: Lab) -> dict[str, Any]:

@@ -151,6 +151,31 @@ def by_family(found: Mapping[float, Measured]) -> dict[str, dict[str, str]]:
     }
 
 
+def remembered(
+    row: Mapping[str, Any], questions: Iterable[Question], count: int
+) -> dict[float, Measured]:
+    """What a row of the results measured, from its counts by family (`by_family`).
+
+    Args:
+        questions: those that were asked, `count` times each.
+    """
+    asked = Counter(question.family for question in questions)
+    names = tuple(sorted(asked))
+    n = tuple(asked[name] * count for name in names)
+    read: dict[float, Measured] = {}
+    for t, one in row["by_family"].items():
+        k = {name: tuple(map(int, text.split())) for name, text in one.items()}
+        if any(len(each) != len(n) for each in k.values()):
+            raise ValueError(f"{row['arm']}: the results are of other questions")
+        read[float(t)] = Measured(
+            families=names,
+            failed=Counts(k["failed"], n),
+            correct=Counts(k["correct"], n),
+            codes=dict(row["at"][t]["codes"]),
+        )
+    return read
+
+
 def _with_both(found: Mapping[float, Measured]) -> dict[float | str, Measured]:
     return {**found, "both": together(list(found.values()))}
 

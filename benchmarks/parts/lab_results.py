@@ -20,7 +20,7 @@ def record(path: Path, row: dict[str, Any], common: Mapping[str, Any]) -> None:
     Args:
         common: what stands beside the rows: the questions, the settings.
     """
-    rows = [each for each in known(path) if not _same(each, row)]
+    rows = [each for each in known(path) if not is_row(each, row)]
     whole = {
         **(store.read_json(path) if path.exists() else {}),
         "name": path.stem,
@@ -39,10 +39,11 @@ def known(path: Path) -> list[dict[str, Any]]:
 
 def has(path: Path, wanted: dict[str, Any]) -> bool:
     """Whether the results hold this arm."""
-    return any(_same(row, wanted) for row in known(path))
+    return any(is_row(row, wanted) for row in known(path))
 
 
-def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+def is_row(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a row is that of this arm, seed and part."""
     return all(row[key] == other[key] for key in ("arm", "seed", "part"))
 
 
