@@ -76,6 +76,11 @@ def test_a_tracker_that_is_none_names_the_nearest():
             "dpo.warmup_ratio: out of range, expected from 0 to 1",
         ),
         (
+            {"label_smoothing": 0.1},
+            "dpo.label_smoothing: out of range, expected 0 with these losses (robust is sigmoid "
+            "with smoothing)",
+        ),
+        (
             {"loss_type": ["exo_pair"], "loss_weights": [1.0]},
             "dpo.label_smoothing: out of range, expected above 0 with exo_pair",
         ),
@@ -153,7 +158,8 @@ def test_the_losses_are_those_of_the_installed_trl():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_can_be_set(loss):
-    settings = {"loss_type": [loss], "loss_weights": [1.0], "label_smoothing": 0.1}
+    smoothing = 0.1 if loss == "exo_pair" else 0.0
+    settings = {"loss_type": [loss], "loss_weights": [1.0], "label_smoothing": smoothing}
     config = load_config(None, {f"dpo.{key}": value for key, value in settings.items()})
     assert config.dpo.loss_type == (loss,)
     assert DpoConfig().loss_type == ("sigmoid", "sft")

@@ -71,7 +71,7 @@ def of_stages(*, sft: SftConfig, rft: RftConfig, dpo: DpoConfig, kto: KtoConfig)
     yield "kto.desirable_weight", some, "above 0 where kto.undesirable_weight is 0"
     for name, most in (("dpo", dpo.max_chosen_drop), ("kto", kto.max_chosen_drop)):
         yield f"{name}.max_chosen_drop", most >= 0, "0 (never stops) or more"
-    yield "kto.per_device_train_batch_size", kto.per_device_train_batch_size != 1, "above 1"
+    yield "kto.per_device_train_batch_size", kto.per_device_train_batch_size >= 4, "at least 4"
     for name, stage in (("sft", sft), ("rft", rft), ("dpo", dpo), ("kto", kto)):
         for key in _ABOVE_ZERO:
             value = getattr(stage, key)
@@ -89,6 +89,7 @@ def _of_losses(dpo: DpoConfig) -> Iterator[Rule]:
     losses = set(dpo.loss_type)
     plain = dpo.f_divergence_type == "reverse_kl"
     smoothed = "exo_pair" not in losses or dpo.label_smoothing > 0
+    heeded = not 0 < dpo.label_smoothing < 1 or not losses.isdisjoint(_SMOOTHED)
     sure = "robust" not in losses or dpo.label_smoothing < 0.5
     barred = {"aot", "aot_unpaired", "hinge"}  # TRL: the last one's gradient cannot be worked out
     weighable = not dpo.use_weighting or losses.isdisjoint(barred)
@@ -102,9 +103,12 @@ def _of_losses(dpo: DpoConfig) -> Iterator[Rule]:
     yield "dpo.label_smoothing", smoothed, "above 0 with exo_pair"
     yield "dpo.label_smoothing", sure, "below 0.5 with robust"
     yield "dpo.label_smoothing", 0 <= dpo.label_smoothing < 1, "from 0 to below 1"
+    yield "dpo.label_smoothing", heeded, "0 with these losses (robust is sigmoid with smoothing)"
     yield "dpo.ld_alpha", apart, "null, or from 0 to 1"
 
 
+_SMOOTHED = frozenset(("robust", "exo_pair", "aot", "aot_unpaired"))
+"""Losses that TRL 1.16 smooths; the others pass over the setting."""
 _OF_MARGIN = frozenset(
     ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft")
 )

@@ -233,6 +233,18 @@ def test_a_batch_without_a_bound_is_as_long_as_its_longest_rows(room):
     assert configured(lines) == ["all of it fits here, in 24 GB and in 80 GB"]
 
 
+def test_sides_that_share_no_prompt_are_read_with_one_each(room):
+    _, lines = lines_of(
+        **{
+            "sft.tokens_per_batch": 2048,
+            "dpo.per_device_train_batch_size": 4,
+            "dpo.share_prompts": False,
+        }
+    )  # 8,192 tokens
+    (said,) = configured(lines)
+    assert said.startswith("dpo.per_device_train_batch_size 4 does not fit 24 GB; at most ")
+
+
 def test_stages_that_are_not_trained_are_not_held_to_it(room):
     off = {"sft.enabled": False, "rft.tokens_per_batch": 1 << 19, "kto.max_length": 1 << 19}
     _, lines = lines_of(**off, **{"dpo.tokens_per_batch": 2048, "kto.tokens_per_batch": 1 << 19})

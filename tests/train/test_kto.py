@@ -166,7 +166,7 @@ def test_a_failure_that_never_ended_carries_no_end_of_turn():
 
 @given(
     labels=st.lists(st.booleans(), min_size=2, max_size=60),
-    batch=st.integers(2, 9),
+    batch=st.integers(4, 9),
     seed=st.integers(0, 3),
 )
 def test_an_epoch_has_every_row_once_and_no_batch_of_one(labels, batch, seed):
@@ -185,7 +185,7 @@ def test_an_epoch_has_every_row_once_and_no_batch_of_one(labels, batch, seed):
 
 @given(
     count=st.integers(2, 60),
-    batch=st.integers(2, 9),
+    batch=st.integers(4, 9),
     accumulate=st.integers(1, 4),
     epochs=st.integers(1, 3),
 )
@@ -193,9 +193,7 @@ def test_the_steps_of_some_epochs_read_every_row_once_in_each(count, batch, accu
     rows = [
         Ids(id=str(at), prompt=(at // 2,), chosen=(at,), label=at % 2 == 0) for at in range(count)
     ]
-    steps, micro = plan(
-        count, batch=batch, accumulate=accumulate, epochs=epochs, max_steps=-1, mixed=True
-    )
+    steps, micro = plan(count, batch=batch, accumulate=accumulate, epochs=epochs, max_steps=-1)
     read = Counter(
         at for group in mixed_batches(rows, batch=batch, count=micro, seed=1) for at in group
     )
@@ -203,7 +201,27 @@ def test_the_steps_of_some_epochs_read_every_row_once_in_each(count, batch, accu
     assert steps == -(-micro // accumulate)
 
 
-def test_a_last_row_alone_does_not_read_an_epoch_twice(tiny, tmp_path):
+def test_labels_that_weigh_unevenly_are_told_with_what_to_set():
+    from misstep.train.kto import unbalanced
+
+    def told(accepted, failed, **weights):
+        rows = [
+            Ids(id=str(at), prompt=(at,), chosen=(at,), label=at < accepted)
+            for at in range(accepted + failed)
+        ]
+        return unbalanced(rows, replace(KTO, **weights))
+
+    assert told(3, 30) == (
+        "3 accepted and 30 failed answers weigh 3 to 30; set kto.desirable_weight to 10 up to 13, "
+        "or kto.undesirable_weight accordingly"
+    )
+    assert told(3, 30, desirable_weight=10.0) == told(3, 30, undesirable_weight=0.1) == ""
+    assert told(192, 208) == told(4, 3) == told(2, 1) == ""
+    assert "desirable_weight to 0.33 up to 0.44" in told(30, 10)
+    assert told(30, 10, undesirable_weight=0.0) == ""
+
+
+def test_a_last_row_is_not_alone(tiny, tmp_path):
     from misstep import train
 
     trained = [
@@ -218,7 +236,7 @@ def test_a_last_row_alone_does_not_read_an_epoch_twice(tiny, tmp_path):
         )
         for count, epochs in ((16, 1.0), (17, 1.0), (17, 2.0))
     ]
-    assert [each.steps for each in trained] == [1, 1, 2]
+    assert [each.steps for each in trained] == [1, 2, 4]
 
 
 def test_batches_hold_the_labels_in_the_proportion_of_the_whole():

@@ -139,6 +139,37 @@ def test_each_epoch_has_each_row_once(lengths, batch):
         assert sorted(at for group in epoch for at in group) == list(range(len(rows)))
 
 
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=40), st.integers(4, 9))
+def test_the_batches_of_an_epoch_are_about_as_large(sessions, batch):
+    rows = [
+        Ids(id=f"{task}-{step}", prompt=(task, *range(step)), chosen=(1,))
+        for task, steps in enumerate(sessions)
+        for step in range(steps)
+    ]
+    count = -(-len(rows) // batch)
+    sizes = [len(group) for group in batches(rows, batch=batch, count=count, seed=0)]
+    assert max(sizes) <= batch
+    assert min(sizes) >= min(len(rows), len(rows) // count - batch // 4 - 1, batch // 2)
+    assert sum(sizes) == len(rows)
+
+
+def test_the_longest_rows_have_no_batch_of_their_own():
+    rows = some_ids([*range(10, 340, 10)])
+    for seed in range(20):
+        groups = batches(rows, batch=8, count=5, seed=seed)
+        assert sorted(map(len, groups)) == [6, 6, 7, 7, 7]
+        assert min(len(group) for group in groups if 32 in group) >= 6
+
+
+def test_rows_of_one_prompt_stay_together_where_batches_cannot_be_full():
+    rows = [Ids(id=str(at), prompt=(at // 2,) * 5, chosen=(at,)) for at in range(18)]
+    groups = batches(rows, batch=4, count=5, seed=0)
+    assert all(
+        sorted(at // 2 for at in group[::2]) == sorted(at // 2 for at in group[1::2])
+        for group in groups
+    )
+
+
 def test_rows_of_a_batch_are_alike_in_length():
     dice = random.Random(0)
     rows = some_ids([dice.randrange(16, 1600) for _ in range(400)])

@@ -37,7 +37,7 @@ def go(stage, tiny, out, **changes):
 
 
 def losses(trained):
-    return [entry["loss"] for entry in trained.log]
+    return [entry["loss"] for entry in trained.log if "loss" in entry]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,9 @@ def test_the_adapter_is_kept_in_float32(dpo):
 
 
 def test_dpo_starts_from_equal_policy_and_reference(dpo):
-    assert dpo.log[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
-    assert dpo.log[-1]["rewards/margins"] > 0
+    margins = [entry["rewards/margins"] for entry in dpo.log if "loss" in entry]
+    assert margins[0] == pytest.approx(0, abs=1e-5)
+    assert margins[-1] > 0
 
 
 def test_the_base_does_not_move(tiny, tmp_path):
@@ -295,9 +296,18 @@ def test_nothing_is_printed(tiny, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("logged", "steps", "kind", "said"),
+    ("losses", "logged", "steps", "kind", "said"),
     [
         (
+            ("sigmoid",),
+            {"logps/chosen_change": -1.5},
+            (4, 40),
+            "displaced",
+            "step 4: the chosen answers lost 1.5 nats each, 0.037 per token (40 in the mean); add "
+            "sft (dpo.loss_type and dpo.loss_weights), raise dpo.beta or lower dpo.learning_rate",
+        ),
+        (
+            ("sigmoid", "sft"),
             {"logps/chosen_change": -1.5},
             (4, 40),
             "displaced",
@@ -306,6 +316,7 @@ def test_nothing_is_printed(tiny, tmp_path, capfd):
             "dpo.learning_rate",
         ),
         (
+            ("sigmoid", "sft"),
             {"rewards/margins": 4.5},
             (9, 40),
             "saturated",
@@ -313,24 +324,35 @@ def test_nothing_is_printed(tiny, tmp_path, capfd):
             "epochs (dpo.num_train_epochs) or more pairs do",
         ),
         (
+            ("ipo",),
             {"rewards/accuracies": 1.0},
             (5, 40),
             "trivial",
-            "step 5: all pairs are told apart already; `misstep lint` says whether one feature, "
-            "such as length, tells chosen from rejected",
+            "step 5: all pairs of the last 4 steps are told apart already; `misstep lint` says "
+            "whether one feature, such as length, tells chosen from rejected",
         ),
-        ({"rewards/accuracies": 1.0}, (30, 40), None, None),
-        ({"rewards/margins": 4.5}, (39, 40), None, None),
-        ({"logps/chosen_change": -0.5, "rewards/accuracies": 0.9}, (5, 40), None, None),
+        (("sigmoid",), {"rewards/accuracies": 1.0}, (30, 40), None, None),
+        (("sigmoid",), {"rewards/margins": 4.5}, (39, 40), None, None),
+        (("ipo", "sft"), {"rewards/margins": 4.5}, (9, 40), None, None),
+        (("sigmoid_norm",), {"rewards/margins": 4.5}, (9, 40), None, None),
+        (
+            ("sigmoid",),
+            {"logps/chosen_change": -0.5, "rewards/accuracies": 0.9},
+            (5, 40),
+            None,
+            None,
+        ),
     ],
 )
-def test_a_training_that_goes_wrong_is_told_once_with_what_to_change(logged, steps, kind, said):
+def test_a_training_that_goes_wrong_is_told_once_with_what_to_change(
+    losses, logged, steps, kind, said
+):
     from types import SimpleNamespace
 
     from misstep.train.watch import Advice
 
     heard = []
-    advice = Advice("dpo", heard.append, length=40)
+    advice = Advice("dpo", heard.append, losses=losses, length=40, rows=4)
     step, most = steps
     for now in (step, step + 1):
         state = SimpleNamespace(log_history=[logged] * 4, global_step=now, max_steps=most)
@@ -344,13 +366,72 @@ def test_what_kto_does_not_have_is_not_advised():
 
     from misstep.train.watch import CHANGE, Advice
 
-    advice = Advice("kto", length=1000)
-    state = SimpleNamespace(log_history=[{CHANGE: -1.5}] * 4, global_step=4, max_steps=40)
+    advice = Advice("kto", losses=(), length=1000, rows=4)
+    log = {CHANGE: -1.5, "rewards/margins": 4.5}
+    state = SimpleNamespace(log_history=[log] * 4, global_step=4, max_steps=40)
     advice.on_log(None, state, None)
+    assert advice.notes.keys() == {"displaced"}
     assert advice.notes["displaced"] == (
         "step 4: the chosen answers lost 1.5 nats each, 0.0015 per token (1000 in the mean); "
         "raise kto.beta or lower kto.learning_rate"
     )
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 16), (5, 4), (100, 4)])
+def test_few_pairs_that_are_told_apart_are_no_sign(rows, steps):
+    from types import SimpleNamespace
+
+    from misstep.train.watch import Advice
+
+    advice = Advice("dpo", losses=("sigmoid",), length=40, rows=rows)
+    for step in range(1, steps + 1):
+        assert not advice.notes
+        log = [{"rewards/accuracies": 1.0}] * step
+        state = SimpleNamespace(log_history=log, global_step=step, max_steps=100)
+        advice.on_log(None, state, None)
+    assert advice.notes.keys() == {"trivial"}
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "kto"])
+def test_a_stage_of_one_step_learns(tiny, tmp_path, stage):
+    given = labelled(4) if stage == "kto" else pairs(4)
+    trained = go(stage, tiny, tmp_path / "o", rows=given)
+    assert trained.steps == 1
+    assert any(t.abs().max() > 0 for n, t in weights(trained.adapter).items() if "lora_B" in n)
+
+
+@pytest.mark.parametrize("stage", ["dpo", "kto"])
+def test_what_the_base_says_of_padding_and_of_sampling_is_left_as_it_came(tmp_path, stage):
+    from tiny import build_tiny
+
+    base = build_tiny(tmp_path / "base", pad_token_id=None)
+    words = json.loads((base / "tokenizer_config.json").read_text())
+    del words["pad_token"]
+    (base / "tokenizer_config.json").write_text(json.dumps(words))
+    asked = {"eos_token_id": [2, 0], "temperature": 0.6}  # saved only if nobody wrote to it
+    (base / "generation_config.json").write_text(json.dumps(asked))
+    for enabled in (True, False):
+        lora = replace(LORA, enabled=enabled)
+        out = go(stage, str(base), tmp_path / f"{enabled}", lora=lora).adapter
+        assert json.loads((out / "tokenizer_config.json").read_text()).get("pad_token") is None
+    read = {name: json.loads((out / name).read_text()) for name in _CONFIGS}
+    assert read["config.json"].get("pad_token_id") is None
+    assert read["generation_config.json"].items() >= asked.items()
+    assert "pad_token_id" not in read["generation_config.json"]
+
+
+_CONFIGS = ("config.json", "generation_config.json")
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "kto"])
+def test_a_row_beyond_the_models_window_is_set_aside(tmp_path, stage):
+    from tiny import build_tiny
+
+    base = str(build_tiny(tmp_path / "short", max_position_embeddings=35))
+    trained = go(stage, base, tmp_path / "o", config=replace(STAGES[stage][1], max_steps=1))
+    assert trained.rows > 0
+    assert {each.reason for each in trained.set_aside} == {"too-long"}
+    assert all(each.said.endswith("the model reads at most 35") for each in trained.set_aside)
 
 
 def test_a_resumed_training_has_the_warnings_of_before(tiny, tmp_path):

@@ -63,9 +63,10 @@ def train_dpo(
             pairs=True,
             limit=config.max_pairs,
             budget=run.budget,
+            window=job.loaded.window,
         )
         if not ids or job.steps(len(ids))[0] == 0:
-            return stage.untrained(job, rows=rows, aside=aside)
+            return stage.untrained(job, ids, rows=rows, aside=aside)
         focus = focused(
             ids,
             rows,
@@ -76,7 +77,13 @@ def train_dpo(
         ids = list(focus.ids)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        advice = Advice("dpo", ranks.spoken(run.say), length=mean_length(ids))
+        advice = Advice(
+            "dpo",
+            ranks.spoken(run.say),
+            losses=config.loss_type,
+            length=mean_length(ids),
+            rows=job.rows_per_step,
+        )
         trainer = pair_trainer(job, config, ids)
         early = stage.forewarned(job, rows, ids, aside, focus.said, *trainer.said)
         watched(trainer, ranks.spoken(run.progress), guard, advice)

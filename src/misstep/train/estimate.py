@@ -242,8 +242,10 @@ def _merging(answering: Sampling) -> str:
 
 
 def _pair(config: RunConfig) -> int:
-    """Tokens of a pair of the longest rows, whose two sides share their prompt."""
+    """Tokens of a pair of the longest rows; the two sides share their prompt unless told not to."""
     stage = config.kto if config.kto.enabled else config.dpo
+    if not (config.kto.enabled or config.dpo.share_prompts):
+        return 2 * stage.max_length
     return stage.max_length + min(config.sample.max_new_tokens, stage.max_length)
 
 

@@ -60,19 +60,46 @@ def train_kto(
             pairs=False,
             limit=config.max_rows,
             budget=run.budget,
+            window=job.loaded.window,
         )
         if len({row.label for row in ids}) < 2 or job.steps(len(ids))[0] == 0:
-            return stage.untrained(job, rows=rows, aside=aside)
+            return stage.untrained(job, ids, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop, "kto")
-        advice = Advice("kto", ranks.spoken(run.say), length=mean_length(ids))
+        advice = Advice(
+            "kto",
+            ranks.spoken(run.say),
+            losses=(),
+            length=mean_length(ids),
+            rows=job.rows_per_step,
+        )
         trainer = label_trainer(job, config, ids)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
-        early = stage.forewarned(job, rows, ids, aside, *trainer.said)
+        early = stage.forewarned(job, rows, ids, aside, *trainer.said, unbalanced(ids, config))
         trainer.refer(_references(trainer, ids, job))
         trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
         story = stage.tell(trainer, ids, guard.stopped, (*early, *advice.notes.values()))
         return stage.finish(job, trainer, rows=rows, aside=aside, story=story)
+
+
+def unbalanced(ids: Sequence[Ids], config: KtoConfig) -> str:
+    """What to set where the labels weigh very unevenly; empty where they do not.
+
+    Both sides weigh alike where `desirable_weight * accepted` is 1 to 4/3 of `undesirable_weight *
+    failed` (Ethayarajh et al. 2024, arXiv 2402.01306). A draw of half by half seldom is just that,
+    so it is said beyond twice that and below half of it.
+    """
+    accepted = sum(row.label for row in ids)
+    failed = len(ids) - accepted
+    ours, theirs = config.desirable_weight * accepted, config.undesirable_weight * failed
+    if not ours or not theirs or theirs / 2 <= ours <= theirs * 8 / 3:
+        return ""
+    low = config.undesirable_weight * failed / accepted
+    return (
+        f"{accepted} accepted and {failed} failed answers weigh {ours:g} to {theirs:g}; set "
+        f"kto.desirable_weight to {low:.2g} up to {low * 4 / 3:.2g}, or kto.undesirable_weight "
+        f"accordingly"
+    )
 
 
 def label_trainer(job: stage.Job, config: KtoConfig, ids: Sequence[Ids]) -> LabelTrainer:

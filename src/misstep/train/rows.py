@@ -9,8 +9,10 @@ no torch, no files, no clock.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import random
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -137,15 +139,17 @@ def tokenise(
     pairs: bool,
     limit: int = 0,
     budget: Budget | None = None,
+    window: int = sys.maxsize,
 ) -> tuple[list[Ids], list[SetAside]]:
     """Token ids of the rows that can be trained on, in their order, and the others with reasons.
 
     Reasons: `template` (the chat template does not render prompt and answer as prompt + answer),
     `image` (an image of the prompt cannot be shown to the model),
-    `too-long` (longer than `max_length` tokens, prompt and answer together, or a prompt that no
-    `budget` makes short enough), `lost-value` (the accepted answer names what stands only in turns
-    that were left out to fit the budget: it would teach to make values up), `same-sides` (equal
-    after the template), `no-rejected`, `copy` (the same tokens as an earlier row), `over-limit`
+    `too-long` (longer than `max_length` tokens or the model's `window`, prompt and answer together,
+    or a prompt that no `budget` makes short enough), `lost-value` (the accepted answer names what
+    stands only in turns that were left out to fit the budget: it would teach to make values up),
+    `same-sides` (equal after the template), `no-rejected`, `copy` (the same tokens as an earlier
+    row), `over-limit`
     (with a `limit` above 0: that many rows are kept already).
     """
     kept: list[Ids] = []
@@ -157,7 +161,7 @@ def tokenise(
             aside.append(set_aside(row, "over-limit", said))
             continue
         ids = _fitting(row, template, pairs, budget)
-        fault = ids if not isinstance(ids, Ids) else _fault(ids, max_length, seen)
+        fault = ids if not isinstance(ids, Ids) else _fault(ids, max_length, window, seen)
         if isinstance(ids, Ids) and fault is None:
             seen.add(row_key(ids))
             kept.append(ids)
@@ -175,7 +179,7 @@ def usable(
 ) -> tuple[int, Counter[str]]:
     """How many rows a stage would train on, and how many it would set aside, by reason.
 
-    Rows that a limit leaves undrawn are neither.
+    Rows that a limit leaves undrawn are neither. KTO uses none where all have one label.
     """
     kept, aside = tokenise(
         evenly(rows, seed=run.seed),
@@ -186,7 +190,8 @@ def usable(
         budget=run.budget,
     )
     counts = Counter(each.reason for each in aside if each.reason != "over-limit")
-    return len(kept), counts
+    lone = isinstance(config, KtoConfig) and len({row.label for row in kept}) < 2
+    return 0 if lone else len(kept), counts
 
 
 def _fitting(
@@ -227,11 +232,13 @@ def _ids(row: Row, template: Template, pairs: bool) -> Ids | tuple[str, str]:
     )
 
 
-def _fault(ids: Ids, max_length: int, seen: set[str]) -> tuple[str, str] | None:
+def _fault(ids: Ids, max_length: int, window: int, seen: set[str]) -> tuple[str, str] | None:
     if ids.chosen == ids.rejected:
         return "same-sides", "both answers are the same tokens after the chat template"
     if ids.length > max_length:
         return "too-long", f"{ids.length} tokens, at most {max_length} (max_length) are trained on"
+    if ids.length > window:
+        return "too-long", f"{ids.length} tokens, the model reads at most {window}"
     return ("copy", "the same tokens as an earlier row") if row_key(ids) in seen else None
 
 
@@ -259,7 +266,7 @@ def evenly(rows: Sequence[Row], *, seed: int) -> list[Row]:
 
 
 def plan(
-    count: int, *, batch: int, accumulate: int, epochs: float, max_steps: int, mixed: bool = False
+    count: int, *, batch: int, accumulate: int, epochs: float, max_steps: int
 ) -> tuple[int, int]:
     """(optimizer steps, micro-batches) over `count` rows, in `batches` or in `mixed_batches`.
 
@@ -267,10 +274,7 @@ def plan(
     """
     if max_steps > 0:
         return max_steps, max_steps * accumulate
-    epoch = math.ceil(count / batch)
-    if mixed and epoch > 1 and count - (epoch - 1) * batch == 1:
-        epoch -= 1  # the last row has joined the batch before it
-    micro = math.ceil(epochs * epoch)
+    micro = math.ceil(epochs * math.ceil(count / batch))
     return math.ceil(micro / accumulate), micro
 
 
@@ -279,7 +283,8 @@ def batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[l
 
     Every epoch has each row once. Rows of one session or prompt stand together and rows of a batch
     are alike in their first tokens and in length, so that much is read once and little is padded;
-    the batches of an epoch come in random order. The same arguments give the same batches.
+    the batches of an epoch are about as large as each other and come in random order. The same
+    arguments give the same batches.
     """
     dice = random.Random(f"batches/{seed}")
     units = _sessions(rows)
@@ -292,19 +297,18 @@ def batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[l
 
     while rows and len(out) < count:
         epoch = sorted(dice.sample(units, len(units)), key=place)
-        pool = [at for unit in epoch for at in unit]
-        groups = [pool[at : at + batch] for at in range(0, len(pool), batch)]
+        groups = _evened(epoch, batch)
         dice.shuffle(groups)
         out.extend(groups)
     return out[:count]
 
 
 def mixed_batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> list[list[int]]:
-    """Indices into labelled `rows` for `count` micro-batches of `batch` rows.
+    """Indices into labelled `rows` for `count` micro-batches of at most `batch` rows.
 
     Every epoch has each row once. Both labels are spread evenly over it, so that a batch holds
-    them in much the proportion of the whole; rows of one prompt stand together. A last batch of
-    one row, which would have no partner for the KL term, joins the batch before it.
+    them in much the proportion of the whole; rows of one prompt stand together. The batches of an
+    epoch are about as large as each other: one row alone would have no partner for the KL term.
     """
     dice = random.Random(f"mixed/{seed}")
     prompts: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -320,13 +324,31 @@ def mixed_batches(rows: Sequence[Ids], *, batch: int, count: int, seed: int) -> 
             for _, units in sorted(kinds.items(), key=lambda kind: sorted(kind[0]))
             for place, unit in enumerate(dice.sample(units, len(units)))
         ]
-        order = [at for _, unit in sorted(spread) for at in unit]
-        groups = [order[at : at + batch] for at in range(0, len(order), batch)]
-        if len(groups) > 1 and len(groups[-1]) == 1:
-            last = groups.pop()
-            groups[-1].extend(last)
-        out.extend(groups)
+        out.extend(_evened([unit for _, unit in sorted(spread)], batch))
     return out[:count]
+
+
+def _evened(units: Sequence[Sequence[int]], batch: int) -> list[list[int]]:
+    """The rows in as few groups of at most `batch` as there can be, all about as large.
+
+    A short last group would hold the longest rows, whatever the seed, and give each of them the
+    weight of several. Groups end where a unit does where that moves the end by a quarter of
+    `batch` at most.
+    """
+    order = [at for unit in units for at in unit]
+    whole = set(itertools.accumulate(map(len, units)))
+    count = math.ceil(len(order) / batch)
+    ends = [0]
+    for left in range(count - 1, -1, -1):
+        start = ends[-1]
+        even = start + (len(order) - start) / (left + 1)
+        low, high = max(start + 1, len(order) - left * batch), min(start + batch, len(order) - left)
+        near = range(math.ceil(even - batch / 4), math.floor(even + batch / 4) + 1)
+        fit = [at for at in near if at in whole and low <= at <= high] or [
+            min(max(round(even), low), high)
+        ]
+        ends.append(min(fit, key=lambda at: abs(at - even)))
+    return [order[a:b] for a, b in itertools.pairwise(ends)]
 
 
 _TRUNK = 64

@@ -61,9 +61,10 @@ def train_sft(
             pairs=False,
             limit=config.max_rows,
             budget=run.budget,
+            window=job.loaded.window,
         )
         if not ids or job.steps(len(ids))[0] == 0:
-            return stage.untrained(job, rows=rows, aside=aside)
+            return stage.untrained(job, ids, rows=rows, aside=aside)
         stage.open_work(job, ids)
         trainer = answer_trainer(job, config, ids)
         early = stage.forewarned(job, rows, ids, aside, *trainer.said)

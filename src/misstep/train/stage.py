@@ -55,6 +55,13 @@ class Job:
         """The folder of checkpoints."""
         return self.out.with_name(self.out.name + ".work")
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of an optimizer step, of all processes."""
+        config = self.config
+        each = config.per_device_train_batch_size * config.gradient_accumulation_steps
+        return each * ranks.count()
+
     def steps(self, count: int) -> tuple[int, int]:
         """(optimizer steps, micro-batches of all processes) over `count` rows."""
         return plan(
@@ -63,7 +70,6 @@ class Job:
             accumulate=self.config.gradient_accumulation_steps * ranks.count(),
             epochs=self.config.num_train_epochs,
             max_steps=self.config.max_steps,
-            mixed=self.name == "kto",
         )
 
 
@@ -168,7 +174,8 @@ def arguments(job: Job, model: Any, *, steps: int, tokens: int) -> dict[str, Any
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
         "gradient_checkpointing": _checkpointing(job, model, tokens),
         "learning_rate": config.learning_rate,
-        "warmup_steps": min(config.warmup_ratio, 0.999),
+        # whole ones: a share is rounded up there, and the first of them is taken at a rate of 0
+        "warmup_steps": min(int(steps * config.warmup_ratio), steps - 1),
         "save_steps": config.save_steps,
         "save_total_limit": 2,
         "seed": job.run.seed,
@@ -327,13 +334,15 @@ def tell(trainer: Any, ids: Sequence[Ids], stopped: str = "", notes: Sequence[st
     return Story(ids=ids, steps=steps, log=log, stopped=trainer.stopped or stopped, notes=notes)
 
 
-def untrained(job: Job, *, rows: Sequence[Row], aside: Sequence[SetAside]) -> Trained:
+def untrained(
+    job: Job, ids: Sequence[Ids], *, rows: Sequence[Row], aside: Sequence[SetAside]
+) -> Trained:
     """What a stage without anything to train on leaves: the adapter as it was.
 
     Without one to continue it is a new adapter, which answers exactly as the base does.
     """
     why = "nothing was trained: no row was left to train on" if aside else "no rows were given"
-    if job.name == "kto" and len({row.label for row in rows}) == 1:
+    if job.name == "kto" and len({row.label for row in ids or rows}) == 1:
         why = "nothing was trained: KTO needs accepted and failed answers"
     story = Story(stopped=why, notes=forewarned(job, rows, (), aside))
     return finish(job, None, rows=rows, aside=aside, story=story)

@@ -11,7 +11,6 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from misstep.train.dropout import without_dropout
 from misstep.train.finite import Finite, NotFinite
 from misstep.train.reading import Reading
 from misstep.train.tree import packed, tokens_read
+from misstep.train.untouched import cache_kept, cap_named, padding_kept
 from misstep.train.watch import CHANGE
 
 
@@ -92,7 +92,8 @@ class Quiet:
         self.said = (route.reading.said, _one_device(kwargs["args"]))
         self.stopped = ""
         self._restore = without_dropout(kwargs["model"])
-        with _cap_named(kwargs["model"]), _cache_kept(kwargs["model"]):
+        model, words = kwargs["model"], kwargs["processing_class"]
+        with cap_named(model), cache_kept(model), padding_kept(model, words):
             super().__init__(**kwargs)
         self.processing_class = None  # so that checkpoints do not hold a tokenizer each
         logps.listen(self.model)
@@ -171,36 +172,6 @@ def _one_device(args: Any) -> str:
         return ""
     args._n_gpu = 1
     return f"one of {seen} GPUs is used; `accelerate launch -m misstep train DIR` trains on all"
-
-
-@contextlib.contextmanager
-def _cap_named(model: Any) -> Iterator[None]:
-    """Let TRL's fused head find a cap on the logits under the one name that it knows."""
-    config = model.config.get_text_config()
-    cap = config.to_dict().get("logits_soft_cap")
-    if cap is None:
-        yield
-        return
-    config.final_logit_softcapping = cap
-    try:
-        yield
-    finally:
-        del config.final_logit_softcapping
-
-
-@contextlib.contextmanager
-def _cache_kept(model: Any) -> Iterator[None]:
-    """Keep `use_cache` as the configuration has it: each pass says that it wants no cache.
-
-    `Trainer` writes its own into it, which a full fine-tuning would hand to whoever serves it.
-    """
-    config = model.config
-    before = {key: value for key, value in vars(config).items() if key == "use_cache"}
-    yield
-    if before:
-        config.use_cache = before["use_cache"]
-    elif "use_cache" in vars(config):
-        del config.use_cache
 
 
 def _joining(gather: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ Importing this module imports transformers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,18 +66,34 @@ class Advice(TrainerCallback):
     - Likelihood displacement: the chosen answers lose probability though they are what is taught
       (Razin et al. 2024, arXiv 2410.08847); the guard stops the run where it goes on.
     - Saturation: with a mean reward margin of `_SATURATED` the gradient of the sigmoid loss is
-      below a fiftieth of what it was, so the rest of the run teaches little.
-    - Told apart at once: all pairs are ranked right within the first steps, which a single
-      feature such as the length of the sides does, and learning does not.
+      3.6 % of what it was, so the rest of the run teaches little. Said of losses of the summed
+      margin alone: `ipo` and `sigmoid_norm` divide it by the length, KTO's sides are told apart
+      from a baseline each.
+    - Told apart at once: all pairs are ranked right within the first steps, `_PAIRS` of them at
+      least, which a single feature such as the length of the sides does, and learning does not.
 
     All of it follows from the trainer's log, so a resumed run has the warnings of before as well.
     """
 
     def __init__(
-        self, section: str, say: Callable[[str], None] | None = None, *, length: float
+        self,
+        section: str,
+        say: Callable[[str], None] | None = None,
+        *,
+        losses: Sequence[str],
+        length: float,
+        rows: int,
     ) -> None:
-        """`length` is the mean number of tokens of the answers that are taught."""
+        """`length` is the mean number of tokens of the answers that are taught.
+
+        Args:
+            losses: of the stage, under TRL's names.
+            rows: of an optimizer step.
+        """
         self._section, self._say, self._length = section, say, length
+        self._saturates = not _SUMMED.isdisjoint(losses)
+        self._taught = "sft" in losses
+        self._window = max(_WINDOW, math.ceil(_PAIRS / rows))
         self.notes: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -92,7 +109,12 @@ class Advice(TrainerCallback):
         section = self._section
         change = _mean(history, CHANGE)
         if change is not None and change < -_DISPLACED:
-            learn = "give the sft loss more weight (dpo.loss_weights), " if section == "dpo" else ""
+            learn = ""
+            if section == "dpo":
+                more = "give the sft loss more weight (" if self._taught else "add sft ("
+                learn = (
+                    more + ("" if self._taught else "dpo.loss_type and ") + "dpo.loss_weights), "
+                )
             self._note(
                 "displaced",
                 f"step {step}: the chosen answers lost {-change:.1f} nats each, "
@@ -100,7 +122,8 @@ class Advice(TrainerCallback):
                 f"raise {section}.beta or lower {section}.learning_rate",
             )
         margin = _mean(history, "rewards/margins")
-        if margin is not None and margin > _SATURATED and step < most * 0.75:
+        late = step >= most * 0.75
+        if self._saturates and margin is not None and margin > _SATURATED and not late:
             self._note(
                 "saturated",
                 f"step {step} of {most}: the margins are saturated (mean {margin:.1f}), "
@@ -108,11 +131,13 @@ class Advice(TrainerCallback):
                 "do",
             )
         right = [log["rewards/accuracies"] for log in history if _ACCURACY in log]
-        if len(right) >= _WINDOW and step <= _EARLY and min(right[-_WINDOW:]) == 1.0:
+        window = self._window
+        if len(right) >= window and step <= 2 * window and min(right[-window:]) == 1.0:
             self._note(
                 "trivial",
-                f"step {step}: all pairs are told apart already; `misstep lint` says whether one "
-                "feature, such as length, tells chosen from rejected",
+                f"step {step}: all pairs of the last {window} steps are told apart already; "
+                "`misstep lint` says whether one feature, such as length, tells chosen from "
+                "rejected",
             )
 
     def _note(self, kind: str, said: str) -> None:
@@ -126,8 +151,11 @@ _ACCURACY = "rewards/accuracies"
 _DISPLACED = 1.0
 """Nats; runs that helped stayed within 2 in the mean of their last steps, and mostly within 1."""
 _SATURATED = 4.0
-"""Reward margin at which the sigmoid loss has 1.8 % of its first gradient."""
-_EARLY = 8
+"""Reward margin at which the sigmoid loss has 3.6 % of its first gradient."""
+_SUMMED = frozenset(("sigmoid", "robust", "exo_pair", "hinge"))
+"""Losses whose gradient is gone at that margin."""
+_PAIRS = 16
+"""So many, all told apart, are no accident: 1 in 65,536 where nothing was learned."""
 
 
 def mean_length(rows: Sequence[Ids]) -> float:
