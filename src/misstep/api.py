@@ -216,8 +216,9 @@ def merge(
                     f"(lora.enabled: false); nothing is to be merged, give it as --model"
                 )
         raise InputError(f"{run}: holds no adapter; give a run folder or an adapter folder")
-    note = adapter / models.ADAPTER_NOTE
-    named = store.read_json(note).get("base") if note.exists() else None
+    named = models.named_base(adapter)
+    if model is None and named is None and config is None:
+        raise InputError(f"{adapter}: does not say which model it was trained on; give --model")
     return train.merge(model or named or load_config(config).model, adapter, out, dtype=dtype)
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,23 @@ def test_a_folder_hash_sees_the_weights_and_nothing_else(tmp_path):
     assert cache.folder_hash(tmp_path) == first
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 2_999_999 + b"\1")
     assert cache.folder_hash(tmp_path) != first
+
+
+def test_a_settings_hash_sees_what_changes_the_answers_of_the_same_weights(tmp_path):
+    config = {"rope_theta": 1e4, "_name_or_path": "/a", "transformers_version": "5.0"}
+    path = tmp_path / "config.json"
+
+    def hashed(**changes):
+        path.write_text(json.dumps({**config, **changes}))
+        return cache.settings_hash(tmp_path)
+
+    first = hashed()
+    assert hashed(_name_or_path="/b", transformers_version="5.23") == first
+    assert hashed(rope_theta=5e5) != first
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [2, 3]}')
+    assert hashed() != first
+    path.write_text("{")
+    assert len(cache.settings_hash(tmp_path)) == 16
 
 
 def test_a_finished_conversion_is_used_again(monkeypatch, tmp_path):

@@ -229,6 +229,17 @@ def test_the_command_says_what_it_did(copy):
     assert json.loads(told.stdout)["already"] == [name]
 
 
+def test_unpaired_rows_count_for_adapters_that_kto_trained():
+    from misstep.pipeline.adapternotes import trained_on
+
+    left = {"unpaired/train.parquet": ["u1", "u2"], "pairs/train.parquet": ["p1", "p2"]}
+    facts = {"left_out": ["u2", "p1-accepted"]}
+    state = {"train adapter": {"facts": {**facts, "stage": "kto"}}, "train control": {"facts": {}}}
+    assert trained_on(state, left) == {"adapter": 3, "control": 4}
+    state["train adapter"]["facts"]["stage"] = "dpo"
+    assert trained_on(state, left) == {"adapter": 2, "control": 2}
+
+
 @pytest.mark.slow
 def test_an_adapter_says_that_it_was_trained_on_what_was_forgotten(tmp_path):
     pytest.importorskip("torch", reason="training needs the train extra")

@@ -1,6 +1,7 @@
 """The round of `rft`: SFT on confirmed answers of the model itself, before the preference stage."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from misstep.cli import main
 from misstep.config import load_config
 from misstep.errors import InputError
 from misstep.pipeline import checks, mining
+from misstep.pipeline.job import Job
 from misstep.pipeline.measuring import TRAINED
 from misstep.pipeline.reviewing import Review
 
@@ -78,6 +80,23 @@ def test_measuring_again_finds_every_stage_before_the_adapter(finished, tmp_path
     before = (folder / "scores.json").read_text()
     api.evaluate(folder, settings())
     assert (folder / "scores.json").read_text() == before
+
+
+@pytest.mark.parametrize(("folder", "rate"), [("rft/adapter", 1e-5), ("sft", 3e-4)])
+def test_the_control_learns_at_the_rate_of_what_it_goes_on_from(
+    tmp_path, monkeypatch, folder, rate
+):
+    from misstep.pipeline import training
+
+    rates = []
+    monkeypatch.setattr(
+        training, "_train", lambda job, *_, **__: rates.append(job.config.sft.learning_rate)
+    )
+    config = load_config(None, {"rft.learning_rate": 1e-5, "sft.learning_rate": 3e-4})
+    start = training.Adapter(path=tmp_path / folder, key="", facts={})
+    taught = SimpleNamespace(rows=(), left_out=(), steps=3)
+    training.control_stage(Job(store.RunFolder(tmp_path), config), taught, start)
+    assert rates == [rate]
 
 
 @pytest.mark.parametrize("arm", ["rft", "control"])

@@ -101,6 +101,26 @@ def test_the_report_says_whose_doing_it_is_and_what_it_took(finished):
     assert "for comparison, the control's" in text
 
 
+def test_the_card_has_the_verdict_and_every_stage_behind_the_adapter(finished):
+    _, run, config = finished
+    card = (run / "adapter/README.md").read_text()
+    scores = api.scores(run)
+    assert f"\nVerdict: **{scores['verdict']}**. " in card
+    stages = [line for line in card.splitlines() if line.startswith(("| sft |", "| dpo |"))]
+    rates = [line.rsplit("|", 2)[1].strip() for line in stages]
+    assert rates == [f"{config.sft.learning_rate:g}", f"{config.dpo.learning_rate:g}"]
+
+
+def test_the_same_weights_with_other_settings_are_another_model(finished, tmp_path, monkeypatch):
+    log, whole, config = finished
+    run, said = tmp_path / "run", []
+    shutil.copytree(whole, run)
+    monkeypatch.setattr("misstep.models.settings_of", lambda _: "another rope_theta")
+    api.run([log], run, config, until="sft", say=said.append)
+    assert "train sft …" in said
+    monkeypatch.undo()
+
+
 def test_no_held_out_family_was_trained_on(finished):
     _, run, _ = finished
     held = {row["family"] for row in store.read_rows(run / "heldout.parquet")}

@@ -27,7 +27,8 @@ NOTE = {
 def test_the_card_says_what_it_was_trained_on():
     rows = pairs(3)
     text = card(NOTE, rows, [set_aside(rows[0], "too-long", "x")])
-    assert text.startswith("---\nbase_model: smollm2\nlibrary_name: peft\n")
+    head = "---\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\nlibrary_name: peft\n"
+    assert text.startswith(head)
     assert "| TOOL_UNKNOWN | 3 |" in text
     assert "| too-long | 1 |" in text
     assert "Training ended early" not in text
@@ -52,6 +53,13 @@ def test_the_card_names_every_setting_of_the_stage_and_of_the_adapter():
     text = card(whole, [], [])
     assert "- `lora.enabled`: False" in text
     assert "lora_r" not in text
+
+
+def test_the_card_says_how_prompts_were_written_where_a_server_would_not():
+    heading = "## How prompts were written"
+    assert heading in card({**NOTE, "rendering": "fallback"}, [], [])
+    assert heading not in card({**NOTE, "rendering": "native"}, [], [])
+    assert heading not in card(NOTE, [], [])
 
 
 def test_the_card_says_why_training_ended_early():

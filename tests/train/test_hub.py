@@ -17,7 +17,20 @@ from tiny import build_tiny
 SECRET = "sk-ant-api03-" + "a1B2c3D4" * 11 + "AA"
 
 
-NOTE = json.dumps({"base": "m", "base_hash": "3f" * 32, "sha256": "9c" * 32, "seed": 42}, indent=2)
+PLACE = "/data/acme-bank/base-v3"
+NOTE = json.dumps(
+    {
+        "base": PLACE,
+        "base_hash": "3f" * 32,
+        "sha256": "9c" * 32,
+        "seed": 42,
+        "rows_sha256": "7d" * 32,
+        "continued": "5e" * 32,
+    },
+    indent=2,
+)
+OWN = ("rows_sha256", "continued")
+"""Hashes of what was learned."""
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -111,7 +124,9 @@ def run(tmp_path, model):
     adapter = tmp_path / "run" / "adapter"
     adapter.mkdir(parents=True)
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
-    (adapter / "adapter_config.json").write_text('{"r": 2}')
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"r": 2, "base_model_name_or_path": PLACE})
+    )
     (adapter / "README.md").write_text(f"# Adapter\nkey {SECRET}\nbase /home/jane.doe/models/x\n")
     (adapter / "misstep_adapter.json").write_text(NOTE)
     (adapter / "trained_prompts.json").write_text('{"prompts": ["abc"]}')
@@ -126,7 +141,12 @@ def test_adapter_tokenizer_and_card_are_sent_and_nothing_else(hub, run):
     lines = api.push(folder, config, repo="acme/agent", public=False, anyway=False)
     files = sent(hub)
     assert files["adapter_model.safetensors"] == b"weights"
-    assert files["misstep_adapter.json"].decode() == NOTE
+    note = json.loads(NOTE)
+    assert json.loads(files["misstep_adapter.json"]) == {
+        key: "base-v3" if key == "base" else note[key] for key in note if key not in OWN
+    }
+    named = json.loads(files["adapter_config.json"])["base_model_name_or_path"]
+    assert named == "base-v3"
     assert {"README.md", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= set(
         files
     )
@@ -160,6 +180,14 @@ def test_a_public_repository_that_is_there_is_not_written_to_unasked(hub, run):
     hub.there, hub.private = True, False
     with pytest.raises(InputError, match="is there already and is public"):
         api.push(folder, config, repo="acme/agent", public=False, anyway=False)
+    assert not any("/commit/" in path for path, _ in hub.seen)
+
+
+def test_a_private_repository_that_is_there_is_not_called_public(hub, run):
+    folder, config = run
+    hub.there, hub.private = True, True
+    with pytest.raises(InputError, match=r"is private; leave --public out, make it public in its"):
+        api.push(folder, config, repo="acme/agent", public=True, anyway=False)
     assert not any("/commit/" in path for path, _ in hub.seen)
 
 

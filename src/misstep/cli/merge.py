@@ -18,7 +18,7 @@ from misstep.cli.options import MODEL, run_config
     type=click.Choice(["auto", "float32", "bfloat16"]),
     default="auto",
     show_default=True,
-    help="Of the written weights; auto: bfloat16 where this machine computes in it.",
+    help="Of the written weights; auto: that of the base.",
 )
 def command(run: Path, out: Path, model: str | None, dtype: str) -> None:
     """Add the adapter of RUN (a run folder, or an adapter folder) to its model's weights.
@@ -28,3 +28,7 @@ def command(run: Path, out: Path, model: str | None, dtype: str) -> None:
     from misstep import api
 
     click.echo(api.merge(run, out, model=model, config=run_config(run, None), dtype=dtype))
+    if "## How prompts were written" in (out / "README.md").read_text(encoding="utf-8"):
+        click.echo(
+            "its chat template takes no tools: README.md says how prompts were written", err=True
+        )

@@ -12,6 +12,7 @@ import contextlib
 import copy
 import hashlib
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -56,6 +57,28 @@ def folder_hash(path: Path) -> str:
                 stream.seek(size * block // _BLOCKS)
                 digest.update(stream.read(_BLOCK))
     return digest.hexdigest()
+
+
+def settings_hash(path: Path) -> str:
+    """A fingerprint of what a model folder says beside its weights, 16 hex digits.
+
+    Of `config.json` and `generation_config.json`, without the path and the version of transformers
+    that wrote them: the same weights under another `rope_theta` are another model.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name in ("config.json", "generation_config.json"):
+        file = path / name
+        text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
+        try:
+            known = {k: v for k, v in json.loads(text).items() if k not in _PASSING}
+            text = json.dumps(known, sort_keys=True)
+        except (ValueError, AttributeError):
+            pass  # whoever loads it will say so
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+_PASSING = ("_name_or_path", "transformers_version")
 
 
 def converted(gguf: Path, content: str) -> Path:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from misstep.errors import ModelError
-from misstep.models.cache import converted, file_hash, folder_hash
+from misstep.models.cache import converted, file_hash, folder_hash, settings_hash
 from misstep.models.eye import Eye, load_eye, sees
 from misstep.models.four_bits import in_four_bits
 from misstep.models.images import Gallery
-from misstep.models.resolve import ModelRef, check_folder, resolve
+from misstep.models.resolve import EMBEDDED_ON_HUB, ModelRef, check_folder, resolve
 from misstep.models.template import Template
 
 ADAPTER_NOTE = "misstep_adapter.json"
@@ -140,6 +140,11 @@ def unpacked(ref: ModelRef) -> tuple[Path, str]:
         return ref.path, folder_hash(ref.path)
     content = file_hash(ref.path)
     return converted(ref.path, content), content
+
+
+def settings_of(ref: ModelRef) -> str:
+    """The fingerprint of what a base says beside its weights; see `cache.settings_hash`."""
+    return settings_hash(unpacked(ref)[0])
 
 
 def load_tokenizer(
@@ -301,13 +306,28 @@ def check_adapter(adapter: Path, ref: ModelRef, base_hash: str) -> None:
             )
         return
     trained_on = config.get("base_model_name_or_path")
-    if ref.kind == "hub" and isinstance(trained_on, str) and "/" in trained_on:
-        same = trained_on.rstrip("/").rsplit("/", 1)[-1] == ref.name.rsplit("/", 1)[-1]
+    name = EMBEDDED_ON_HUB if ref.kind == "embedded" else ref.name if ref.kind == "hub" else ""
+    if name and isinstance(trained_on, str) and "/" in trained_on:
+        same = trained_on.rstrip("/").rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
         if not same:
             raise ModelError(
                 f"{adapter}: trained on {trained_on!r}, not on {ref.name!r}; "
                 "give that model with --model"
             )
+
+
+def named_base(adapter: Path) -> str | None:
+    """The model that an adapter says it was trained on; None where it says nothing.
+
+    Raises:
+        ModelError: a file of the folder is no JSON object.
+    """
+    for name, key in ((ADAPTER_NOTE, "base"), ("adapter_config.json", "base_model_name_or_path")):
+        if (adapter / name).is_file():
+            told = _read_json(adapter / name, "expected the name of a base").get(key)
+            if isinstance(told, str) and told:
+                return told
+    return None
 
 
 def _read_json(path: Path, expected: str) -> dict[str, Any]:

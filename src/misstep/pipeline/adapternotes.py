@@ -22,11 +22,15 @@ _START, _END = "<!-- forgotten -->", "<!-- /forgotten -->"
 def trained_on(state: Mapping[str, Any], left: Mapping[str, Collection[str]]) -> Counter[str]:
     """Adapters by how many of the rows that left they were trained on."""
     found: Counter[str] = Counter()
+    last = state.get("train adapter", {"facts": {}})["facts"].get("stage")
     for name, tables in _ADAPTERS.items():
         entry = state.get(f"train {name}")
         if entry is None or (name == "sft" and "train sft" not in state):
             continue
         unused = set(entry["facts"].get("left_out", ()))
+        if name != "sft" and last == "kto":  # it may learn one side of a pair
+            tables = (*tables, "unpaired")
+            unused -= {f"{row}-{side}" for row in unused for side in ("accepted", "failed")}
         for table in tables:
             if table == "sft_rows" and "train sft" not in state:
                 continue

@@ -31,6 +31,8 @@ class Asking:
 
     ref: models.ModelRef
     base_hash: str
+    settings: str
+    """Fingerprint of what the base says beside its weights."""
     adapter: Path | None
     adapter_key: str
     prompts: Sequence[Sequence[int]]
@@ -189,7 +191,7 @@ class _Desk:
         """Of all that its answers depend on."""
         config, how = self.job.config, {**batch.how, "batch_size": 0}
         asking, keys = self.asking, [key.hex() for key in batch.keys]
-        model = [asking.base_hash, asking.adapter_key, config.dtype, config.images]
+        model = [asking.base_hash, asking.settings, asking.adapter_key, config.dtype, config.images]
         return store.key_of("batch", model, how, batch.prompts, keys)
 
     def _put(self, kind: str, batch: models.Batch, answers: Sequence[list[models.Answer]]) -> None:

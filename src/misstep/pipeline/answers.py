@@ -71,7 +71,7 @@ def ask(job: Job, sessions: Mapping[str, Session], what: Ask) -> dict[Prompt, Ar
     base = ref, models.unpacked(ref)[1]
     key = store.key_of(
         "answers",
-        base[1],
+        (base[1], models.settings_of(ref)),
         what.adapter_key,
         [[p.session, p.step, ids] for p, ids in asked],
         [what.greedy, what.num_generations, _drawn(what), what.seed, job.config.dtype],
@@ -136,6 +136,7 @@ def _sample(
     asking = Asking(
         ref=base[0],
         base_hash=base[1],
+        settings=models.settings_of(base[0]),
         adapter=what.adapter,
         adapter_key=what.adapter_key,
         prompts=[ids for _, ids in asked],

@@ -32,7 +32,8 @@ def check_run(config: RunConfig) -> None:
     if not config.lora.enabled:
         raise ConfigError(
             "lora.enabled: false leaves model folders, and a run measures adapters; mine and train "
-            "one after the other, then give `misstep eval` the folder with --model"
+            "one after the other, then set logs of the model beside those of its base with "
+            "`misstep compare`"
         )
     if config.rounds > 1 and config.endpoint.url is not None:
         raise ConfigError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from misstep import models, store, train
-from misstep.pipeline.job import Job, stage
+from misstep.pipeline.job import RFT, Job, stage
 from misstep.pipeline.measuring import TRAINED
 
 Kind = Literal["sft", "rft", "dpo", "kto"]
@@ -72,7 +72,7 @@ def control_stage(job: Job, taught: Taught, start: Adapter | None) -> Adapter:
     left_out = set(taught.left_out)
     chosen = _chosen([row for row in taught.rows if row.id not in left_out and row.label])
     after = job.config.kto if job.config.kto.enabled else job.config.dpo
-    behind = start is not None and start.path is not None and stage_of(start.path) == "rft"
+    behind = start is not None and start.path is not None and start.path.parent.name == RFT
     before = job.config.rft if behind else job.config.sft
     sft = dataclasses.replace(
         job.config.sft,
@@ -109,7 +109,7 @@ def _train(
     settings = _settings(job, kind)
     key = store.key_of(
         kind,
-        base_hash,
+        (base_hash, models.settings_of(ref)),
         str(tokenizer.chat_template),
         start.key if start else "",
         [[row.id, store.encode(row).decode()] for row in rows],
@@ -164,6 +164,7 @@ def _work(
         run=run,
     )
     return {
+        "stage": kind,
         "steps": trained.steps,
         "rows": trained.rows,
         "sha256": trained.sha256,

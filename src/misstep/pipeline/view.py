@@ -51,7 +51,7 @@ def write_reports(job: Job, *, measured: Path | None = None) -> None:
     if table and own and (adapter / "README.md").exists():
         reached = ((name, count) for name, count in funnel(shown) if count is not None)
         steps = " → ".join(many(count, name.removesuffix("s"), name) for name, count in reached)
-        train.fill(adapter, table, funnel=steps)
+        train.fill(adapter, table, funnel=f"{steps}\n\n{_stages(shown, job.config)}")
     report.write_markdown(shown, job.folder / "report.md")
     report.write_html(shown, job.folder / "report.html")
 
@@ -214,6 +214,16 @@ def _rounds(run: store.RunFolder, config: RunConfig) -> Iterator[dict[str, Any]]
             **{name: mined.get(name) for name in ("pairs", "unpaired")},
             **{name: trained.get(name) for name in ("rows", "steps")},
         }
+
+
+def _stages(shown: report.RunView, config: RunConfig) -> str:
+    """The stages behind an adapter, in a table for its card."""
+    lines = ["| stage | rows | steps | learning_rate |", "|---|---:|---:|---:|"]
+    for each in shown.training:
+        if each.stage != "control":
+            rate = getattr(config, each.stage.split()[0]).learning_rate
+            lines.append(f"| {each.stage} | {each.rows} | {each.steps} | {rate:g} |")
+    return "\n".join(lines)
 
 
 def _training(run: store.RunFolder, config: RunConfig) -> list[report.Training]:

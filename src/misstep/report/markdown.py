@@ -62,7 +62,8 @@ def write_markdown(run: RunView, path: Path) -> None:
 
 def before_after(run: RunView) -> str:
     """The before/after part alone, for a model card; empty where nothing was measured."""
-    return "\n".join(list(_before_after(run))[2:])  # the card has a heading of its own
+    lines = list(_before_after(run))[2:]  # the card has a heading of its own
+    return "\n".join((*_verdict(run), *lines)) if lines else ""
 
 
 def _lines(run: RunView) -> Iterator[str]:
@@ -71,8 +72,7 @@ def _lines(run: RunView) -> Iterator[str]:
     yield from (" → ".join(f"{number(n)} {noun(name, n)}" for name, n in known), "")
     for note in run.notes:
         yield from (f"> {escape(note)}", "")
-    if run.scores is not None:
-        yield from (f"Verdict: **{run.scores['verdict']}**. {escape(run.scores['why'])}", "")
+    yield from _verdict(run)
     yield from _effect(run)
     yield from _before_after(run)
     yield from _guards(run)
@@ -86,6 +86,11 @@ def _lines(run: RunView) -> Iterator[str]:
         yield from (paragraph, "")
     if run.config:
         yield from ("## Settings", "", *_table(("setting", "value"), _settings(run)))
+
+
+def _verdict(run: RunView) -> Iterator[str]:
+    if run.scores is not None:
+        yield from (f"Verdict: **{run.scores['verdict']}**. {escape(run.scores['why'])}", "")
 
 
 def _effect(run: RunView) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from misstep.models.resolve import EMBEDDED, EMBEDDED_ON_HUB
 from misstep.train.rows import Row
 from misstep.types import SetAside
 
@@ -24,6 +25,16 @@ _NOT_YET = {
     "kto": "Not measured yet.",
 }
 _SECTIONS = "## Before and after"
+_FALLBACK = (
+    "## How prompts were written",
+    "",
+    "The chat template of the base takes no tools. misstep wrote tools, calls and results itself",
+    "while training and measuring: the tools in the system turn behind `Tools:`, calls between",
+    "`<tool_call>` and `</tool_call>` (docs/models.md of misstep). A server that renders with the",
+    "template of this folder shows other prompts, and the figures here do not hold for it: write",
+    "tools into the system turn the same way.",
+    "",
+)
 
 
 def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]) -> str:
@@ -51,6 +62,7 @@ def card(note: Mapping[str, Any], rows: Sequence[Row], aside: Sequence[SetAside]
         "",
         *_counts("failure code of the rejected side", (code for row in rows for code in row.codes)),
         *_counts("set aside because", (entry.reason for entry in aside)),
+        *(_FALLBACK if note.get("rendering") == "fallback" else ()),
         "## Settings",
         "",
         *_settings(note),
@@ -96,9 +108,14 @@ def shown(base: str) -> str:
     return Path(base).expanduser().absolute().name if _is_path(base) else base
 
 
+def on_hub(base: str) -> str:
+    """What others call a base; only the embedded model has another name there."""
+    return EMBEDDED_ON_HUB if base == EMBEDDED else base
+
+
 def base_line(base: str) -> list[str]:
     """`base_model` of the front matter; none for a path, which the Hub refuses."""
-    return [] if _is_path(base) else [f"base_model: {base}"]
+    return [] if _is_path(base) else [f"base_model: {on_hub(base)}"]
 
 
 def _is_path(base: str) -> bool:

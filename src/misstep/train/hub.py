@@ -8,6 +8,7 @@ user names on the way. Rows, prompts, logs and hashes of prompts never are among
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 from misstep.errors import InputError, StageError
 from misstep.models import ADAPTER_NOTE
 from misstep.redact import redact, switched
+from misstep.train.card import shown
 
 _TEXTS = ("README.md", "adapter_config.json", ADAPTER_NOTE)
 _WEIGHTS = "adapter_model.safetensors"
@@ -62,7 +64,7 @@ def plan_upload(adapter: Path, words: Any, *, repo: str, public: bool) -> Upload
     if not weights.is_file():
         raise InputError(f"{adapter}: holds no {_WEIGHTS}; finish a run first")
     texts = [
-        (name, _clean((adapter / name).read_bytes()))
+        (name, _clean(_public(name, (adapter / name).read_bytes())))
         for name in _TEXTS
         if (adapter / name).is_file()
     ]
@@ -73,6 +75,19 @@ def plan_upload(adapter: Path, words: Any, *, repo: str, public: bool) -> Upload
         if name not in known
     ]
     return Upload(repo=repo, public=public, files=((_WEIGHTS, weights), *texts, *more))
+
+
+def _public(name: str, data: bytes) -> bytes:
+    """A file of the adapter without the place of its base and without hashes of what it learned."""
+    if not name.endswith(".json"):
+        return data
+    known = json.loads(data)
+    for key in ("rows_sha256", "continued"):
+        known.pop(key, None)
+    for key in ("base", "base_model_name_or_path"):
+        if isinstance(known.get(key), str):
+            known[key] = shown(known[key])
+    return json.dumps(known, indent=2).encode()
 
 
 def _clean(data: bytes) -> bytes:
@@ -95,7 +110,8 @@ def upload(planned: Upload) -> str:
     The token is the Hub client's own (`hf auth login` or HF_TOKEN), and so is the endpoint.
 
     Raises:
-        InputError: the repository is public, and nobody said that it may be.
+        InputError: the repository is there and public, and nobody said that it may be; or private,
+            and was to be public.
         StageError: the Hub did not take it.
     """
     import os
@@ -106,10 +122,16 @@ def upload(planned: Upload) -> str:
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     try:
         made = api.create_repo(planned.repo, private=not planned.public, exist_ok=True)
-        if not planned.public and not api.model_info(planned.repo).private:
+        private = api.model_info(planned.repo).private
+        if bool(private) == planned.public:
             raise InputError(
-                f"{planned.repo}: is there already and is public; give --public to write to it, "
-                f"or another name"
+                f"{planned.repo}: is there already and is "
+                + (
+                    "private; leave --public out, make it public in its settings,"
+                    if private
+                    else "public; give --public to write to it,"
+                )
+                + " or give another name"
             )
         added = [CommitOperationAdd(name, data) for name, data in planned.files]
         message = "Adapter trained by misstep"

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from misstep.errors import InputError
-from misstep.models import ADAPTER_NOTE, load
+from misstep.models import ADAPTER_NOTE, load, resolve, unpacked
 from misstep.train.card import base_line, carried, shown
 from misstep.train.disk import room_on_disk
 from misstep.train.stage import quiet, versions
@@ -25,7 +26,8 @@ def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
     """Write the merged model to `out`.
 
     Args:
-        dtype: of the written weights, as in `models.load`.
+        dtype: of the written weights, `float32` or `bfloat16`; `auto` is that of the base's files,
+            float32 where they are neither.
 
     Raises:
         InputError: `out` is there already.
@@ -35,16 +37,34 @@ def merge(base: str, adapter: Path, out: Path, *, dtype: str = "auto") -> Path:
     if out.exists():
         raise InputError(f"{out}: is there already; give another folder with -o, or remove it")
     with quiet(), room_on_disk(out):
-        loaded = load(base, adapter=adapter, dtype=dtype, merge=True)
-        fresh = out.with_name(out.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        loaded.model.save_pretrained(str(fresh))
-        loaded.words.save_pretrained(str(fresh))
-        kind = str(loaded.model.dtype).removeprefix("torch.")
-        text = _card(loaded.ref.name, kind, _note(adapter), carried(adapter))
-        (fresh / "README.md").write_text(text, encoding="utf-8")
-        os.replace(fresh, out)
+        kind = _stored(base) if dtype == "auto" else dtype
+        loaded = load(base, adapter=adapter, dtype=kind, merge=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            loaded.model.save_pretrained(str(fresh))
+            loaded.words.save_pretrained(str(fresh))
+            text = _card(loaded.ref.named, kind, _note(adapter), carried(adapter))
+            (fresh / "README.md").write_text(text, encoding="utf-8")
+            fresh.chmod(0o777 & ~_umask())
+            os.replace(fresh, out)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
     return out
+
+
+def _stored(base: str) -> str:
+    """The number format of the base's weights."""
+    config = json.loads((unpacked(resolve(base))[0] / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or {}
+    named = (each.get(key) for each in (config, text) for key in ("dtype", "torch_dtype"))
+    return "bfloat16" if next(filter(None, named), "") == "bfloat16" else "float32"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _note(adapter: Path) -> dict[str, Any]:

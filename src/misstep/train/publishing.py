@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from misstep.models import ADAPTER_NOTE
+from misstep.models import ADAPTER_NOTE, ModelRef
+from misstep.train.card import on_hub
 from misstep.train.disk import file_sha
 from misstep.train.rows import digest
 
@@ -22,6 +23,14 @@ def whole(trainer: Any) -> Any:
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return trainer.accelerator.get_state_dict(trainer.model_wrapped)
     return None
+
+
+def original(ref: ModelRef, begun: Path | None) -> str:
+    """The name of the base, also behind a model folder of ours that a stage goes on from."""
+    note = begun / ADAPTER_NOTE if begun is not None else None
+    if note is None or not note.is_file():
+        return ref.named
+    return str(json.loads(note.read_text(encoding="utf-8")).get("base") or ref.named)
 
 
 def publish(
@@ -44,7 +53,7 @@ def publish(
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     if note["trained"] == "adapter":
-        model.peft_config["default"].base_model_name_or_path = note["base"]
+        model.peft_config["default"].base_model_name_or_path = on_hub(note["base"])
         model.save_pretrained(
             str(fresh),
             selected_adapters=["default"],

@@ -23,12 +23,12 @@ from misstep.config import DpoConfig, KtoConfig, LoraConfig, SftConfig
 from misstep.errors import ConfigError
 from misstep.models import Loaded, load
 from misstep.models.images import gallery
-from misstep.models.load import best_dtype, check_adapter
+from misstep.models.load import best_dtype, check_adapter, settings_of
 from misstep.train import ranks
 from misstep.train.card import card
 from misstep.train.foresight import foreseen
 from misstep.train.memory import needs_checkpointing
-from misstep.train.publishing import publish, weights_sha, whole
+from misstep.train.publishing import original, publish, weights_sha, whole
 from misstep.train.rounding import round_once
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, digest, plan, row_key
 from misstep.train.tracking import trackers
@@ -234,7 +234,7 @@ def inputs_key(job: Job, ids: Sequence[Ids]) -> str:
     return digest(
         [
             job.name,
-            job.loaded.base_hash,
+            (job.loaded.base_hash, settings_of(job.loaded.ref)),
             products(job),
             start_sha(job),
             job.config,
@@ -264,7 +264,7 @@ def finish(
         "stage": job.name,
         "trained": "adapter" if job.lora.enabled else "model",
         "control": job.run.control,
-        "base": job.loaded.ref.name,
+        "base": original(job.loaded.ref, None if job.lora.enabled else job.adapter),
         "base_hash": job.loaded.base_hash,
         "continued": start_sha(job),
         "seed": job.run.seed,
@@ -277,6 +277,7 @@ def finish(
         "processes": ranks.count(),
         "versions": versions(),
         "stopped": story.stopped,
+        "rendering": "native" if job.loaded.template.native else "fallback",
         **({"images": job.loaded.sight.way} if job.loaded.sight is not None else {}),
     }
     used = {ids.id for ids in story.ids}
