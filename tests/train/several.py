@@ -40,7 +40,9 @@ def main(tiny: str, folder: str, jobs: str) -> None:
         losses = [entry["loss"] for entry in trained.log if "loss" in entry]
         told[name] = {"losses": losses, "steps": trained.steps, "sha256": trained.sha256}
         told[name]["stopped"] = trained.stopped
-        told[name]["change"] = [log.get("logps/chosen_change") for log in trained.log]
+        told[name]["change"] = [
+            log.get("logps/chosen_change") for log in trained.log if "loss" in log
+        ]
         told[name]["heard"] = heard
     path = Path(folder) / f"told.{ranks.rank()}"
     path.write_text(json.dumps(told), encoding="utf-8")

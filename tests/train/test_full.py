@@ -50,7 +50,7 @@ def test_what_is_written_is_a_model_that_moved_everywhere(stage, tiny, tmp_path)
 
 @pytest.mark.parametrize("stage", ["dpo", "kto"])
 def test_policy_and_reference_are_equal_at_the_start(stage, tiny, tmp_path):
-    log = go(stage, tiny, tmp_path / "o").log
+    log = [entry for entry in go(stage, tiny, tmp_path / "o").log if "loss" in entry]
     assert log[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
     assert log[-1]["rewards/margins"] != 0
 
