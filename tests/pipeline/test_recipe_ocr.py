@@ -108,7 +108,8 @@ def test_pages_are_seen_no_larger_than_the_recipe_says(pages, model, tmp_path):
 
 def test_pages_without_a_loop_train_sft_alone_and_it_is_measured(pages, recipe, model, tmp_path):
     loops = settings("ocr", model=model, preset="cpu")["mine"]["rejected"]
-    config = recipe(**{"mine.rejected": loops, "rounds": 1})
+    short = {"sample.max_new_tokens": 6}  # too short to loop in
+    config = recipe(**{"mine.rejected": loops, "rounds": 1, **short})
     run = tmp_path / "run"
     assert loops == ["loops"]
     assert api.run([pages], run, config) == "nothing-to-train"
