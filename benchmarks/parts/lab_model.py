@@ -50,7 +50,7 @@ CHUNK = 64
 Answered = tuple[Question, Sequence[Message]]
 
 
-def numberformat_key() -> str:
+def number_format() -> str:
     """The model's number format on this machine."""
     return best_dtype() if DTYPE == "auto" else DTYPE
 

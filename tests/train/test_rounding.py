@@ -205,4 +205,4 @@ def test_training_in_bfloat16_learns_what_training_in_float32_does(tiny, tmp_pat
         return [entry["loss"] for entry in done.log if "loss" in entry]
 
     exact, half = losses("float32"), losses("bfloat16")
-    assert half[2:] == pytest.approx(exact[2:], abs=0.025)
+    assert half[2:] == pytest.approx(exact[2:], abs=0.05)

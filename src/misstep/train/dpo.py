@@ -25,7 +25,7 @@ from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, batches, evenly, tokenise
 from misstep.train.tracking import tracked
 from misstep.train.trainers import PairCollator, PairTrainer, Reference, Route, most_tokens
-from misstep.train.watch import Advice, Guard, mean_length, watched
+from misstep.train.watch import Guard, advice_of, watched
 
 
 def train_dpo(
@@ -77,13 +77,7 @@ def train_dpo(
         ids = list(focus.ids)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop)
-        advice = Advice(
-            "dpo",
-            ranks.spoken(run.say),
-            losses=config.loss_type,
-            length=mean_length(ids),
-            rows=job.rows_per_step,
-        )
+        advice = advice_of(job, ids, config.loss_type)
         trainer = pair_trainer(job, config, ids)
         early = stage.forewarned(job, rows, ids, aside, focus.said, *trainer.said)
         watched(trainer, ranks.spoken(run.progress), guard, advice)

@@ -22,7 +22,7 @@ from misstep.train.references import measured
 from misstep.train.rows import Ids, Row, Trained, TrainSettings, evenly, mixed_batches, tokenise
 from misstep.train.tracking import tracked
 from misstep.train.trainers import Route, most_tokens
-from misstep.train.watch import Advice, Guard, mean_length, watched
+from misstep.train.watch import Guard, advice_of, watched
 
 
 def train_kto(
@@ -66,13 +66,7 @@ def train_kto(
             return stage.untrained(job, ids, rows=rows, aside=aside)
         stage.open_work(job, ids)
         guard = Guard(config.max_chosen_drop, "kto")
-        advice = Advice(
-            "kto",
-            ranks.spoken(run.say),
-            losses=(),
-            length=mean_length(ids),
-            rows=job.rows_per_step,
-        )
+        advice = advice_of(job, ids, ())
         trainer = label_trainer(job, config, ids)
         watched(trainer, ranks.spoken(run.progress), guard, advice)
         early = stage.forewarned(job, rows, ids, aside, *trainer.said, unbalanced(ids, config))

@@ -11,7 +11,9 @@ from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
 
+from misstep.train import ranks
 from misstep.train.rows import Ids
+from misstep.train.stage import Job
 
 CHANGE = "logps/chosen_change"
 """Mean change of the chosen answers' log-probability since the start, in nats per answer."""
@@ -167,6 +169,13 @@ def mean_length(rows: Sequence[Ids]) -> float:
 def _mean(history: list[dict[str, Any]], name: str) -> float | None:
     seen = [log[name] for log in history if name in log][-_WINDOW:]
     return sum(seen) / len(seen) if len(seen) >= _WINDOW else None
+
+
+def advice_of(job: Job, rows: Sequence[Ids], losses: Sequence[str]) -> Advice:
+    """The warnings of a stage over these rows, with these losses."""
+    say = ranks.spoken(job.run.say)
+    length, each = mean_length(rows), job.rows_per_step
+    return Advice(job.name, say, losses=losses, length=length, rows=each)
 
 
 def watched(
